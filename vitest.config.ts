@@ -1,0 +1,28 @@
+import { defineConfig } from 'vitest/config';
+
+/**
+ * Two suites. `unit` needs Node and npm only. `system` needs root and Debian's servers; its global
+ * set-up names what is missing and fails, so nothing is skipped in silence.
+ */
+export default defineConfig({
+  test: {
+    projects: [
+      {
+        test: {
+          name: 'unit',
+          include: ['src/**/*.test.ts', 'test/scenarios/**/*.test.ts', 'test/tidy/**/*.test.ts'],
+        },
+      },
+      {
+        test: {
+          name: 'system',
+          include: ['test/{protocol,netns,faults,parity,image}/**/*.test.ts'],
+          globalSetup: ['test/system-requirements.ts'],
+          fileParallelism: false,
+          testTimeout: 60_000,
+          hookTimeout: 60_000,
+        },
+      },
+    ],
+  },
+});
