@@ -1,10 +1,10 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type ViteUserConfig } from 'vitest/config';
 
 /**
  * Two suites. `unit` needs Node and npm only. `system` needs root and Debian's servers; its global
  * set-up names what is missing and fails, so nothing is skipped in silence.
  */
-export default defineConfig({
+const config: ViteUserConfig = defineConfig({
   test: {
     projects: [
       {
@@ -26,3 +26,5 @@ export default defineConfig({
     ],
   },
 });
+
+export default config;

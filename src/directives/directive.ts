@@ -1,0 +1,102 @@
+/**
+ * The contract of a directive: its Corefile syntax, and its place to act.
+ *
+ * A directive parses each of its uses in a server block, may settle things that the block as a whole
+ * needs (where it listens, which metrics it serves), and may build a handler for the block's chain.
+ * Its position in the chain is its position in directives/index.ts.
+ */
+import type { DirectiveUse } from '../corefile/blocks.ts';
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import type { Query } from '../query/query.ts';
+import type { Response } from '../query/response.ts';
+import type { Verdict } from '../query/verdict.ts';
+
+/**
+ * What a second use in one server block means: an error; another item of a list; or only the first
+ * or the last one counts, in silence (CoreDNS decided, directive by directive).
+ */
+export type Repeat = 'refuse' | 'accumulate' | 'first' | 'last';
+
+export interface Directive<Config> {
+  readonly name: string;
+  readonly repeat: Repeat;
+  /** Reads one use. Throws CorefileError, and nothing else. Has no side effects. */
+  parse(use: DirectiveUse, context: ParseContext): Config;
+  /** Hands to the block what others than the chain act upon. `configs` has at least one element. */
+  settle?(configs: readonly Config[], settings: BlockSettings): void;
+  /** Makes the block's handler, if this directive handles queries. */
+  build?(configs: readonly Config[], context: BuildContext): Handler | undefined;
+}
+
+export interface ParseContext {
+  /** The block's zones, normalized: what an option means that says "default: the block's zones". */
+  readonly zones: readonly string[];
+  /** The port of keys without one: `-dns.port`. */
+  readonly defaultPort: number;
+  /** Something that works, and is probably not meant. */
+  warn(message: string): void;
+}
+
+/** What directives settle for their block; the daemon acts upon it. */
+export interface BlockSettings {
+  /** Addresses that the block listens on; empty means the wildcard. */
+  bind: string[];
+  /** Where metrics are served, `host:port`. */
+  metricsAt: HostPort | undefined;
+  healthAt: HostPort | undefined;
+  /** How long to go on serving after SIGTERM, in ms. */
+  lameduckMs: number;
+  reload: ReloadSettings | undefined;
+}
+
+export interface HostPort {
+  /** Empty for all addresses. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface ReloadSettings {
+  readonly intervalMs: number;
+  readonly jitterMs: number;
+}
+
+export interface BuildContext {
+  readonly zones: readonly string[];
+  /** Labels of the servers that the block belongs to, as metrics have them: `dns://127.0.0.1:53`. */
+  readonly servers: readonly string[];
+  /** The addresses behind those labels. */
+  readonly listeners: readonly HostPort[];
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Runs once the block serves. */
+  onStart(action: () => void): void;
+  /** Runs when the block has stopped serving: a reload has replaced it, or the process ends. */
+  onStop(action: () => void): void;
+  /** Ends the process with exit code 1 after logging the reason: `loop` found a loop. */
+  fatal(message: string): void;
+}
+
+/**
+ * One directive in the chain of one block. A chain holds only handlers that have something to do for
+ * each query.
+ */
+export interface Handler {
+  /** The directive's name: for the label `plugin`, and for errors. */
+  readonly name: string;
+  /**
+   * Answers (`query.answer`, then ANSWERED), keeps the query for later (LATER), or passes. Never
+   * throws. Absent in handlers that only look at responses.
+   */
+  onQuery?(query: Query): Verdict;
+  /**
+   * Sees the response on its way back, if the query had passed this handler. Returns it, or another
+   * one in its place. Never throws, and changes nothing in the response, which others may share.
+   */
+  onResponse?(query: Query, response: Response): Response;
+  /**
+   * Whether this handler must see queries that the cache below it can answer. If one must, hits take
+   * the walk of a miss.
+   */
+  readonly seesHits: boolean;
+}

@@ -1,0 +1,293 @@
+/**
+ * A response as it is kept and relayed: checked, without OPT, its names compressed, its TTLs found
+ * (RFC 1035 section 4.1, RFC 6891 section 6.1.1, RFC 3597 section 4).
+ *
+ * Owns:    what makes octets from an upstream a message that we are willing to pass on.
+ * Is not:  the decision whether it answers our query (upstream/accept.ts), nor how long it is kept
+ *          (cache/ttl-policy.ts).
+ */
+import { NameCompressor } from './compress.ts';
+import {
+  ANCOUNT_AT,
+  ARCOUNT_AT,
+  HEADER_OCTETS,
+  NSCOUNT_AT,
+  QDCOUNT_AT,
+  RCODE_MASK,
+  readU16,
+  readU32,
+  writeU16,
+} from './header.ts';
+import { NAME_OCTETS_MAX, expandName } from './name.ts';
+import { CNAME, DNAME, MX, NS, OPT, RRSIG, SOA } from './rrtype.ts';
+
+/** What `normalize` found. All offsets are into `wire`. */
+export interface NormalizedResponse {
+  /** Header, question, records; no OPT. A copy of its own. */
+  readonly wire: Uint8Array;
+  /** Where each record's TTL stands. */
+  readonly ttlAt: Uint16Array;
+  /** The RCODE with its extended bits (RFC 6891 section 6.1.3). */
+  readonly rcode: number;
+  readonly qtype: number;
+  readonly qclass: number;
+  /** Octets of the QNAME; 0 if the message has no question. */
+  readonly nameOctets: number;
+  readonly answers: number;
+  /** Whether the answer section holds the type asked for, and not just the CNAMEs towards it. */
+  readonly hasQtype: boolean;
+  /** Whether the authority section holds an SOA, an NS record. */
+  readonly hasSoa: boolean;
+  readonly hasNs: boolean;
+  /** The lowest TTL of all records in seconds; undefined if there are none. */
+  readonly ttlMinSec: number | undefined;
+  /** The TTL and the MINIMUM of the authority section's SOA, both in seconds (RFC 2308 section 5). */
+  readonly soaTtlSec: number;
+  readonly soaMinimumSec: number;
+  /** Octets of the message with no name compressed: what CoreDNS calls its size. */
+  readonly plainOctets: number;
+  /** Whether the message had an OPT with DO, and its options. */
+  readonly dnssecOk: boolean;
+  readonly options: Uint8Array;
+  /** The latest inception and earliest expiration of its signatures, as in RFC 4034 section 3.1.5. */
+  readonly signedFrom: number | undefined;
+  readonly signedUntil: number | undefined;
+}
+
+/** Types whose names may be compressed: those of RFC 1035 (RFC 3597 section 4). */
+const COMPRESSIBLE_NAME = new Set([2, 3, 4, 5, 7, 8, 9, 12]);
+const TYPE_MINFO = 14;
+const TYPE_NAPTR = 35;
+/** Octets before the name in types whose name a careless sender may have compressed (RFC 3597). */
+const NAME_BEHIND: ReadonlyMap<number, number> = new Map([
+  [18, 2], // AFSDB
+  [21, 2], // RT
+  [33, 6], // SRV
+  [36, 2], // KX
+  [39, 0], // DNAME
+]);
+/** Likewise, two names. */
+const TWO_NAMES_BEHIND: ReadonlyMap<number, number> = new Map([
+  [17, 0], // RP
+  [26, 2], // PX
+]);
+
+const MESSAGE_OCTETS_MAX = 0xffff;
+const TTL_FIELDS_MAX = 8192; // a record takes at least 8 octets more than its TTL's 4
+
+// One message is normalized at a time, so its scratch memory is shared.
+const scratch = new Uint8Array(MESSAGE_OCTETS_MAX + 1);
+const name = new Uint8Array(NAME_OCTETS_MAX);
+const ttlScratch = new Uint16Array(TTL_FIELDS_MAX);
+const compressor = new NameCompressor();
+const NO_OPTIONS = new Uint8Array(0);
+
+/**
+ * Reads the message in `msg` from `at` to `end` and returns it in normal form, or undefined if it is
+ * malformed: cut, a name that loops or is too long, RDATA that does not hold what its type says.
+ * Octets behind the last record are dropped.
+ */
+export function normalize(
+  msg: Uint8Array,
+  at: number,
+  end: number,
+): NormalizedResponse | undefined {
+  if (end - at < HEADER_OCTETS || end - at > MESSAGE_OCTETS_MAX) return undefined;
+  const message = at === 0 && end === msg.length ? msg : msg.subarray(at, end);
+  return new Normalizer(message).run();
+}
+
+class Normalizer {
+  readonly #msg: Uint8Array;
+  /** Read offset in the message, write offset in the scratch. */
+  #from = HEADER_OCTETS;
+  #to = HEADER_OCTETS;
+  #plainOctets = HEADER_OCTETS;
+  #ttls = 0;
+  #ttlMinSec: number | undefined;
+  #hasQtype = false;
+  #hasSoa = false;
+  #hasNs = false;
+  #soaTtlSec = 0;
+  #soaMinimumSec = 0;
+  #extendedRcode = 0;
+  #dnssecOk = false;
+  #options: Uint8Array = NO_OPTIONS;
+  #signedFrom: number | undefined;
+  #signedUntil: number | undefined;
+  #qtype = 0;
+
+  constructor(msg: Uint8Array) {
+    this.#msg = msg;
+  }
+
+  run(): NormalizedResponse | undefined {
+    const msg = this.#msg;
+    const questions = readU16(msg, QDCOUNT_AT);
+    if (questions > 1) return undefined;
+    for (let i = 0; i < HEADER_OCTETS; i++) scratch[i] = msg[i]!;
+    compressor.reset(scratch, 0);
+
+    let nameOctets = 0;
+    let qclass = 0;
+    if (questions === 1) {
+      nameOctets = this.#copyName(true);
+      if (nameOctets < 0 || this.#from + 4 > msg.length) return undefined;
+      this.#qtype = readU16(msg, this.#from);
+      qclass = readU16(msg, this.#from + 2);
+      this.#copyOctets(4);
+    }
+    const answers = readU16(msg, ANCOUNT_AT);
+    for (let section = ANCOUNT_AT; section <= ARCOUNT_AT; section += 2) {
+      const records = readU16(msg, section);
+      let kept = 0;
+      for (let i = 0; i < records; i++) {
+        const result = this.#copyRecord(section);
+        if (result === MALFORMED) return undefined;
+        if (result === KEPT) kept++;
+      }
+      writeU16(scratch, section, kept);
+    }
+    return {
+      wire: scratch.slice(0, this.#to),
+      ttlAt: ttlScratch.slice(0, this.#ttls),
+      rcode: (this.#extendedRcode << 4) | (msg[3]! & RCODE_MASK),
+      qtype: this.#qtype,
+      qclass,
+      nameOctets,
+      answers,
+      hasQtype: this.#hasQtype,
+      hasSoa: this.#hasSoa,
+      hasNs: this.#hasNs,
+      ttlMinSec: this.#ttlMinSec,
+      soaTtlSec: this.#soaTtlSec,
+      soaMinimumSec: this.#soaMinimumSec,
+      plainOctets: this.#plainOctets,
+      dnssecOk: this.#dnssecOk,
+      options: this.#options,
+      signedFrom: this.#signedFrom,
+      signedUntil: this.#signedUntil,
+    };
+  }
+
+  /** Copies one record, or takes in the OPT. */
+  #copyRecord(section: number): typeof KEPT | typeof DROPPED | typeof MALFORMED {
+    const msg = this.#msg;
+    const recordTo = this.#to;
+    const plainBefore = this.#plainOctets;
+    if (this.#copyName(true) < 0 || this.#from + 10 > msg.length) return MALFORMED;
+    const type = readU16(msg, this.#from);
+    const ttlSec = readU32(msg, this.#from + 4);
+    const rdataEnd = this.#from + 10 + readU16(msg, this.#from + 8);
+    if (rdataEnd > msg.length) return MALFORMED;
+    if (type === OPT && section === ARCOUNT_AT) {
+      this.#extendedRcode = msg[this.#from + 4]!;
+      this.#dnssecOk = (msg[this.#from + 6]! & 0x80) !== 0;
+      this.#options = msg.slice(this.#from + 10, rdataEnd);
+      this.#from = rdataEnd;
+      this.#to = recordTo;
+      this.#plainOctets = plainBefore;
+      return DROPPED;
+    }
+    if (this.#ttls === TTL_FIELDS_MAX || this.#to + 10 > MESSAGE_OCTETS_MAX) return MALFORMED;
+    // A TTL with its highest bit set counts as 0 (RFC 2181 section 8).
+    const ttl = ttlSec > 0x7fffffff ? 0 : ttlSec;
+    ttlScratch[this.#ttls++] = this.#to + 4;
+    if (this.#ttlMinSec === undefined || ttl < this.#ttlMinSec) this.#ttlMinSec = ttl;
+    this.#copyOctets(10);
+    const rdataTo = this.#to;
+    if (!this.#copyRdata(type, rdataEnd) || this.#from !== rdataEnd) return MALFORMED;
+    writeU16(scratch, rdataTo - 2, this.#to - rdataTo);
+    this.#note(section, type, ttl, rdataTo);
+    return KEPT;
+  }
+
+  /** RDATA, its names expanded and where allowed compressed anew; false if it is malformed. */
+  #copyRdata(type: number, end: number): boolean {
+    if (COMPRESSIBLE_NAME.has(type)) return this.#copyName(true, end) >= 0;
+    if (type === SOA) {
+      if (this.#copyName(true, end) < 0 || this.#copyName(true, end) < 0) return false;
+      return this.#from + 20 === end && this.#copyOctets(20);
+    }
+    if (type === MX) {
+      return this.#from + 2 < end && this.#copyOctets(2) && this.#copyName(true, end) >= 0;
+    }
+    if (type === TYPE_MINFO)
+      return this.#copyName(true, end) >= 0 && this.#copyName(true, end) >= 0;
+    const before =
+      type === TYPE_NAPTR
+        ? naptrNameAt(this.#msg, this.#from, end)
+        : (NAME_BEHIND.get(type) ?? TWO_NAMES_BEHIND.get(type));
+    if (before !== undefined) {
+      if (this.#from + before >= end || !this.#copyOctets(before)) return false;
+      if (this.#copyName(false, end) < 0) return false;
+      return !TWO_NAMES_BEHIND.has(type) || this.#copyName(false, end) >= 0;
+    }
+    return this.#copyOctets(end - this.#from);
+  }
+
+  /** What the cache will ask about the record that was just copied. */
+  #note(section: number, type: number, ttlSec: number, rdataTo: number): void {
+    if (section === ANCOUNT_AT) {
+      // A CNAME or DNAME leads to the answer; it is one only if it was asked for.
+      if (type === this.#qtype || (this.#qtype === 255 && type !== CNAME && type !== DNAME)) {
+        this.#hasQtype = true;
+      }
+    } else if (section === NSCOUNT_AT) {
+      if (type === NS) this.#hasNs = true;
+      if (type === SOA) {
+        this.#hasSoa = true;
+        this.#soaTtlSec = ttlSec;
+        this.#soaMinimumSec = readU32(scratch, this.#to - 4);
+      }
+    }
+    if (type === RRSIG && this.#to - rdataTo >= 18) {
+      const expiration = readU32(scratch, rdataTo + 8);
+      const inception = readU32(scratch, rdataTo + 12);
+      // Serial arithmetic (RFC 1982): which of two comes later on a circle of 2^32 seconds.
+      if (this.#signedFrom === undefined || ((inception - this.#signedFrom) | 0) > 0) {
+        this.#signedFrom = inception;
+      }
+      if (this.#signedUntil === undefined || ((expiration - this.#signedUntil) | 0) < 0) {
+        this.#signedUntil = expiration;
+      }
+    }
+  }
+
+  /** Copies the name at the read offset; returns its uncompressed length, or -1 if malformed. */
+  #copyName(compress: boolean, end: number = this.#msg.length): number {
+    const msg = this.#msg;
+    const octets = expandName(msg, this.#from, msg.length, name, 0);
+    if (octets < 0 || this.#to + octets > MESSAGE_OCTETS_MAX) return -1;
+    // Where the name ends in the message: past its first pointer, or its root label.
+    let next = this.#from;
+    while (msg[next]! !== 0 && msg[next]! < 0xc0) next += msg[next]! + 1;
+    next += msg[next]! === 0 ? 1 : 2;
+    if (next > end) return -1;
+    this.#from = next;
+    this.#to = compressor.write(name, octets, this.#to, compress);
+    this.#plainOctets += octets;
+    return octets;
+  }
+
+  #copyOctets(octets: number): boolean {
+    if (this.#to + octets > MESSAGE_OCTETS_MAX) return false;
+    const msg = this.#msg;
+    for (let i = 0; i < octets; i++) scratch[this.#to + i] = msg[this.#from + i]!;
+    this.#from += octets;
+    this.#to += octets;
+    this.#plainOctets += octets;
+    return true;
+  }
+}
+
+/** Octets before NAPTR's replacement: two integers, three strings (RFC 3403 section 4.1). */
+function naptrNameAt(msg: Uint8Array, at: number, end: number): number {
+  let next = at + 4;
+  for (let strings = 0; strings < 3 && next < end; strings++) next += msg[next]! + 1;
+  return next - at;
+}
+
+const KEPT = 0;
+const DROPPED = 1;
+const MALFORMED = 2;

@@ -1,0 +1,103 @@
+/**
+ * The log: CoreDNS's own lines (`[INFO] plugin/reload: ...`) by default, since log pipelines parse
+ * them, or JSON by pino.
+ *
+ * Owns:    levels, and never blocking: lines are written by a buffered writer off the query's path,
+ *          and dropped, with a count, if nobody reads them.
+ */
+import pino from 'pino';
+import { Counter } from './counters.ts';
+
+export type Level = 'debug' | 'info' | 'warning' | 'error' | 'fatal';
+export type LogFormat = 'text' | 'json';
+
+/** What everyone below the daemon sees of the log. Directives begin their lines `plugin/NAME: `. */
+export interface Log {
+  log(level: Level, message: string): void;
+  debug(message: string): void;
+  info(message: string): void;
+  warning(message: string): void;
+  error(message: string): void;
+  /** A line as it is, at level info: the query log. */
+  query(line: string): void;
+}
+
+/** Lines waiting to be written: about a second of the query log at 10,000 lines a second. */
+const BUFFERED_OCTETS_MAX = 1 << 20;
+
+export class StreamLog implements Log {
+  readonly dropped: Counter = new Counter();
+  /** Switched by the `debug` directive, for the whole process. */
+  debugging: boolean = false;
+  readonly #destination: ReturnType<typeof pino.destination>;
+  readonly #json: pino.Logger | undefined;
+
+  /** Writes to a file descriptor: 1 for the daemon. */
+  constructor(format: LogFormat, descriptor: number = 1) {
+    this.#destination = pino.destination({
+      dest: descriptor,
+      sync: false,
+      maxLength: BUFFERED_OCTETS_MAX,
+    });
+    this.#destination.on('drop', () => {
+      this.dropped.value++;
+    });
+    // A reader that has gone (EPIPE) must not end the daemon: it serves on without its log.
+    this.#destination.on('error', () => {
+      this.dropped.value++;
+    });
+    this.#json =
+      format === 'json'
+        ? pino(
+            {
+              level: 'debug',
+              base: null,
+              timestamp: pino.stdTimeFunctions.isoTime,
+              formatters: { level: (label) => ({ level: label }) },
+            },
+            this.#destination,
+          )
+        : undefined;
+  }
+
+  log(level: Level, message: string): void {
+    if (level === 'debug' && !this.debugging) return;
+    if (this.#json !== undefined) this.#json[level === 'warning' ? 'warn' : level](message);
+    else this.#destination.write(`[${level.toUpperCase()}] ${message}\n`);
+  }
+
+  debug(message: string): void {
+    this.log('debug', message);
+  }
+
+  info(message: string): void {
+    this.log('info', message);
+  }
+
+  warning(message: string): void {
+    this.log('warning', message);
+  }
+
+  error(message: string): void {
+    this.log('error', message);
+  }
+
+  query(line: string): void {
+    this.log('info', line);
+  }
+
+  /** A line without level, as CoreDNS prints its listeners at start. */
+  banner(line: string): void {
+    if (this.#json !== undefined) this.#json.info(line);
+    else this.#destination.write(`${line}\n`);
+  }
+
+  /** Writes what is buffered; for the end of the process. */
+  flush(): void {
+    try {
+      this.#destination.flushSync();
+    } catch {
+      // Nothing was written yet, or nobody reads: there is nobody left to tell.
+    }
+  }
+}

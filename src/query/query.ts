@@ -1,0 +1,126 @@
+/**
+ * One query that needs more than the cache: an owned copy of the message, where its answer goes, and
+ * how far through the chain it has come.
+ *
+ * Owns:    the promise that its sink gets exactly one response.
+ * Is not:  decoded: records other than the question are read by those who need them (dns/codec.ts).
+ */
+import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
+import { lowerText, nameToText } from '../dns/name.ts';
+import type { Asked, QueryView } from '../dns/question.ts';
+import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
+import type { ReplyPath } from './responder.ts';
+import type { Response } from './response.ts';
+
+/** Takes a query's response when it has come out at the top of what the query was sent into. */
+export interface Sink {
+  deliver(query: Query, response: Response): void;
+}
+
+/** A chain of handlers, as much as a query knows of it. */
+export interface Unwinder {
+  /** Takes `response` back up through the handlers above `depth`, down to the query's floor. */
+  unwind(query: Query, depth: number, response: Response): void;
+}
+
+export class Query implements Asked {
+  /** The message as received, our own copy. `at` is always 0. */
+  readonly msg: Uint8Array;
+  readonly at = 0;
+  readonly nameOctets: number;
+  readonly qtype: number;
+  readonly qclass: number;
+  readonly hasEdns: boolean;
+  readonly dnssecOk: boolean;
+  readonly optAt: number;
+  /** Of the lower-cased QNAME (dns/question.ts). */
+  readonly nameHash: number;
+  /** What the client offers; `bufsize` lowers it. */
+  payloadOctets: number;
+  /** Who asked; undefined for a query of our own. */
+  readonly client: ReplyPath | undefined;
+  /** When the message was received, on the monotonic clock. */
+  readonly receivedMs: number;
+  /** When the client's patience ends, on the same clock. */
+  readonly deadlineMs: number;
+
+  /** The handler of the chain that has the query now. */
+  depth = 0;
+  /** The response stops before this depth, and goes to the sink: 0, or where a refresh was sent in. */
+  floor = 0;
+  chain: Unwinder | undefined;
+  readonly #sink: Sink;
+  #state: LifeState = 'waiting';
+  #name: string | undefined;
+
+  /**
+   * Copies the message that `view` has read. `client` undefined means that we ask ourselves, for
+   * instance to refresh an entry.
+   */
+  constructor(view: QueryView, client: ReplyPath | undefined, receivedMs: number, sink: Sink) {
+    this.msg = view.msg.slice(view.at, view.end);
+    this.nameOctets = view.nameOctets;
+    this.qtype = view.qtype;
+    this.qclass = view.qclass;
+    this.hasEdns = view.hasEdns;
+    this.dnssecOk = view.dnssecOk;
+    this.optAt = view.optAt === 0 ? 0 : view.optAt - view.at;
+    this.nameHash = view.nameHash;
+    this.payloadOctets = view.payloadOctets;
+    this.client = client;
+    this.receivedMs = receivedMs;
+    this.deadlineMs = receivedMs + PATIENCE_MS;
+    this.#sink = sink;
+  }
+
+  /** The QNAME in presentation form, lower-cased, with its final dot. */
+  get name(): string {
+    return (this.#name ??= lowerText(nameToText(this.msg, HEADER_OCTETS)));
+  }
+
+  get opcode(): number {
+    return opcodeOf(this.msg, 0);
+  }
+
+  get checkingDisabled(): boolean {
+    return (this.msg[3]! & CD) !== 0;
+  }
+
+  get answered(): boolean {
+    return this.#state !== 'waiting';
+  }
+
+  /**
+   * The answer, by the handler that has the query: at once, where it then returns ANSWERED, or later,
+   * where it had returned LATER. A second answer, or one after expiry, changes nothing.
+   */
+  answer(response: Response): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = nextLifeState(this.#state, 'answer');
+    this.chain!.unwind(this, this.depth, response);
+  }
+
+  /** Ends the query without its handler, which is still waiting for something. */
+  expire(response: Response): void {
+    if (this.#state !== 'waiting') return;
+    this.#state = nextLifeState(this.#state, 'expire');
+    this.chain!.unwind(this, this.depth, response);
+  }
+
+  /** Called by the chain when the response has passed every handler above the floor. */
+  deliver(response: Response): void {
+    this.#sink.deliver(this, response);
+  }
+
+  /** The message with `payloadOctets` as its OPT's size, for an upstream; the same array each time. */
+  toForward(): Uint8Array {
+    if (this.optAt !== 0) writeU16(this.msg, this.#optSizeAt(), this.payloadOctets);
+    return this.msg;
+  }
+
+  #optSizeAt(): number {
+    let at = this.optAt;
+    while (this.msg[at]! !== 0 && this.msg[at]! < 0xc0) at += this.msg[at]! + 1;
+    return at + (this.msg[at]! === 0 ? 1 : 2) + 2;
+  }
+}

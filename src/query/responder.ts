@@ -1,0 +1,64 @@
+/**
+ * Between listeners and the server: a listener hands over octets and a client, the server hands back
+ * octets, at once or later.
+ *
+ * So a listener knows nothing of blocks and directives, and can be tested alone; and the server
+ * knows nothing of sockets.
+ */
+export type Transport = typeof UDP | typeof TCP;
+export const UDP = 0;
+export const TCP = 1;
+
+/** 1 or 2, as CoreDNS's `family` label counts them. */
+export type Family = 1 | 2;
+
+/** Where a message came from. A listener may reuse one object: it is valid during the call only. */
+export interface Client {
+  readonly transport: Transport;
+  readonly family: Family;
+  /** Something that outlives the call, for an answer that comes later. */
+  keep(): ReplyPath;
+}
+
+/** Where an answer that comes later goes. Addresses are text, IPv6 without brackets. */
+export interface ReplyPath {
+  readonly transport: Transport;
+  readonly family: Family;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  /** The address that the query came to; `::` or `0.0.0.0` where only the wildcard is known. */
+  readonly localAddress: string;
+  readonly localPort: number;
+  /**
+   * Sends `octets` octets of `message` and may keep no reference to it after it returns. An answer to
+   * a client that has gone is dropped. Never throws.
+   */
+  send(message: Uint8Array, octets: number): void;
+}
+
+/** No answer, now or ever: the message deserved silence. */
+export const NO_ANSWER = 0;
+/** The answer will come through {@link ReplyPath.send}. */
+export const ANSWER_LATER = -1;
+
+/** What a listener calls for each message. */
+export interface Responder {
+  /**
+   * Answers the message in `msg` from `at` to `end`. An answer that is ready now and fits is written
+   * to `out` from `outAt` up to `outEnd` at most, and its length returned; else NO_ANSWER or
+   * ANSWER_LATER. Never throws. The message may be overwritten once this returns.
+   */
+  respond(
+    msg: Uint8Array,
+    at: number,
+    end: number,
+    client: Client,
+    out: Uint8Array,
+    outAt: number,
+    outEnd: number,
+  ): number;
+
+  /** Called before the messages of one wake-up, and after them: where time is read and counted. */
+  beginBatch(): void;
+  endBatch(): void;
+}

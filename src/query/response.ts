@@ -1,0 +1,51 @@
+/**
+ * The response to a query on its way back through the chain: written by one handler, seen and
+ * perhaps replaced by those above it.
+ */
+import type { Query } from './query.ts';
+import { writeEmpty } from '../dns/frame.ts';
+import { HEADER_OCTETS, RCODE_MASK } from '../dns/header.ts';
+import { type NormalizedResponse, normalize } from '../dns/response.ts';
+
+/** Why there is only an RCODE and no message. */
+export interface Failure {
+  /** For the log of `errors`, in CoreDNS's words. */
+  readonly message: string;
+}
+
+export class Response {
+  /** The message in normal form: no OPT, names compressed. Its ID and the copied flags do not matter. */
+  readonly message: NormalizedResponse;
+  readonly rcode: number;
+  /** The directive that wrote it: the label `plugin`. Empty for a bare RCODE. */
+  readonly writer: string;
+  /**
+   * Set if no handler wrote a message and only an RCODE is returned. Such a response is not cached,
+   * and what `errors` logs (CoreDNS: a handler that returns an error).
+   */
+  readonly failure: Failure | undefined;
+
+  constructor(message: NormalizedResponse, writer: string, failure?: Failure) {
+    this.message = message;
+    this.rcode = message.rcode;
+    this.writer = writer;
+    this.failure = failure;
+  }
+
+  /** A bare RCODE with the reason for it. */
+  static failed(query: Query, rcode: number, message: string): Response {
+    return new Response(emptyMessage(query, rcode), '', { message });
+  }
+
+  /** A message of `writer` that has a question and no records. */
+  static empty(query: Query, rcode: number, writer: string): Response {
+    return new Response(emptyMessage(query, rcode), writer);
+  }
+}
+
+function emptyMessage(query: Query, rcode: number): NormalizedResponse {
+  const wire = new Uint8Array(HEADER_OCTETS + query.nameOctets + 4);
+  writeEmpty(query, wire, 0, rcode & RCODE_MASK);
+  // What we write ourselves is well-formed, so normalize cannot refuse it.
+  return { ...normalize(wire, 0, wire.length)!, rcode };
+}
