@@ -1,0 +1,63 @@
+/**
+ * File patterns of `import`, as Go's filepath.Match and filepath.Glob read them on Unix.
+ *
+ * `*` is any run of characters but `/`, `?` is one of them, a backslash takes the next character
+ * literally. Classes (`[a-z]`) are not here, since `import` refuses them. A leading dot is nothing
+ * special, so `*` also finds the `..data` of a mounted ConfigMap.
+ */
+import { posix } from 'node:path';
+import type { Source } from './source.ts';
+
+/** Whether `pattern` can name anything but the file of that name. */
+export function hasWildcard(pattern: string): boolean {
+  return /[*?[\\]/.test(pattern);
+}
+
+/**
+ * The paths that match the absolute `pattern`, each directory's in the order of their names.
+ * Directories that cannot be read count as empty. Undefined if the pattern itself is malformed.
+ */
+export function glob(pattern: string, source: Source): string[] | undefined {
+  if (!hasWildcard(pattern)) return exists(pattern, source) ? [pattern] : [];
+  const directory = posix.dirname(pattern);
+  const name = matcher(posix.basename(pattern));
+  if (name === undefined) return undefined;
+  const directories = glob(directory, source);
+  return directories?.flatMap((found) =>
+    namesIn(found, source)
+      .filter((entry) => name.test(entry))
+      .map((entry) => posix.join(found, entry)),
+  );
+}
+
+function exists(path: string, source: Source): boolean {
+  try {
+    return source.kindOf(path) !== undefined;
+  } catch {
+    return true; // it is there but may not be looked at: reading it tells the reason
+  }
+}
+
+function namesIn(directory: string, source: Source): string[] {
+  try {
+    return [...source.list(directory)].sort((a, b) =>
+      Buffer.compare(Buffer.from(a), Buffer.from(b)),
+    );
+  } catch {
+    return [];
+  }
+}
+
+/** One component of a pattern as a regular expression; undefined if malformed. */
+function matcher(pattern: string): RegExp | undefined {
+  // A class needs both brackets, and an import that has both is refused before it comes here.
+  if (/^(?:[^\\]|\\.)*?\[/su.test(pattern)) return undefined;
+  if (/^(?:[^\\]|\\.)*\\$/su.test(pattern)) return undefined; // nothing after a backslash
+  const source = pattern.replaceAll(/\\.|./gsu, (part) => {
+    if (part === '*') return '[^/]*';
+    if (part === '?') return '[^/]';
+    const character = part.length > 1 && part.startsWith('\\') ? part.slice(1) : part;
+    return character.replace(/[$^.*+?()[\]{}|/\\]/u, String.raw`\$&`);
+  });
+  return new RegExp(`^${source}$`, 'su');
+}

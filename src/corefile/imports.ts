@@ -1,0 +1,314 @@
+/**
+ * The token stream that the parser reads: environment variables substituted, `import` statements
+ * replaced by what they name.
+ *
+ * Owns:    {$X} and {%X%}, snippets, files and patterns of files, and the limits on them.
+ * Is not:  the grammar; that `(name) {` begins a snippet is for blocks.ts to see.
+ * Callers: call peek() before take(); a snippet must be defined before it is used.
+ */
+import { posix } from 'node:path';
+import { CorefileError, type Place } from './error.ts';
+import { glob, hasWildcard } from './glob.ts';
+import type { Source } from './source.ts';
+import { type Token, tokenize } from './tokens.ts';
+
+/** CoreDNS's own limits, so that what it takes is taken here. */
+export const SNIPPET_IMPORTS_MAX = 10_000;
+export const FILE_IMPORTS_MAX = 100_000;
+/** A ConfigMap holds 1 MiB, so 500,000 tokens at most; imports may double that. */
+export const TOKENS_MAX = 1_000_000;
+/** A variable may name others, and in CoreDNS one that names itself never ends. */
+export const SUBSTITUTIONS_MAX = 1_000;
+/** Variables that name others twice grow by powers of two. */
+export const SUBSTITUTED_LENGTH_MAX = 65_536;
+
+/** Something that works, but is probably not meant. */
+export interface Warning {
+  readonly message: string;
+  readonly place: Place;
+}
+
+/** Tokens being read: the text given, a snippet's, or an imported file's. */
+interface Frame {
+  readonly tokens: readonly Token[];
+  next: number;
+  /** What they are the tokens of: `snippet NAME` or `file PATH`. */
+  readonly origin: string;
+  /** The frame that holds the import statement. */
+  readonly parent: Frame | undefined;
+}
+
+export class TokenStream {
+  readonly warnings: Warning[] = [];
+  /** Every file read, the first one included, each once. */
+  readonly files: Set<string>;
+  readonly #source: Source;
+  readonly #frames: Frame[];
+  readonly #snippets: Map<string, readonly Token[]> = new Map();
+  readonly #tokensOfFile: Map<string, readonly Token[]> = new Map();
+  readonly #fingerprint: string[] = [];
+  #peeked: Token | undefined;
+  #last: Token | undefined;
+  #tokensRead = 0;
+  #snippetImports = 0;
+  #fileImports = 0;
+
+  constructor(text: string, file: string, source: Source) {
+    this.#source = source;
+    this.files = new Set([file]);
+    const origin = `file ${posix.resolve(file)}`;
+    this.#frames = [{ tokens: tokenize(text, file), next: 0, origin, parent: undefined }];
+  }
+
+  /** The token read last. */
+  get last(): Token | undefined {
+    return this.#last;
+  }
+
+  /** All tokens taken, with file and line but without column; snippets where they are imported. */
+  get fingerprint(): string {
+    return this.#fingerprint.join('\n');
+  }
+
+  /** The next token, or undefined at the end of everything. */
+  peek(): Token | undefined {
+    while (this.#peeked === undefined) {
+      const token = this.#raw();
+      if (token === undefined) return undefined;
+      if (token.text === 'import' && this.#mayImport(token)) this.#import(token);
+      else this.#peeked = this.#substituted(token);
+    }
+    return this.#peeked;
+  }
+
+  /** Reads the token that peek() has shown. */
+  take(): Token {
+    const token = this.peek();
+    if (token === undefined) throw new Error('take() past the end of the Corefile');
+    this.#peeked = undefined;
+    this.#last = token;
+    const mark = token.kind === 'word' ? '' : token.kind;
+    this.#fingerprint.push(`${token.file}:${token.line} ${mark}${JSON.stringify(token.text)}`);
+    return token;
+  }
+
+  /**
+   * Reads the body of the snippet whose `(name)` token was taken last, braces included. Imports
+   * and variables in the body are left for when it is used.
+   */
+  defineSnippet(name: string, key: Token): void {
+    const open = this.peek();
+    if (open?.kind !== 'open') {
+      const found = (open ?? key).text;
+      throw new CorefileError(
+        'COREFILE_SNIPPET',
+        open ?? key,
+        `Syntax error: Unexpected token '${found}', expecting '{'`,
+        { hint: `the body of snippet (${name}) stands in braces` },
+      );
+    }
+    if (this.#snippets.has(name)) {
+      const what = `redeclaration of previously declared snippet ${name}`;
+      throw new CorefileError('COREFILE_SNIPPET', key, what);
+    }
+    this.#peeked = undefined;
+    const body: Token[] = [];
+    for (let depth = 1; ;) {
+      const token = this.#raw();
+      if (token === undefined) throw missingBrace(this.#last ?? open, `snippet (${name})`, open);
+      this.#last = token;
+      if (token.kind === 'open') depth++;
+      if (token.kind === 'close' && --depth === 0) break;
+      // A body that begins beside its brace begins a line all the same, wherever it is imported.
+      body.push(body.length === 0 ? { ...token, startsLine: true } : token);
+    }
+    this.#snippets.set(name, body);
+  }
+
+  /** The next token as it is written. Frames stay below what they import, to tell ancestors. */
+  #raw(): Token | undefined {
+    for (;;) {
+      const frame = this.#frames.at(-1);
+      if (frame === undefined) return undefined;
+      const token = frame.tokens[frame.next];
+      if (token !== undefined) {
+        frame.next++;
+        if (++this.#tokensRead > TOKENS_MAX) {
+          const what = `the Corefile has more than ${TOKENS_MAX} tokens, imports included`;
+          throw new CorefileError('COREFILE_TOO_LARGE', token, what);
+        }
+        return token;
+      }
+      this.#frames.pop();
+    }
+  }
+
+  /** At the start of a line, or right behind the brace that opens a block. */
+  #mayImport(token: Token): boolean {
+    return token.startsLine || this.#last?.kind === 'open';
+  }
+
+  #import(statement: Token): void {
+    const frame = this.#frames.at(-1)!;
+    const argument = frame.tokens[frame.next];
+    if (argument === undefined || argument.startsLine) {
+      throw new CorefileError(
+        'COREFILE_ARGUMENTS',
+        statement,
+        `Wrong argument count or unexpected line ending after 'import'`,
+        { hint: 'import takes the name of a snippet, a file or a pattern of files' },
+      );
+    }
+    frame.next++;
+    const wanted = this.#substituted(argument).text;
+    if (wanted === '') {
+      const what = 'Import requires a non-empty filepath';
+      throw new CorefileError('COREFILE_IMPORT', argument, what);
+    }
+    const extra = frame.tokens[frame.next];
+    if (extra !== undefined && !extra.startsLine) {
+      const what = 'Import takes only one argument (glob pattern or file)';
+      throw new CorefileError('COREFILE_IMPORT', extra, `${what}, found '${extra.text}' as well`);
+    }
+    const snippet = this.#snippets.get(wanted);
+    if (snippet !== undefined) this.#importSnippet(wanted, snippet, argument, frame);
+    else this.#importFiles(wanted, argument, frame);
+  }
+
+  #importSnippet(name: string, tokens: readonly Token[], argument: Token, parent: Frame): void {
+    const origin = `snippet ${name}`;
+    if (++this.#snippetImports > SNIPPET_IMPORTS_MAX || isWithin(origin, parent)) {
+      throw new CorefileError(
+        'COREFILE_IMPORT_LIMIT',
+        argument,
+        `maximum snippet import depth (${SNIPPET_IMPORTS_MAX}) exceeded`,
+        { hint: isWithin(origin, parent) ? `snippet ${name} imports itself` : undefined },
+      );
+    }
+    this.#frames.push({ tokens, next: 0, origin, parent });
+  }
+
+  #importFiles(wanted: string, argument: Token, parent: Frame): void {
+    const pattern = posix.resolve(posix.dirname(posix.resolve(argument.file)), wanted);
+    if (/\*.*\*|\?.*\?/s.test(pattern) || (pattern.includes('[') && pattern.includes(']'))) {
+      const what = `Glob pattern may only contain one wildcard (*), but has others: ${pattern}`;
+      throw new CorefileError('COREFILE_IMPORT', argument, what);
+    }
+    const paths = glob(pattern, this.#source);
+    if (paths === undefined) {
+      const what = `Failed to use import pattern ${wanted}: syntax error in pattern`;
+      throw new CorefileError('COREFILE_IMPORT', argument, what);
+    }
+    if (paths.length === 0) {
+      if (!hasWildcard(pattern)) {
+        throw new CorefileError(
+          'COREFILE_IMPORT',
+          argument,
+          `File to import not found: ${wanted}`,
+          { hint: `looked for ${pattern}; a snippet must be defined above its first use` },
+        );
+      }
+      const message = `No files matching import glob pattern: ${wanted}`;
+      this.warnings.push({ message, place: argument });
+    }
+    for (const path of paths.toReversed()) {
+      const origin = `file ${path}`;
+      if (++this.#fileImports > FILE_IMPORTS_MAX || isWithin(origin, parent)) {
+        throw new CorefileError(
+          'COREFILE_IMPORT_LIMIT',
+          argument,
+          `maximum file import depth (${FILE_IMPORTS_MAX}) exceeded`,
+          { hint: isWithin(origin, parent) ? `${path} imports itself` : undefined },
+        );
+      }
+      this.#frames.push({ tokens: this.#fileTokens(path, argument), next: 0, origin, parent });
+    }
+  }
+
+  #fileTokens(path: string, argument: Token): readonly Token[] {
+    const known = this.#tokensOfFile.get(path);
+    if (known !== undefined) return known;
+    let text: string;
+    try {
+      if (this.#source.kindOf(path) === 'directory') {
+        throw new CorefileError(
+          'COREFILE_IMPORT',
+          argument,
+          `Could not import ${path}: is a directory`,
+          { hint: 'import files by name or by a pattern such as DIRECTORY/*.server' },
+        );
+      }
+      text = this.#source.readFile(path);
+    } catch (error) {
+      if (error instanceof CorefileError) throw error;
+      const reason = error instanceof Error ? error.message : String(error);
+      const what = `Could not import ${path}: ${reason}`;
+      throw new CorefileError('COREFILE_IMPORT', argument, what, { cause: error });
+    }
+    this.files.add(path);
+    const tokens = tokenize(text, path);
+    this.#tokensOfFile.set(path, tokens);
+    return tokens;
+  }
+
+  /** What a variable holds is text: never a brace, never several tokens. */
+  #substituted(token: Token): Token {
+    if (!token.text.includes('{')) return token;
+    const text = substitute(token.text, (name) => this.#source.env(name));
+    if (text === undefined) {
+      const what = `the environment variables in '${token.text}' name each other without end`;
+      throw new CorefileError('COREFILE_ENVIRONMENT', token, what);
+    }
+    return text === token.text ? token : { ...token, text };
+  }
+}
+
+/**
+ * `text` with first all {%NAME%}, then all {$NAME} replaced by `env(NAME)`, an unset one by nothing;
+ * what comes out is scanned again. `{$}` and an unterminated `{$X` stay, and end the scan. There is
+ * no default: {$X:1} asks for the variable named `X:1`. Undefined if there is no end to it.
+ */
+export function substitute(
+  text: string,
+  env: (name: string) => string | undefined,
+): string | undefined {
+  const first = substituteForm(text, '{%', '%}', env);
+  return first === undefined ? undefined : substituteForm(first, '{$', '}', env);
+}
+
+function substituteForm(
+  text: string,
+  open: string,
+  close: string,
+  env: (name: string) => string | undefined,
+): string | undefined {
+  for (let round = 0; round <= SUBSTITUTIONS_MAX; round++) {
+    const from = text.indexOf(open);
+    const to = from === -1 ? -1 : text.indexOf(close, from);
+    if (to === -1 || to <= from + open.length) return text;
+    const reference = text.slice(from, to + close.length);
+    const value = env(text.slice(from + open.length, to)) ?? '';
+    const parts = text.split(reference);
+    const growth = (parts.length - 1) * value.length;
+    if (growth > 0 && text.length + growth > SUBSTITUTED_LENGTH_MAX) return undefined;
+    text = parts.join(value);
+  }
+  return undefined;
+}
+
+/** The error for a block that the end of the file leaves open, told at the last token. */
+export function missingBrace(last: Token, whose: string, open: Token): CorefileError {
+  return new CorefileError(
+    'COREFILE_SYNTAX',
+    last,
+    `Syntax error: Unexpected token '${last.text}', expecting '}'`,
+    { hint: `${whose}, opened in line ${open.line}, is never closed` },
+  );
+}
+
+function isWithin(origin: string, frame: Frame): boolean {
+  for (let at: Frame | undefined = frame; at !== undefined; at = at.parent) {
+    if (at.origin === origin) return true;
+  }
+  return false;
+}
