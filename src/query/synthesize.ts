@@ -1,0 +1,62 @@
+/**
+ * Answers of our own making: what `hosts`, `template` and `whoami` say, framed as CoreDNS frames it.
+ *
+ * Owns:    the header of such an answer (AA set; RA, AD and TC unset; opcode, RD and CD as asked) and
+ *          its question, spelled as the client spelled it.
+ * Is not:  what the records say.
+ */
+import { type ResourceRecord, encodeRecord } from '../dns/codec.ts';
+import { AA, ANCOUNT_AT, ARCOUNT_AT, NSCOUNT_AT, TC, readU16, writeU16 } from '../dns/header.ts';
+import { writeEmpty } from '../dns/frame.ts';
+import { NOERROR, SERVFAIL } from '../dns/rcode.ts';
+import { normalize } from '../dns/response.ts';
+import type { Query } from './query.ts';
+import { Response } from './response.ts';
+
+/** An answer as data. Sections that are left out are empty. */
+export interface Synthesis {
+  /** NOERROR unless given; 0 to 15. */
+  readonly rcode?: number;
+  readonly answers?: readonly ResourceRecord[];
+  readonly authorities?: readonly ResourceRecord[];
+  readonly additionals?: readonly ResourceRecord[];
+}
+
+/** The length that TCP's two octets can say (RFC 1035 section 4.2.2). */
+const MESSAGE_OCTETS_MAX = 0xffff;
+
+/**
+ * The response of the directive `writer`. What is beyond 65,535 octets is left out, and TC set. A
+ * record that cannot be written makes it a bare SERVFAIL that says so: it is a fault of whoever made
+ * the record, which `errors` should show.
+ */
+export function synthesize(query: Query, writer: string, synthesis: Synthesis): Response {
+  const out = new Uint8Array(MESSAGE_OCTETS_MAX);
+  let at = writeEmpty(query, out, 0, synthesis.rcode ?? NOERROR);
+  let flags = out[2]! | AA;
+  for (const [countAt, records] of [
+    [ANCOUNT_AT, synthesis.answers ?? []],
+    [NSCOUNT_AT, synthesis.authorities ?? []],
+    [ARCOUNT_AT, synthesis.additionals ?? []],
+  ] as const) {
+    for (const record of records) {
+      const wire = encodeRecord(record);
+      if (wire === undefined) return unwritable(query, record.name);
+      if (at + wire.length > MESSAGE_OCTETS_MAX) {
+        flags |= TC;
+        break;
+      }
+      out.set(wire, at);
+      at += wire.length;
+      writeU16(out, countAt, readU16(out, countAt) + 1);
+    }
+  }
+  out[2] = flags;
+  const message = normalize(out, 0, at);
+  if (message === undefined) return unwritable(query, query.name);
+  return new Response(message, writer);
+}
+
+function unwritable(query: Query, name: string): Response {
+  return Response.failed(query, SERVFAIL, `a record of ${name} cannot be written`);
+}

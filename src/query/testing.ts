@@ -1,0 +1,91 @@
+/**
+ * For tests: a query as the server would make it of a client's message, and a client that waits.
+ */
+import { PAYLOAD_OCTETS_MIN, QueryView, READ_QUERY, readQuery } from '../dns/question.ts';
+import { CD, HEADER_OCTETS, RD, writeU16 } from '../dns/header.ts';
+import { nameFromText } from '../dns/name.ts';
+import { IN, OPT, classFromName, typeFromName } from '../dns/rrtype.ts';
+import { type Family, type ReplyPath, TCP, UDP } from './responder.ts';
+import { Query } from './query.ts';
+import type { Response } from './response.ts';
+
+export interface AskOptions {
+  readonly id?: number;
+  readonly qclass?: string;
+  readonly opcode?: number;
+  /** Asks with EDNS, offering that many octets. */
+  readonly edns?: number;
+  readonly dnssecOk?: boolean;
+  readonly recursionDesired?: boolean;
+  readonly checkingDisabled?: boolean;
+  readonly transport?: 'udp' | 'tcp';
+  readonly remoteAddress?: string;
+  readonly remotePort?: number;
+  readonly localAddress?: string;
+  /** On the monotonic clock. */
+  readonly receivedMs?: number;
+  /** Nobody asked: a query of our own. */
+  readonly ours?: boolean;
+}
+
+/** A query that is in a chain of one handler, and what came out at its top. */
+export interface AskedQuery {
+  readonly query: Query;
+  readonly responses: readonly Response[];
+}
+
+/** A query for `name` (presentation form) and `type` (`A`, `TYPE65280`). */
+export function askQuery(name: string, type: string, options: AskOptions = {}): AskedQuery {
+  const msg = queryMessage(name, type, options);
+  const view = new QueryView(0);
+  const reading = readQuery(view, msg, 0, msg.length);
+  if (reading !== READ_QUERY) throw new Error(`not a query: ${name} ${type}`);
+  const responses: Response[] = [];
+  const sink = { deliver: (_: Query, response: Response) => void responses.push(response) };
+  const client = options.ours === true ? undefined : replyPath(options);
+  const query = new Query(view, client, options.receivedMs ?? performance.now(), sink);
+  query.chain = {
+    run: () => undefined,
+    unwind: (asked, _depth, response) => asked.deliver(response),
+  };
+  return { query, responses };
+}
+
+/** The message that {@link askQuery} reads. */
+export function queryMessage(name: string, type: string, options: AskOptions = {}): Uint8Array {
+  const qname = nameFromText(name);
+  const qtype = typeFromName(type);
+  if (qname === undefined || qtype === undefined)
+    throw new Error(`no name or type: ${name} ${type}`);
+  const hasEdns = options.edns !== undefined || options.dnssecOk === true;
+  const questionEnd = HEADER_OCTETS + qname.length + 4;
+  const msg = new Uint8Array(questionEnd + (hasEdns ? 11 : 0));
+  writeU16(msg, 0, options.id ?? 4711);
+  msg[2] = ((options.opcode ?? 0) << 3) | (options.recursionDesired === false ? 0 : RD);
+  msg[3] = options.checkingDisabled === true ? CD : 0;
+  writeU16(msg, 4, 1);
+  msg.set(qname, HEADER_OCTETS);
+  writeU16(msg, questionEnd - 4, qtype);
+  writeU16(msg, questionEnd - 2, classFromName(options.qclass ?? 'IN') ?? IN);
+  if (hasEdns) {
+    writeU16(msg, 10, 1);
+    writeU16(msg, questionEnd + 1, OPT);
+    writeU16(msg, questionEnd + 3, options.edns ?? PAYLOAD_OCTETS_MIN);
+    msg[questionEnd + 7] = options.dnssecOk === true ? 0x80 : 0;
+  }
+  return msg;
+}
+
+function replyPath(options: AskOptions): ReplyPath {
+  const remoteAddress = options.remoteAddress ?? '127.0.0.1';
+  const family: Family = remoteAddress.includes(':') ? 2 : 1;
+  return {
+    transport: options.transport === 'tcp' ? TCP : UDP,
+    family,
+    remoteAddress,
+    remotePort: options.remotePort ?? 43008,
+    localAddress: options.localAddress ?? '127.0.0.1',
+    localPort: 53,
+    send: () => undefined,
+  };
+}
