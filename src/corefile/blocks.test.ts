@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { type Corefile, parseCorefile } from './blocks.ts';
+import { COREDNS_DIRECTIVES, type Corefile, parseCorefile, parseUse } from './blocks.ts';
 import { CorefileError } from './error.ts';
 import type { Source } from './source.ts';
 
@@ -41,7 +41,7 @@ function errorOf(text: string): CorefileError {
 }
 
 /** The whole structure as short text: `scheme zone:port` keys, and directives with their lines. */
-function outline(corefile: Corefile): unknown {
+function outline(corefile: Corefile): { keys: string[]; uses: string[] }[] {
   return corefile.blocks.map((block) => ({
     keys: block.keys.map(({ scheme, zone, port }) =>
       scheme === 'dns' ? `${zone}:${port}` : `${scheme} ${zone}:${port}`,
@@ -155,13 +155,408 @@ ip6.arpa:53 {
   });
 });
 
-describe('what is refused, with its place', () => {
+/** Each block as `keys: use; use`. */
+function short(text: string, env: Readonly<Record<string, string>> = {}): string[] {
+  return outline(parse(text, env)).map(({ keys, uses }) => `${keys.join(' ')}: ${uses.join('; ')}`);
+}
+
+describe('server blocks', () => {
   test.each([
-    ['.:53 {\n  foo\n}', 2, 3, "Unknown directive 'foo'"],
-    ['.:53 {\n  errors\n', 2, 3, "Unexpected token 'errors', expecting '}'"],
-  ])('%j', (text, line, column, what) => {
+    { text: '', blocks: [], because: 'a file may be empty' },
+    { text: '# nothing\n', blocks: [], because: 'a comment is nothing' },
+    { text: '.', blocks: ['.:53: '], because: 'a block may be a key alone' },
+    { text: '.:53 {\n}', blocks: ['.:53: '], because: 'a block may be empty' },
+    { text: '.:53 { }', blocks: ['.:53: '], because: 'also on one line' },
+    { text: '.:53 {\n whoami\n}', blocks: ['.:53: whoami'], because: 'this is the common form' },
+    {
+      text: '.:53\n{\n whoami\n}',
+      blocks: ['.:53: whoami'],
+      because: 'the brace may have its own line',
+    },
+    {
+      text: '.:53 { whoami\n}',
+      blocks: ['.:53: whoami'],
+      because: 'a directive may follow the brace',
+    },
+    {
+      text: '.:53\nwhoami\nlog\n',
+      blocks: ['.:53: whoami; log'],
+      because: 'the only block needs no braces',
+    },
+    {
+      text: 'a.test b.test:54 {\n}',
+      blocks: ['a.test.:53 b.test.:54: '],
+      because: 'a block may have several keys',
+    },
+    {
+      text: 'a.test, b.test {\n}',
+      blocks: ['a.test.:53 b.test.:53: '],
+      because: 'commas may stand between them',
+    },
+    {
+      text: 'a.test,\nb.test,\nc.test\n{\n}',
+      blocks: ['a.test.:53 b.test.:53 c.test.:53: '],
+      because: 'after a comma the next line goes on',
+    },
+    {
+      text: 'a.test , b.test {\n}',
+      blocks: ['a.test.:53 b.test.:53: '],
+      because: 'a comma may stand alone',
+    },
+    { text: '"" a.test {\n}', blocks: ['a.test.:53: '], because: 'an empty key is ignored' },
+    {
+      text: 'a.test,\nb.test\nlog',
+      blocks: ['a.test.:53 b.test.:53: log'],
+      because: 'so it does without braces',
+    },
+    {
+      text: 'a.test {\n}\nb.test {\n}',
+      blocks: ['a.test.:53: ', 'b.test.:53: '],
+      because: 'blocks follow each other',
+    },
+    {
+      text: 'a.test {\n} b.test {\n}',
+      blocks: ['a.test.:53: ', 'b.test.:53: '],
+      because: 'also on the line of a brace',
+    },
+    {
+      text: '10.0.2.0/23:5 {\n}',
+      blocks: ['2.0.10.in-addr.arpa.:5 3.0.10.in-addr.arpa.:5: '],
+      because: 'a CIDR stands for its reverse zones',
+    },
+    { text: 'tls://A.test {\n}', blocks: ['tls a.test.:853: '], because: 'schemes are kept' },
+    {
+      text: '"a.test" {\n "whoami"\n}',
+      blocks: ['a.test.:53: whoami'],
+      because: 'quotes change nothing',
+    },
+  ])('$text: $because', ({ text, blocks }) => {
+    expect(short(text)).toEqual(blocks);
+  });
+
+  test('a key without port has the default port, if its scheme is dns', () => {
+    const options = { file: 'Corefile', source: sourceOf(), known: KNOWN, defaultPort: 1053 };
+    const { blocks } = parseCorefile('a.test b.test:53 tls://c.test', options);
+    expect(blocks[0]!.keys.map(({ port }) => port)).toEqual([1053, 53, 853]);
+  });
+
+  test('a key keeps its text and place', () => {
+    const { blocks } = parse('a.test,\n {$Z}:54 {\n}', { Z: 'B.test' });
+    expect(blocks[0]!.keys).toMatchObject([
+      { text: 'a.test', place: { line: 1, column: 1, length: 7 } },
+      { text: 'B.test:54', zone: 'b.test.', place: { line: 2, column: 2 } },
+    ]);
+    expect(blocks[0]!.place).toMatchObject({ line: 1, column: 1 });
+  });
+
+  test('a zone of odd letters is a warning', () => {
+    const { blocks, warnings } = parse('a_b.test {\n}\n_x.10.in-addr.arpa {\n}');
+    expect(blocks).toHaveLength(2);
+    expect(warnings).toMatchObject([
+      {
+        message: 'Domain "a_b.test." does not follow RFC1035 preferred syntax',
+        place: { line: 1, column: 1 },
+      },
+    ]);
+  });
+});
+
+describe('directives', () => {
+  test.each([
+    { text: 'cache 30 {\n}', uses: 'cache 30 {  }', because: 'its block may be empty' },
+    { text: 'cache 30 { }', uses: 'cache 30 {  }', because: 'also on one line' },
+    {
+      text: 'cache {\n success 1 2\n denial 3\n}',
+      uses: 'cache { success 1 2; denial 3 }',
+      because: 'each line is an option',
+    },
+    {
+      text: 'cache { success 1\n denial 3\n}',
+      uses: 'cache { success 1; denial 3 }',
+      because: 'an option may follow the brace',
+    },
+    {
+      text: 'log . "{combined} x" {\n class all\n}',
+      uses: 'log . {combined} x { class all }',
+      because: 'quotes group',
+    },
+    { text: 'forward . X {}', uses: 'forward . X {}', because: 'braces that touch are a word' },
+    {
+      text: 'template IN A {\n answer "{{ .Name }}\n60 IN A 1.2.3.4" x\n match {{ a }}\n}',
+      uses: 'template IN A { answer {{ .Name }}\n60 IN A 1.2.3.4 x; match {{ a }} }',
+      because: 'an argument may hold line ends',
+    },
+    { text: 'log "{"\nlog "}"', uses: 'log {; log }', because: 'a quoted brace is text' },
+    { text: '{$NAME} x', uses: 'errors x', because: 'names may come from variables' },
+  ])('$text: $because', ({ text, uses }) => {
+    expect(short(`. {\n${text}\n}`, { NAME: 'errors' })).toEqual([`.:53: ${uses}`]);
+  });
+
+  test('one directive can be read alone, for the tests of its folder', () => {
+    const use = parseUse('forward . a {\n force_tcp\n}', 'x');
+    expect(use).toMatchObject({ name: 'forward', hasBlock: true, place: { file: 'x', line: 1 } });
+    expect(use.options[0]?.name.text).toBe('force_tcp');
+    expect(() => parseUse('')).toThrow('without a directive');
+    expect(() => parseUse('a\nb')).toThrow('more than one: b');
+  });
+});
+
+describe('what is refused says where and what', () => {
+  test.each([
+    ['.:53 {\n  foo\n}', 'COREFILE_UNKNOWN_DIRECTIVE', "2:3: Unknown directive 'foo'"],
+    [
+      '.:53 {\n  forwad . x\n}',
+      'COREFILE_UNKNOWN_DIRECTIVE',
+      `2:3: Unknown directive 'forwad'; did you mean "forward"?`,
+    ],
+    [
+      '.:53 {\n  WHOAMI\n}',
+      'COREFILE_UNKNOWN_DIRECTIVE',
+      `2:3: Unknown directive 'WHOAMI'; did you mean "whoami"?`,
+    ],
+    [
+      'a:1\nb.test:2\n',
+      'COREFILE_UNKNOWN_DIRECTIVE',
+      `2:1: Unknown directive 'b.test:2'; if it is another key, put a comma after the one before, or braces around each block`,
+    ],
+    [
+      'a.test:53 {\n errors\nb.test:53 {\n}\n',
+      'COREFILE_UNKNOWN_DIRECTIVE',
+      `3:1: Unknown directive 'b.test:53'; if it is the key of a new block, the "}" of the block of a.test:53 is missing above`,
+    ],
+    [
+      '. {\n kubernetes cluster.local\n}',
+      'COREFILE_FOREIGN_DIRECTIVE',
+      "2:2: no action found for directive 'kubernetes': it is a CoreDNS directive that a node-local cache does not have",
+    ],
+    [
+      '.:53{\n whoami\n}',
+      'COREFILE_KEY',
+      '1:1: zone is not a valid domain name: .:53{; put white space before "{"',
+    ],
+    [
+      '{\n whoami\n}',
+      'COREFILE_KEY',
+      '1:1: a server block without a zone; for all names write ". {"',
+    ],
+    ['""', 'COREFILE_KEY', '1:1: a server block without a zone'],
+    ['{$NONE} {\n}', 'COREFILE_KEY', '1:1: zone is not a valid domain name: ;'],
+    [
+      ':53 {\n}',
+      'COREFILE_KEY',
+      '1:1: zone is not a valid domain name: ; for all names write ".:53"',
+    ],
+    ['. a..b {\n}', 'COREFILE_KEY', '1:3: zone is not a valid domain name: a..b'],
+    ['. {\n}\na.test:x: {\n}', 'COREFILE_KEY', '3:1: expecting data after last colon: "a.test:x:"'],
+    ['a.test:65536 {\n}', 'COREFILE_KEY', '1:1: address 65536: invalid port'],
+    [
+      'a.test, {\n}',
+      'COREFILE_SYNTAX',
+      `1:1: Expected another address but had '{' - check for extra comma`,
+    ],
+    ['a.test,', 'COREFILE_SYNTAX', '1:1: Unexpected EOF; another key must follow the comma'],
+    [
+      '.:53 { whoami }',
+      'COREFILE_SYNTAX',
+      "1:15: Unexpected '}' because no matching opening brace",
+    ],
+    [
+      '. {\n forward . a { force_tcp }\n}',
+      'COREFILE_SYNTAX',
+      "2:26: Wrong argument count or unexpected line ending after '}'",
+    ],
+    [
+      '. {\n forward . a\n {\n }\n}',
+      'COREFILE_SYNTAX',
+      "3:2: Unexpected token '{', expecting argument",
+    ],
+    [
+      '. {\n cache {\n  a {\n  }\n }\n}',
+      'COREFILE_SYNTAX',
+      "3:5: Unexpected token '{' inside the block of cache (unknown property '{')",
+    ],
+    [
+      '. {\n cache {\n  {\n  }\n }\n}',
+      'COREFILE_SYNTAX',
+      "3:3: Unexpected token '{' inside the block of cache",
+    ],
+    ['. {\n cache {\n } log\n}', 'COREFILE_SYNTAX', "3:4: Unexpected token 'log' after '}'"],
+    [
+      '. {\n cache {\n } }',
+      'COREFILE_SYNTAX',
+      "3:4: Unexpected '}' because no matching opening brace",
+    ],
+    ['. {\n}\n}', 'COREFILE_SYNTAX', "3:1: Unexpected '}' because no matching opening brace"],
+    ['.\nwhoami\n}', 'COREFILE_SYNTAX', "3:1: Unexpected '}' because no matching opening brace"],
+    ['}', 'COREFILE_SYNTAX', "1:1: Unexpected '}' because no matching opening brace"],
+    ['. } {', 'COREFILE_SYNTAX', "1:3: Unexpected '}' because no matching opening brace"],
+    [
+      '.:53 {\n  errors\n',
+      'COREFILE_SYNTAX',
+      "2:3: Syntax error: Unexpected token 'errors', expecting '}'; the block of .:53, opened in line 1, is never closed",
+    ],
+    ['. {', 'COREFILE_SYNTAX', "1:3: Syntax error: Unexpected token '{', expecting '}'"],
+    [
+      '. {\n cache {\n  success 1\n',
+      'COREFILE_SYNTAX',
+      `3:11: Unexpected EOF, expecting '}'; the block of cache, opened in line 2, is never closed`,
+    ],
+    ['. {\n log#x\n}', 'COREFILE_COMMENT', '2:5: "#" inside the token "log"'],
+    ['. {\n log "x\n}', 'COREFILE_QUOTE', '2:6: this quote is never closed'],
+  ])('%j is %s: %s', (text, code, says) => {
     const error = errorOf(text);
-    expect(error.place).toMatchObject({ line, column });
-    expect(error.what).toContain(what);
+    expect(error.message).toContain(`/etc/coredns/Corefile:${says}`);
+    expect(error.code).toBe(code);
+  });
+
+  test.each([...COREDNS_DIRECTIVES])(
+    '%s, which CoreDNS has, is told from a misspelling',
+    (name) => {
+      const text = `. {\n ${name}\n}`;
+      const options = { file: 'Corefile', source: sourceOf(), known: new Set(['errors']) };
+      expect(() => parseCorefile(text, options)).toThrow(`no action found for directive '${name}'`);
+      const known = new Set([name]);
+      expect(parseCorefile(text, { ...options, known }).blocks).toHaveLength(1);
+    },
+  );
+
+  test('the first fault in the file is told, and faults of keys last', () => {
+    expect(errorOf('a..b {\n foo\n}\n}').what).toBe("Unknown directive 'foo'");
+    expect(errorOf('. {\n import none\n foo\n}').what).toBe('File to import not found: none');
+    expect(errorOf('. {\n foo\n import none\n}').what).toBe("Unknown directive 'foo'");
+  });
+});
+
+describe('the fingerprint', () => {
+  const before = parse('. {\n log # x\n}').fingerprint;
+  test.each([
+    {
+      text: '. {\n\tlog   # another\n} # more',
+      same: true,
+      because: 'comments and spacing are nothing',
+    },
+    { text: '. {\r\n log\r\n}\r\n', same: true, because: 'nor are the kinds of line ends' },
+    { text: '. {\n "{$L}"\n}', same: true, because: 'a variable is its value' },
+    { text: '. {\n\n log # x\n}', same: false, because: 'a line has moved' },
+    { text: '. {\n errors\n}', same: false, because: 'a word differs' },
+    { text: '. {\n log "{"\n}', same: false, because: 'a word was added' },
+  ])('of $text is the same: $same, since $because', ({ text, same }) => {
+    expect(parse(text, { L: 'log' }).fingerprint === before).toBe(same);
+  });
+});
+
+describe('the shapes of real node-local Corefiles', () => {
+  test.each([
+    {
+      title: 'one block with tuned errors and cache',
+      text: `.:53 {
+    errors {
+        consolidate 10s ".* i/o timeout$"
+        consolidate 10s "^Failed to .+$"
+    }
+    cache {
+        success 120000 30 5 # capacity, TTL, least TTL
+        denial 65536 5 1
+        prefetch 10 1m 25%
+        serve_stale 1h verify
+        servfail 0
+    }
+    metadata
+    reload 2s
+    prometheus 127.0.0.1:4224
+    health 127.0.0.1:9225
+}`,
+      blocks: [
+        '.:53: errors { consolidate 10s .* i/o timeout$; consolidate 10s ^Failed to .+$ }; cache { success 120000 30 5; denial 65536 5 1; prefetch 10 1m 25%; serve_stale 1h verify; servfail 0 }; metadata; reload 2s; prometheus 127.0.0.1:4224; health 127.0.0.1:9225',
+      ],
+    },
+    {
+      title: 'another order, and imports that match nothing',
+      text: `cluster.local:53 {
+    loop
+    bind 169.254.20.10
+    forward . 100.64.0.10 {
+            force_tcp
+    }
+    prometheus :9253
+    health 169.254.20.10:8099
+    import custom/*.override
+    errors
+    cache 30
+    reload
+    }
+import generated-config/custom-server-block*
+`,
+      blocks: [
+        'cluster.local.:53: loop; bind 169.254.20.10; forward . 100.64.0.10 { force_tcp }; prometheus :9253; health 169.254.20.10:8099; errors; cache 30; reload',
+      ],
+    },
+    {
+      title: 'stub domains with several keys, ports and rewrites',
+      text: `corp.example:53 example.net:5353 {
+    errors
+    cache 30
+    rewrite name suffix .corp.example .example.net answer auto
+    forward . 10.1.0.1 10.1.0.2
+}`,
+      blocks: [
+        'corp.example.:53 example.net.:5353: errors; cache 30; rewrite name suffix .corp.example .example.net answer auto; forward . 10.1.0.1 10.1.0.2',
+      ],
+    },
+    {
+      title: 'empty blocks and a log of all',
+      text: `.:53 {
+  log . combined {
+    class all
+  }
+  cache 30 {
+  }
+  forward . 172.20.0.10 {
+  }
+  bind 0.0.0.0
+  health
+}`,
+      blocks: [
+        '.:53: log . combined { class all }; cache 30 {  }; forward . 172.20.0.10 {  }; bind 0.0.0.0; health',
+      ],
+    },
+    {
+      title: 'no IPv6, DNS over TLS, hosts',
+      text: `. {
+    template IN AAAA . {
+        rcode NOERROR
+    }
+    template ANY AAAA
+    hosts {
+        10.1.2.3 registry.corp
+        fallthrough
+    }
+    forward . tls://1.1.1.1 tls://1.0.0.1 {
+        tls_servername cloudflare-dns.com
+        health_check 5s
+    }
+}`,
+      blocks: [
+        '.:53: template IN AAAA . { rcode NOERROR }; template ANY AAAA; hosts { 10.1.2.3 registry.corp; fallthrough }; forward . tls://1.1.1.1 tls://1.0.0.1 { tls_servername cloudflare-dns.com; health_check 5s }',
+      ],
+    },
+    {
+      title: 'the text that node-cache appends for stub domains, and placeholders left in',
+      text: `example.org:53 {
+    errors
+    cache 30
+    bind __PILLAR__LOCAL__DNS__
+    forward . __PILLAR__UPSTREAM__SERVERS__
+}
+.:53 {
+    whoami
+}`,
+      blocks: [
+        'example.org.:53: errors; cache 30; bind __PILLAR__LOCAL__DNS__; forward . __PILLAR__UPSTREAM__SERVERS__',
+        '.:53: whoami',
+      ],
+    },
+  ])('$title', ({ text, blocks }) => {
+    expect(short(text)).toEqual(blocks);
   });
 });

@@ -178,12 +178,10 @@ export class TokenStream {
   #importSnippet(name: string, tokens: readonly Token[], argument: Token, parent: Frame): void {
     const origin = `snippet ${name}`;
     if (++this.#snippetImports > SNIPPET_IMPORTS_MAX || isWithin(origin, parent)) {
-      throw new CorefileError(
-        'COREFILE_IMPORT_LIMIT',
-        argument,
-        `maximum snippet import depth (${SNIPPET_IMPORTS_MAX}) exceeded`,
-        { hint: isWithin(origin, parent) ? `snippet ${name} imports itself` : undefined },
-      );
+      const what = `maximum snippet import depth (${SNIPPET_IMPORTS_MAX}) exceeded`;
+      throw new CorefileError('COREFILE_IMPORT_LIMIT', argument, what, {
+        hint: isWithin(origin, parent) ? `snippet ${name} imports itself` : undefined,
+      });
     }
     this.#frames.push({ tokens, next: 0, origin, parent });
   }
@@ -211,18 +209,19 @@ export class TokenStream {
       const message = `No files matching import glob pattern: ${wanted}`;
       this.warnings.push({ message, place: argument });
     }
-    for (const path of paths.toReversed()) {
-      const origin = `file ${path}`;
-      if (++this.#fileImports > FILE_IMPORTS_MAX || isWithin(origin, parent)) {
-        throw new CorefileError(
-          'COREFILE_IMPORT_LIMIT',
-          argument,
-          `maximum file import depth (${FILE_IMPORTS_MAX}) exceeded`,
-          { hint: isWithin(origin, parent) ? `${path} imports itself` : undefined },
-        );
-      }
-      this.#frames.push({ tokens: this.#fileTokens(path, argument), next: 0, origin, parent });
+    const frames = paths.map((path) => this.#frameOfFile(path, argument, parent));
+    this.#frames.push(...frames.toReversed());
+  }
+
+  #frameOfFile(path: string, argument: Token, parent: Frame): Frame {
+    const origin = `file ${path}`;
+    if (++this.#fileImports > FILE_IMPORTS_MAX || isWithin(origin, parent)) {
+      const what = `maximum file import depth (${FILE_IMPORTS_MAX}) exceeded`;
+      throw new CorefileError('COREFILE_IMPORT_LIMIT', argument, what, {
+        hint: isWithin(origin, parent) ? `${path} imports itself` : undefined,
+      });
     }
+    return { tokens: this.#fileTokens(path, argument), next: 0, origin, parent };
   }
 
   #fileTokens(path: string, argument: Token): readonly Token[] {
