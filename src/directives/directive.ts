@@ -6,9 +6,10 @@
  * Its position in the chain is its position in directives/index.ts.
  */
 import type { DirectiveUse } from '../corefile/blocks.ts';
+import type { QueryView } from '../dns/question.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { Query } from '../query/query.ts';
+import type { Query, QueryChain } from '../query/query.ts';
 import type { Response } from '../query/response.ts';
 import type { Verdict } from '../query/verdict.ts';
 
@@ -84,6 +85,8 @@ export interface BuildContext {
 export interface Handler {
   /** The directive's name: for the label `plugin`, and for errors. */
   readonly name: string;
+  /** Told once where it stands: for handlers that send queries of their own into what is below. */
+  attach?(chain: QueryChain, depth: number): void;
   /**
    * Answers (`query.answer`, then ANSWERED), keeps the query for later (LATER), or passes. Never
    * throws. Absent in handlers that only look at responses.
@@ -99,4 +102,31 @@ export interface Handler {
    * the walk of a miss.
    */
   readonly seesHits: boolean;
+  /** In the cache's handler: what the server asks before it makes a query walk the chain. */
+  readonly hits?: HitSource | undefined;
 }
+
+/** The walk of a hit, as the server sees it. Hot path: no allocation, no throw. */
+export interface HitSource {
+  /**
+   * Writes the cached answer to `out` from `at`, if there is one and it fits before `outEnd`, and
+   * returns the octets of it, OPT and all. NOT_CACHED or NO_ROOM if the query must walk the chain.
+   * `server` is the index of the server address among the block's.
+   */
+  answer(
+    view: QueryView,
+    server: number,
+    limitOctets: number,
+    nowDs: number,
+    out: Uint8Array,
+    at: number,
+    outEnd: number,
+  ): number;
+  /** Of the answer last written: for the server's counters. */
+  readonly lastRcode: number;
+  readonly lastPlainOctets: number;
+}
+
+export const NOT_CACHED = 0;
+/** There is an answer, larger than the room for it. */
+export const NO_ROOM = -1;

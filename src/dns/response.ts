@@ -17,6 +17,7 @@ import {
   readU16,
   readU32,
   writeU16,
+  writeU32,
 } from './header.ts';
 import { NAME_OCTETS_MAX, expandName } from './name.ts';
 import { CNAME, DNAME, MX, NS, OPT, RRSIG, SOA } from './rrtype.ts';
@@ -95,6 +96,13 @@ export function normalize(
   if (end - at < HEADER_OCTETS || end - at > MESSAGE_OCTETS_MAX) return undefined;
   const message = at === 0 && end === msg.length ? msg : msg.subarray(at, end);
   return new Normalizer(message).run();
+}
+
+/** The same message with every record's TTL set to `ttlSec`. */
+export function withTtl(message: NormalizedResponse, ttlSec: number): NormalizedResponse {
+  const wire = message.wire.slice();
+  for (let i = 0; i < message.ttlAt.length; i++) writeU32(wire, message.ttlAt[i]!, ttlSec);
+  return { ...message, wire };
 }
 
 class Normalizer {

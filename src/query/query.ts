@@ -6,7 +6,7 @@
  * Is not:  decoded: records other than the question are read by those who need them (dns/codec.ts).
  */
 import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
-import { lowerText, nameToText } from '../dns/name.ts';
+import { LOWER, lowerText, nameToText } from '../dns/name.ts';
 import type { Asked, QueryView } from '../dns/question.ts';
 import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import type { ReplyPath } from './responder.ts';
@@ -18,8 +18,10 @@ export interface Sink {
 }
 
 /** A chain of handlers, as much as a query knows of it. */
-export interface Unwinder {
-  /** Takes `response` back up through the handlers above `depth`, down to the query's floor. */
+export interface QueryChain {
+  /** Sends the query through the handlers from depth `from` on. */
+  run(query: Query, from: number): void;
+  /** Takes `response` back through the handlers above `depth`, up to the query's floor. */
   unwind(query: Query, depth: number, response: Response): void;
 }
 
@@ -48,10 +50,15 @@ export class Query implements Asked {
   depth = 0;
   /** The response stops before this depth, and goes to the sink: 0, or where a refresh was sent in. */
   floor = 0;
-  chain: Unwinder | undefined;
+  chain: QueryChain | undefined;
+  /** The index of the server address that was asked, among those of its block. */
+  server = 0;
+  /** The walk of a hit has asked the block's cache already, in vain. */
+  cacheAsked = false;
   readonly #sink: Sink;
   #state: LifeState = 'waiting';
   #name: string | undefined;
+  #lowered: Uint8Array | undefined;
 
   /**
    * Copies the message that `view` has read. `client` undefined means that we ask ourselves, for
@@ -76,6 +83,15 @@ export class Query implements Asked {
   /** The QNAME in presentation form, lower-cased, with its final dot. */
   get name(): string {
     return (this.#name ??= lowerText(nameToText(this.msg, HEADER_OCTETS)));
+  }
+
+  /** The QNAME in wire form, lower-cased. */
+  get lowered(): Uint8Array {
+    if (this.#lowered === undefined) {
+      this.#lowered = this.msg.slice(HEADER_OCTETS, HEADER_OCTETS + this.nameOctets);
+      for (let i = 0; i < this.#lowered.length; i++) this.#lowered[i] = LOWER[this.#lowered[i]!]!;
+    }
+    return this.#lowered;
   }
 
   get opcode(): number {

@@ -1,0 +1,142 @@
+/**
+ * One cached answer: the response as wire octets, with all that a hit needs besides.
+ *
+ * Hot path, stop 5 of 6: writing the answer is one copy and a patch per TTL.
+ */
+import { AA, HEADER_OCTETS, readU16, writeU32 } from '../dns/header.ts';
+import { LOWER } from '../dns/name.ts';
+import type { NormalizedResponse } from '../dns/response.ts';
+
+export type EntryKind = typeof POSITIVE | typeof DENIED | typeof SERVER_ERROR;
+export const POSITIVE = 0;
+export const DENIED = 1;
+/** A SERVFAIL or NOTIMP: kept in the denial store for seconds, never instead of anything usable. */
+export const SERVER_ERROR = 2;
+
+/** In `CacheEntry.flags`. */
+const DNSSEC_OK = 1;
+const CHECKING_DISABLED = 2;
+
+export class CacheEntry {
+  /**
+   * The response in normal form with its question lower-cased, and behind it the offsets of its TTLs,
+   * two octets each: one array, since each costs some 200 octets besides its content.
+   */
+  readonly #octets: Uint8Array;
+  readonly #wireOctets: number;
+  readonly qtype: number;
+  readonly qclass: number;
+  readonly nameOctets: number;
+  readonly #flags: number;
+  readonly rcode: number;
+  readonly kind: EntryKind;
+  /** The response's uncompressed length, for the metrics of response sizes. */
+  readonly plainOctets: number;
+  /** On the monotonic clock, in tenths of a second. */
+  storedDs: number;
+  readonly lifetimeSec: number;
+  /** Hits that followed each other within prefetch's window; carried over by a refresh. */
+  hits = 0;
+  lastHitDs = 0;
+  /** A refresh of this entry is on its way. */
+  refreshing = false;
+  /** No refresh before this time: the last one failed. */
+  recheckDs = 0;
+
+  /** `message.wire` is copied. `qtype` may be EVERY_TYPE. */
+  constructor(
+    message: NormalizedResponse,
+    kind: EntryKind,
+    qtype: number,
+    dnssecOk: boolean,
+    checkingDisabled: boolean,
+    storedDs: number,
+    lifetimeSec: number,
+  ) {
+    const { wire, ttlAt, nameOctets } = message;
+    const octets = new Uint8Array(wire.length + 2 * ttlAt.length);
+    octets.set(wire);
+    for (let i = 0; i < ttlAt.length; i++) {
+      octets[wire.length + 2 * i] = ttlAt[i]! >> 8;
+      octets[wire.length + 2 * i + 1] = ttlAt[i]!;
+    }
+    for (let at = HEADER_OCTETS; at < HEADER_OCTETS + nameOctets; at++) {
+      octets[at] = LOWER[octets[at]!]!;
+    }
+    // CoreDNS's cache answers with AA set, always; some clients of node-cache have come to see it.
+    octets[2] = octets[2]! | AA;
+    this.#octets = octets;
+    this.#wireOctets = wire.length;
+    this.qtype = qtype;
+    this.qclass = message.qclass;
+    this.nameOctets = nameOctets;
+    this.#flags = (dnssecOk ? DNSSEC_OK : 0) | (checkingDisabled ? CHECKING_DISABLED : 0);
+    this.rcode = message.rcode;
+    this.kind = kind;
+    this.plainOctets = message.plainOctets;
+    this.storedDs = storedDs;
+    this.lifetimeSec = lifetimeSec;
+  }
+
+  /** Octets of the response, without OPT. */
+  get wireOctets(): number {
+    return this.#wireOctets;
+  }
+
+  /** Whole seconds left to live; 0 and less is expired. */
+  remainingSec(nowDs: number): number {
+    return this.lifetimeSec - (((nowDs - this.storedDs) / 10) | 0);
+  }
+
+  /** Whether this answers `lowered`'s name, the given type or the one denied for all, DO and CD. */
+  answers(
+    lowered: Uint8Array,
+    nameOctets: number,
+    qtype: number,
+    qclass: number,
+    dnssecOk: boolean,
+    checkingDisabled: boolean,
+  ): boolean {
+    if (this.qtype !== qtype || this.qclass !== qclass || this.nameOctets !== nameOctets) {
+      return false;
+    }
+    if (this.#flags !== ((dnssecOk ? DNSSEC_OK : 0) | (checkingDisabled ? CHECKING_DISABLED : 0))) {
+      return false;
+    }
+    const octets = this.#octets;
+    for (let i = 0; i < nameOctets; i++) {
+      if (octets[HEADER_OCTETS + i] !== lowered[i]) return false;
+    }
+    return true;
+  }
+
+  /**
+   * Writes the response to `out` at `at`, each TTL set to `ttlSec`, or as stored if that is negative.
+   * `out` needs room for `neededOctets`, of which the response takes `wireOctets`; what stands
+   * behind the response then is rubbish. The question is that of `asked`, but for spelling.
+   */
+  write(out: Uint8Array, at: number, qtype: number, ttlSec: number): void {
+    const octets = this.#octets;
+    const wireOctets = this.#wireOctets;
+    out.set(octets, at);
+    // What is kept for every type still asks, in its question, for the type it was found by.
+    const qtypeAt = at + HEADER_OCTETS + this.nameOctets;
+    out[qtypeAt] = qtype >> 8;
+    out[qtypeAt + 1] = qtype;
+    if (ttlSec < 0) return;
+    for (let next = wireOctets; next < octets.length; next += 2) {
+      writeU32(out, at + readU16(octets, next), ttlSec);
+    }
+  }
+
+  get neededOctets(): number {
+    return this.#octets.length;
+  }
+
+  /** A copy of the response, for a walk through the chain. */
+  toWire(qtype: number, ttlSec: number): Uint8Array {
+    const out = new Uint8Array(this.#octets.length);
+    this.write(out, 0, qtype, ttlSec);
+    return out.subarray(0, this.#wireOctets);
+  }
+}

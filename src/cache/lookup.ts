@@ -1,0 +1,181 @@
+/**
+ * The cache of one server block: two stores, and one answer at most to a question.
+ *
+ * Owns:    that a fresh entry of one kind removes the other kind, and that a server error never
+ *          replaces or hides anything usable.
+ * Is not:  the directive (directives/cache), which asks it, counts, and refreshes.
+ * Hot path, stop 4 of 6: `find`.
+ */
+import type { NormalizedResponse } from '../dns/response.ts';
+import type { CacheConfig } from './config.ts';
+import { CacheEntry, DENIED, type EntryKind, POSITIVE, SERVER_ERROR } from './entry.ts';
+import { EVERY_TYPE, cacheKey } from './key.ts';
+import { Store } from './store.ts';
+import { type ResponseClass, isTruncated, storeOf } from './ttl-policy.ts';
+
+/** A question as the cache asks for it; a QueryView and a Query both are one. */
+export interface Lookup {
+  readonly lowered: Uint8Array;
+  readonly nameOctets: number;
+  readonly nameHash: number;
+  readonly qtype: number;
+  readonly qclass: number;
+  readonly dnssecOk: boolean;
+}
+
+export class AnswerCache {
+  readonly config: CacheConfig;
+  readonly success: Store;
+  readonly denial: Store;
+
+  constructor(config: CacheConfig) {
+    this.config = config;
+    this.success = new Store(config.success.entriesMax);
+    this.denial = new Store(config.denial.entriesMax);
+  }
+
+  /** The live entry that answers the question, or undefined. */
+  find(question: Lookup, checkingDisabled: boolean, nowDs: number): CacheEntry | undefined {
+    const { nameHash, qtype, qclass, dnssecOk } = question;
+    const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
+    let entry = this.success.get(key);
+    if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
+      if (answers(entry, question, qtype, checkingDisabled)) return entry;
+    }
+    const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
+    entry = this.denial.get(nameKey);
+    if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
+      if (answers(entry, question, EVERY_TYPE, checkingDisabled)) return entry;
+    }
+    entry = this.denial.get(key);
+    if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
+      if (answers(entry, question, qtype, checkingDisabled)) return entry;
+    }
+    return undefined;
+  }
+
+  /**
+   * The entry that may stand in for the answer although it has expired, by no more than `staleSec`:
+   * positive before denial, a server error never.
+   */
+  findStale(
+    question: Lookup,
+    checkingDisabled: boolean,
+    nowDs: number,
+    staleSec: number,
+  ): CacheEntry | undefined {
+    const { nameHash, qtype, qclass, dnssecOk } = question;
+    const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
+    const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
+    const positive = this.success.get(key);
+    if (usable(positive, question, qtype, checkingDisabled, nowDs, staleSec)) return positive;
+    const noName = this.denial.get(nameKey);
+    if (usable(noName, question, EVERY_TYPE, checkingDisabled, nowDs, staleSec)) return noName;
+    const noData = this.denial.get(key);
+    if (usable(noData, question, qtype, checkingDisabled, nowDs, staleSec)) return noData;
+    return undefined;
+  }
+
+  /**
+   * Keeps a response of that class for `lifetimeSec`, if it is to be kept. Returns the entry.
+   * `name` is the QNAME as text, for the zones that are disabled.
+   */
+  keep(
+    question: Lookup,
+    name: string,
+    checkingDisabled: boolean,
+    message: NormalizedResponse,
+    responseClass: ResponseClass,
+    lifetimeSec: number,
+    nowDs: number,
+  ): CacheEntry | undefined {
+    const storeName = storeOf(responseClass);
+    if (storeName === undefined || lifetimeSec <= 0 || isTruncated(message)) return undefined;
+    if (isInZones(name, this.config[storeName].disabledZones)) return undefined;
+
+    const { nameHash, qtype, qclass, dnssecOk } = question;
+    const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
+    const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
+    const staleSec = this.config.stale?.durationSec ?? 0;
+    if (responseClass === 'server-error') {
+      if (this.findStale(question, checkingDisabled, nowDs, staleSec) !== undefined) {
+        return undefined;
+      }
+    }
+    // NXDOMAIN behind a CNAME denies the CNAME's target, not the name asked (RFC 2308 section 2.1).
+    const deniesName = responseClass === 'name-error' && message.answers === 0;
+    const entry = new CacheEntry(
+      message,
+      KIND_OF[responseClass] ?? POSITIVE,
+      deniesName ? EVERY_TYPE : qtype,
+      dnssecOk,
+      checkingDisabled,
+      nowDs,
+      lifetimeSec,
+    );
+    if (storeName === 'success') {
+      this.success.set(key, entry);
+      this.denial.delete(key);
+      this.denial.delete(nameKey);
+    } else if (deniesName) {
+      this.denial.set(nameKey, entry);
+      this.denial.delete(key);
+      this.success.delete(key);
+    } else {
+      this.denial.set(key, entry);
+      if (responseClass !== 'server-error') {
+        this.denial.delete(nameKey);
+        this.success.delete(key);
+      }
+    }
+    return entry;
+  }
+}
+
+const KIND_OF: Partial<Record<ResponseClass, EntryKind>> = {
+  positive: POSITIVE,
+  delegation: POSITIVE,
+  'no-data': DENIED,
+  'name-error': DENIED,
+  'server-error': SERVER_ERROR,
+};
+
+function answers(
+  entry: CacheEntry,
+  question: Lookup,
+  qtype: number,
+  checkingDisabled: boolean,
+): boolean {
+  return entry.answers(
+    question.lowered,
+    question.nameOctets,
+    qtype,
+    question.qclass,
+    question.dnssecOk,
+    checkingDisabled,
+  );
+}
+
+function usable(
+  entry: CacheEntry | undefined,
+  question: Lookup,
+  qtype: number,
+  checkingDisabled: boolean,
+  nowDs: number,
+  staleSec: number,
+): boolean {
+  return (
+    entry !== undefined &&
+    entry.kind !== SERVER_ERROR &&
+    entry.remainingSec(nowDs) + staleSec > 0 &&
+    answers(entry, question, qtype, checkingDisabled)
+  );
+}
+
+/** Whether a lower-cased name is at or below one of the zones. */
+export function isInZones(name: string, zones: readonly string[]): boolean {
+  for (const zone of zones) {
+    if (zone === '.' || name === zone || name.endsWith(`.${zone}`)) return true;
+  }
+  return false;
+}

@@ -1,0 +1,37 @@
+/** One of a cache's two stores: entries by key, the least recently used one evicted when full. */
+import { LRUCache } from 'lru-cache';
+import type { CacheEntry } from './entry.ts';
+
+/** What CoreDNS makes of a capacity of 0 and less: the least that its 256 shards hold. */
+const ENTRIES_FALLBACK = 1024;
+
+export class Store {
+  readonly #entries: LRUCache<number, CacheEntry>;
+  /** Entries dropped to make room, since the start. */
+  evictions = 0;
+
+  constructor(entriesMax: number) {
+    this.#entries = new LRUCache({
+      max: entriesMax > 0 ? entriesMax : ENTRIES_FALLBACK,
+      dispose: (_entry, _key, reason) => {
+        if (reason === 'evict') this.evictions++;
+      },
+    });
+  }
+
+  get size(): number {
+    return this.#entries.size;
+  }
+
+  get(key: number): CacheEntry | undefined {
+    return this.#entries.get(key);
+  }
+
+  set(key: number, entry: CacheEntry): void {
+    this.#entries.set(key, entry);
+  }
+
+  delete(key: number): void {
+    this.#entries.delete(key);
+  }
+}

@@ -1,0 +1,51 @@
+/** What the daemon holds of an open listener, and why one could not be opened. */
+export interface ListenAddress {
+  /** An IP address; empty for every address of the machine. */
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Listener {
+  readonly transport: 'udp' | 'tcp';
+  /** As bound: the port is the real one where 0 was asked for. */
+  readonly address: ListenAddress;
+  /** How datagrams are read and written; `stream` for TCP. */
+  readonly io: 'batch' | 'plain' | 'stream';
+  /** Stops reading at once, and resolves when the socket is closed. */
+  close(): Promise<void>;
+}
+
+/** An address that cannot be listened on: the operator's to mend. */
+export class ListenError extends Error {
+  readonly code: string;
+  constructor(message: string, code: string) {
+    super(message);
+    this.name = 'ListenError';
+    this.code = code;
+  }
+}
+
+const CURES: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'address already in use: another DNS server listens there (see: ss -lunpt)',
+  EADDRNOTAVAIL: 'cannot assign requested address: no interface of this machine has it',
+  EACCES: 'permission denied: ports below 1024 need root or CAP_NET_BIND_SERVICE',
+};
+
+/** In CoreDNS's words, and what to do. */
+export function listenError(
+  transport: 'udp' | 'tcp',
+  address: ListenAddress,
+  error: NodeJS.ErrnoException,
+): ListenError {
+  const code = error.code ?? 'UNKNOWN';
+  const reason = CURES[code] ?? error.message;
+  return new ListenError(
+    `listen ${transport} ${formatAddress(address)}: bind: ${reason}`,
+    code,
+  );
+}
+
+/** `127.0.0.1:53`, `[::1]:53`, `:53`. */
+export function formatAddress({ host, port }: ListenAddress): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

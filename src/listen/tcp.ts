@@ -1,0 +1,266 @@
+/**
+ * TCP for clients (RFC 1035 section 4.2.2, RFC 7766): pipelined queries, answered as they become
+ * ready, in any order.
+ *
+ * Owns:    framing, and the limits that keep one client from costing the others anything: open
+ *          connections, time to send a message, outstanding queries, octets not yet taken.
+ * CoreDNS answers one connection's queries strictly in turn, so there one slow miss blocks the hits
+ * behind it.
+ */
+import { type AddressInfo, type Server as NetServer, type Socket, createServer } from 'node:net';
+import { OPT_OCTETS } from '../dns/frame.ts';
+import { HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
+import type { Counter, Gauge } from '../observe/counters.ts';
+import {
+  ANSWER_LATER,
+  type Client,
+  type Family,
+  NO_ANSWER,
+  type ReplyPath,
+  type Responder,
+  TCP,
+} from '../query/responder.ts';
+import { nowMs } from '../sys/clock.ts';
+import { type ListenAddress, type Listener, listenError } from './listener.ts';
+
+export interface TcpSettings {
+  /** From the connection's start to its first whole message. */
+  readonly firstMs: number;
+  /** From one message to the next. */
+  readonly idleMs: number;
+  /** A client that takes none of its answers for that long is cut off. */
+  readonly writeMs: number;
+  /** Open connections of one listener. */
+  readonly connectionsMax: number;
+  /** Queries of one connection that wait for their answer; beyond them it is not read. */
+  readonly outstandingMax: number;
+}
+
+/** CoreDNS's times; the limits are ours, it has none. */
+export const TCP_DEFAULTS: TcpSettings = {
+  firstMs: 3000,
+  idleMs: 10_000,
+  writeMs: 5000,
+  connectionsMax: 2000,
+  outstandingMax: 128,
+};
+
+export interface TcpCounters {
+  readonly open: Gauge;
+  readonly refused: Counter;
+}
+
+const LENGTH_OCTETS = 2;
+const MESSAGE_OCTETS_MAX = 0xffff;
+/** A longest answer, its length, and an OPT's room. */
+const ANSWER_ROOM = LENGTH_OCTETS + MESSAGE_OCTETS_MAX + OPT_OCTETS;
+/** Answers of one read are gathered here and written at once; one connection at a time uses it. */
+const gathered = Buffer.allocUnsafeSlow(2 * ANSWER_ROOM);
+/** Octets that a client has not taken yet; beyond them it is not read. */
+const UNSENT_OCTETS_MAX = 256 * 1024;
+const SWEEP_INTERVAL_MS = 250;
+
+class TcpClient implements Client, ReplyPath {
+  readonly transport = TCP;
+  readonly family: Family;
+  readonly remoteAddress: string;
+  readonly remotePort: number;
+  readonly localAddress: string;
+  readonly localPort: number;
+  readonly #socket: Socket;
+  readonly #responder: Responder;
+  readonly #settings: TcpSettings;
+  /** The beginning of a message whose end has not come yet. */
+  #partial: Buffer | undefined;
+  #outstanding = 0;
+  #corked = false;
+  #closing = false;
+  /** When the connection is closed for want of a message. */
+  #deadlineMs: number;
+  /** When the client last took something, or had nothing left to take. */
+  #takenMs: number;
+  #takenOctets = 0;
+
+  constructor(socket: Socket, responder: Responder, settings: TcpSettings) {
+    this.#socket = socket;
+    this.#responder = responder;
+    this.#settings = settings;
+    const mapped = socket.remoteAddress?.startsWith('::ffff:') ?? false;
+    this.family = socket.remoteFamily === 'IPv6' && !mapped ? 2 : 1;
+    this.remoteAddress = withoutMapping(socket.remoteAddress);
+    this.remotePort = socket.remotePort ?? 0;
+    this.localAddress = withoutMapping(socket.localAddress);
+    this.localPort = socket.localPort ?? 0;
+    this.#takenMs = nowMs();
+    this.#deadlineMs = this.#takenMs + settings.firstMs;
+    socket.setNoDelay(true);
+    socket.on('data', (chunk) => this.#read(chunk));
+    socket.on('drain', () => this.#resume());
+    socket.on('end', () => this.#finish());
+  }
+
+  keep(): ReplyPath {
+    return this;
+  }
+
+  send(message: Uint8Array, octets: number): void {
+    this.#outstanding--;
+    if (this.#socket.destroyed) return;
+    const framed = Buffer.allocUnsafe(LENGTH_OCTETS + octets);
+    writeU16(framed, 0, octets);
+    framed.set(message.subarray(0, octets), LENGTH_OCTETS);
+    this.#cork();
+    this.#socket.write(framed);
+    this.#resume();
+    if (this.#closing) this.#finish();
+  }
+
+  /** Whether the connection has outstayed its welcome at `now`. */
+  isOverdue(now: number): boolean {
+    const { writableLength, bytesWritten } = this.#socket;
+    const taken = bytesWritten - writableLength;
+    if (writableLength === 0 || taken !== this.#takenOctets) {
+      this.#takenOctets = taken;
+      this.#takenMs = now;
+    }
+    if (now - this.#takenMs > this.#settings.writeMs) return true;
+    return this.#outstanding === 0 && writableLength === 0 && now > this.#deadlineMs;
+  }
+
+  destroy(): void {
+    this.#socket.destroy();
+  }
+
+  /** Answers what is still outstanding, then closes. */
+  finish(): void {
+    this.#finish();
+  }
+
+  #read(chunk: Buffer): void {
+    const data = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
+    this.#partial = undefined;
+    this.#responder.beginBatch();
+    let at = 0;
+    let ready = 0; // octets gathered
+    while (data.length - at >= LENGTH_OCTETS) {
+      const octets = readU16(data, at);
+      if (octets < HEADER_OCTETS) {
+        this.destroy(); // no DNS message: the sender has lost the framing
+        break;
+      }
+      const end = at + LENGTH_OCTETS + octets;
+      if (end > data.length) break;
+      const answered = this.#responder.respond(
+        data,
+        at + LENGTH_OCTETS,
+        end,
+        this,
+        gathered,
+        ready + LENGTH_OCTETS,
+        ready + ANSWER_ROOM,
+      );
+      if (answered === ANSWER_LATER) this.#outstanding++;
+      else if (answered !== NO_ANSWER) {
+        writeU16(gathered, ready, answered);
+        ready += LENGTH_OCTETS + answered;
+        if (gathered.length - ready < ANSWER_ROOM) ready = this.#flush(ready);
+      }
+      at = end;
+    }
+    if (at > 0) this.#deadlineMs = nowMs() + this.#settings.idleMs;
+    this.#flush(ready);
+    this.#responder.endBatch();
+    if (at < data.length) this.#partial = at === 0 ? data : Buffer.from(data.subarray(at));
+    if (this.#isFull()) this.#socket.pause();
+  }
+
+  /** Writes what was gathered. Returns 0, the octets that are gathered then. */
+  #flush(ready: number): number {
+    if (ready > 0 && !this.#socket.destroyed) {
+      this.#socket.write(Buffer.from(gathered.subarray(0, ready)));
+    }
+    return 0;
+  }
+
+  /** Answers that become ready in one turn of the event loop leave in one write. */
+  #cork(): void {
+    if (this.#corked) return;
+    this.#corked = true;
+    this.#socket.cork();
+    process.nextTick(() => {
+      this.#corked = false;
+      this.#socket.uncork();
+    });
+  }
+
+  #isFull(): boolean {
+    return (
+      this.#outstanding >= this.#settings.outstandingMax ||
+      this.#socket.writableLength > UNSENT_OCTETS_MAX
+    );
+  }
+
+  #resume(): void {
+    if (this.#socket.isPaused() && !this.#isFull()) this.#socket.resume();
+  }
+
+  /** The client has sent all it will; it still gets its answers (RFC 7766 section 6.2.4). */
+  #finish(): void {
+    this.#closing = true;
+    if (this.#outstanding <= 0) this.#socket.end();
+  }
+}
+
+function withoutMapping(address: string | undefined): string {
+  return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
+}
+
+/** Listens on the address. Rejects with ListenError if it cannot be had. */
+export async function listenTcp(
+  address: ListenAddress,
+  responder: Responder,
+  settings: TcpSettings,
+  counters: TcpCounters,
+): Promise<Listener> {
+  const clients = new Set<TcpClient>();
+  const server: NetServer = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    socket.on('error', () => socket.destroy()); // a reset: the client's own affair
+    if (clients.size >= settings.connectionsMax) {
+      counters.refused.value++;
+      socket.destroy();
+      return;
+    }
+    const client = new TcpClient(socket, responder, settings);
+    clients.add(client);
+    counters.open.value = clients.size;
+    socket.on('close', () => {
+      clients.delete(client);
+      counters.open.value = clients.size;
+    });
+  });
+  const host = address.host === '' ? '::' : address.host;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(listenError('tcp', address, error));
+    });
+    server.listen({ host, port: address.port, exclusive: true, backlog: 1024 }, resolve);
+  });
+  server.removeAllListeners('error');
+  server.on('error', () => undefined); // accept() failed, e.g. out of descriptors: tried again
+  const sweep = setInterval(() => {
+    const now = nowMs();
+    for (const client of clients) if (client.isOverdue(now)) client.destroy();
+  }, SWEEP_INTERVAL_MS);
+  sweep.unref();
+  return {
+    transport: 'tcp',
+    address: { host, port: (server.address() as AddressInfo).port },
+    io: 'stream',
+    close: () =>
+      new Promise<void>((resolve) => {
+        clearInterval(sweep);
+        for (const client of clients) client.finish();
+        server.close(() => resolve());
+      }),
+  };
+}

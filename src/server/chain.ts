@@ -1,0 +1,67 @@
+/**
+ * The handlers of one block, in the order of directives/index.ts: down with the query, up with the
+ * response.
+ *
+ * Owns:    that a handler which throws, against its contract, costs one query a SERVFAIL and nobody
+ *          else anything (CoreDNS recovers from panics likewise).
+ */
+import type { Handler } from '../directives/directive.ts';
+import { SERVFAIL } from '../dns/rcode.ts';
+import type { Counter } from '../observe/counters.ts';
+import type { Log } from '../observe/log.ts';
+import type { Query, QueryChain } from '../query/query.ts';
+import { Response } from '../query/response.ts';
+import { PASS } from '../query/verdict.ts';
+
+export class Chain implements QueryChain {
+  readonly handlers: readonly Handler[];
+  readonly #panics: Counter;
+  readonly #log: Log;
+
+  constructor(handlers: readonly Handler[], panics: Counter, log: Log) {
+    this.handlers = handlers;
+    this.#panics = panics;
+    this.#log = log;
+    handlers.forEach((handler, depth) => handler.attach?.(this, depth));
+  }
+
+  run(query: Query, from: number): void {
+    query.chain = this;
+    const { handlers } = this;
+    for (let depth = from; depth < handlers.length; depth++) {
+      const handler = handlers[depth]!;
+      if (handler.onQuery === undefined) continue;
+      query.depth = depth;
+      try {
+        if (handler.onQuery(query) !== PASS) return;
+      } catch (error) {
+        query.answer(this.#recover(query, error));
+        return;
+      }
+    }
+    query.depth = handlers.length;
+    const last = handlers.at(-1)?.name ?? '';
+    query.answer(Response.failed(query, SERVFAIL, `plugin/${last}: no next plugin found`));
+  }
+
+  unwind(query: Query, depth: number, response: Response): void {
+    let current = response;
+    for (let above = depth - 1; above >= query.floor; above--) {
+      const handler = this.handlers[above]!;
+      if (handler.onResponse === undefined) continue;
+      try {
+        current = handler.onResponse(query, current);
+      } catch (error) {
+        current = this.#recover(query, error);
+      }
+    }
+    query.deliver(current);
+  }
+
+  #recover(query: Query, error: unknown): Response {
+    this.#panics.value++;
+    const reason = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.#log.error(`Recovered from panic in server: ${query.name} ${reason}`);
+    return Response.failed(query, SERVFAIL, 'a handler failed; this is a bug in nodelocald');
+  }
+}

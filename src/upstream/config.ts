@@ -1,0 +1,56 @@
+/** What `forward` says of its upstreams, in values. Its syntax and defaults: directives/forward. */
+export interface UpstreamTarget {
+  /** An IP address, IPv6 without brackets, perhaps with `%zone`. */
+  readonly host: string;
+  readonly port: number;
+  /** DNS over TLS (RFC 7858). */
+  readonly tls: TlsTarget | undefined;
+}
+
+export interface TlsTarget {
+  /** For SNI and verification; undefined verifies against the IP address. */
+  readonly serverName: string | undefined;
+  /** PEM; undefined is the system's authorities, and no certificate of our own. */
+  readonly ca: string | undefined;
+  readonly cert: string | undefined;
+  readonly key: string | undefined;
+}
+
+export interface ForwardConfig {
+  /** Zone whose names are forwarded, normalized. */
+  readonly from: string;
+  /** Zones below it that are not. */
+  readonly except: readonly string[];
+  readonly targets: readonly UpstreamTarget[];
+  readonly transport: 'client' | 'tcp' | 'udp';
+  /** Idle connections are closed after that long. */
+  readonly expireMs: number;
+  /** Failed health checks in a row that an upstream may have and still count as up; 0: never down. */
+  readonly failsMax: number;
+  readonly healthCheck: HealthCheckConfig;
+  readonly policy: 'random' | 'round_robin' | 'sequential';
+  /** Queries in progress at once; 0 is no limit. */
+  readonly concurrentMax: number;
+  /** RCODEs with which the next `forward` of the block is asked. */
+  readonly next: readonly number[];
+  /** RCODEs with which the next upstream is asked. */
+  readonly failover: readonly number[];
+  /** SERVFAIL at once when every upstream is down, instead of trying one all the same. */
+  readonly failFast: boolean;
+  /** Connections live no longer than that; 0 is the default of the pool. */
+  readonly ageMaxMs: number;
+  /** Attempts per query; 0 is two for each upstream. */
+  readonly attemptsMax: number;
+}
+
+export interface HealthCheckConfig {
+  readonly intervalMs: number;
+  readonly recursionDesired: boolean;
+  /** Normalized. */
+  readonly domain: string;
+}
+
+/** `127.0.0.1:53`, `[::1]:53`: the label `to`, and in errors. */
+export function formatTarget({ host, port }: { host: string; port: number }): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}

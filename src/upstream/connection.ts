@@ -1,0 +1,282 @@
+/**
+ * One pipelined stream to an upstream, TCP or TLS (RFC 7766 section 6.2.1.1, RFC 7858): queries leave
+ * with IDs of our own, answers come in any order.
+ *
+ * Owns:    framing, IDs, what is outstanding, and how long the upstream has been silent.
+ * Is not:  the choice of a connection, nor what becomes of a query whose connection is lost.
+ */
+import { type Socket, connect as connectTcp } from 'node:net';
+import { type TLSSocket, connect as connectTls } from 'node:tls';
+import { HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
+import type { NormalizedResponse } from '../dns/response.ts';
+import { nowMs } from '../sys/clock.ts';
+import { random16 } from '../sys/random.ts';
+import { acceptResponse } from './accept.ts';
+import type { Attempt, FailureCause } from './attempt.ts';
+import { type UpstreamTarget, formatTarget } from './config.ts';
+import { type ConnectionState, nextConnectionState } from './connection-state.ts';
+
+const LENGTH_OCTETS = 2;
+/** IDs are drawn until a free one is found: half of the space free makes that two draws on average. */
+const OUTSTANDING_MAX = 32768;
+/** A connection attempt must succeed within that time (the whole query has 4 s). */
+export const CONNECT_MS = 1000;
+
+export interface ConnectionEvents {
+  /** An answer arrived for an attempt. `silent` attempts count nothing. */
+  answered(connection: Connection, attempt: Attempt, message: NormalizedResponse): void;
+  disbelieved(reason: string): void;
+  /** The connection is gone; `left` waited for answers. */
+  closed(connection: Connection, left: readonly Attempt[], reason: string, cause: FailureCause): void;
+  /** A TLS session to resume the next connection with (RFC 8446 section 2.2). */
+  session(session: Buffer): void;
+}
+
+export class Connection {
+  readonly #target: UpstreamTarget;
+  readonly #events: ConnectionEvents;
+  readonly #socket: Socket | TLSSocket;
+  /** By ID, in the order of sending. */
+  readonly #outstanding = new Map<number, Attempt>();
+  #state: ConnectionState = 'connecting';
+  #partial: Buffer | undefined;
+  /** Frames of this turn of the event loop, written at its end. */
+  #frames: Buffer[] = [];
+  readonly startedMs: number = nowMs();
+  /** When the last answer came, or the first of what is outstanding was sent. */
+  #progressMs: number = this.startedMs;
+  /** When nothing was outstanding any more. */
+  #idleSinceMs: number = this.startedMs;
+  #answers = 0;
+  /** When the pool retires it. */
+  readonly retireAtMs: number;
+  #closeReason: { text: string; cause: FailureCause } | undefined;
+  /** Set by the pool: slow for now, to be avoided. */
+  suspected = false;
+
+  constructor(
+    target: UpstreamTarget,
+    events: ConnectionEvents,
+    retireAtMs: number,
+    session: Buffer | undefined,
+  ) {
+    this.#target = target;
+    this.#events = events;
+    this.retireAtMs = retireAtMs;
+    this.#socket = openSocket(target, session);
+    this.#socket.setNoDelay(true);
+    this.#socket.on(target.tls === undefined ? 'connect' : 'secureConnect', () => {
+      this.#state = nextConnectionState(this.#state, 'connected');
+      this.#progressMs = nowMs();
+    });
+    this.#socket.on('session', (session: Buffer) => this.#events.session(session));
+    this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => {
+      this.#closeReason ??= {
+        text: this.#describe(error),
+        cause: this.#answers > 0 ? 'closed' : 'unreachable',
+      };
+    });
+    this.#socket.on('close', () => this.#lost());
+  }
+
+  get state(): ConnectionState {
+    return this.#state;
+  }
+
+  get outstanding(): number {
+    return this.#outstanding.size;
+  }
+
+  /** Whether queries may be given to it. */
+  get usable(): boolean {
+    return (
+      (this.#state === 'open' || this.#state === 'connecting') &&
+      this.#outstanding.size < OUTSTANDING_MAX
+    );
+  }
+
+  /** Whether it has answered before: then its loss is a connection's end, not an upstream's. */
+  get hasServed(): boolean {
+    return this.#answers > 0;
+  }
+
+  /** For how long the upstream owes an answer and has sent none; 0 if it owes none. */
+  silentMs(now: number): number {
+    return this.#outstanding.size === 0 ? 0 : now - this.#progressMs;
+  }
+
+  idleMs(now: number): number {
+    return this.#outstanding.size === 0 ? now - this.#idleSinceMs : 0;
+  }
+
+  isConnecting(): boolean {
+    return this.#state === 'connecting';
+  }
+
+  /** What is outstanding and still wanted, oldest first. A copy: its owners may send and withdraw. */
+  attempts(): Attempt[] {
+    return [...this.#outstanding.values()].filter((attempt) => attempt !== withdrawn);
+  }
+
+  /** The attempt that has waited longest, if its owner still waits. */
+  oldest(): Attempt | undefined {
+    for (const attempt of this.#outstanding.values()) {
+      return attempt === withdrawn ? undefined : attempt;
+    }
+    return undefined;
+  }
+
+  send(attempt: Attempt): void {
+    const now = nowMs();
+    if (this.#outstanding.size === 0) this.#progressMs = now;
+    let id = random16();
+    while (this.#outstanding.has(id)) id = random16();
+    attempt.id = id;
+    attempt.sentMs = now;
+    attempt.withdraw = this.#withdraw;
+    this.#outstanding.set(id, attempt);
+    const { query } = attempt;
+    const frame = Buffer.allocUnsafe(LENGTH_OCTETS + query.length);
+    writeU16(frame, 0, query.length);
+    frame.set(query, LENGTH_OCTETS);
+    writeU16(frame, LENGTH_OCTETS, id);
+    this.#frames.push(frame);
+    if (this.#frames.length === 1) process.nextTick(this.#flush);
+  }
+
+  /** Takes no more queries, and closes when the last answer has come. */
+  retire(): void {
+    this.#state = nextConnectionState(this.#state, 'retire');
+    if (this.#outstanding.size === 0 || this.#state === 'closed') this.#socket.destroy();
+  }
+
+  /** Closes at once; what is outstanding fails with that reason. */
+  abort(reason: string, cause: FailureCause): void {
+    this.#closeReason ??= { text: reason, cause };
+    this.#socket.destroy();
+  }
+
+  /** Lets the process end although this connection is open. */
+  unref(): void {
+    this.#socket.unref();
+  }
+
+  readonly #flush = (): void => {
+    const frames = this.#frames;
+    this.#frames = [];
+    if (this.#socket.destroyed) return;
+    this.#socket.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
+  };
+
+  /** The attempt's owner has its answer from elsewhere; ours will be a stray. */
+  readonly #withdraw = (attempt: Attempt): void => {
+    if (this.#outstanding.get(attempt.id) !== attempt) return;
+    // Its ID stays taken until the answer comes, or another query could be given that answer.
+    this.#outstanding.set(attempt.id, withdrawn);
+    this.#withdrawnCount++;
+    this.#settle();
+  };
+  #withdrawnCount = 0;
+
+  #read(chunk: Buffer): void {
+    const data = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
+    this.#partial = undefined;
+    let at = 0;
+    while (data.length - at >= LENGTH_OCTETS) {
+      const octets = readU16(data, at);
+      const end = at + LENGTH_OCTETS + octets;
+      if (end > data.length) break;
+      if (octets >= HEADER_OCTETS) this.#receive(data, at + LENGTH_OCTETS, end);
+      else this.#events.disbelieved('malformed');
+      at = end;
+    }
+    if (at < data.length) this.#partial = at === 0 ? data : Buffer.from(data.subarray(at));
+    this.#settle();
+  }
+
+  #receive(data: Buffer, at: number, end: number): void {
+    const id = readU16(data, at);
+    const attempt = this.#outstanding.get(id);
+    if (attempt === undefined) {
+      this.#events.disbelieved('unknown-id'); // a second answer, or one that nobody asked for
+      return;
+    }
+    this.#outstanding.delete(id);
+    this.#progressMs = nowMs();
+    this.#answers++;
+    this.suspected = false;
+    if (attempt === withdrawn) {
+      this.#withdrawnCount--;
+      return;
+    }
+    const message = acceptResponse(attempt.query, attempt.nameOctets, data, at, end, true);
+    if (typeof message === 'string') {
+      this.#events.disbelieved(message);
+      attempt.owner.onFailure(attempt, `bad response (${message})`, 'bad-response');
+      return;
+    }
+    this.#events.answered(this, attempt, message);
+  }
+
+  /** Notes when it becomes idle, and closes a draining connection that has nothing left to wait for. */
+  #settle(): void {
+    if (this.#outstanding.size > this.#withdrawnCount) return;
+    if (this.#outstanding.size === 0) this.#idleSinceMs = nowMs();
+    if (this.#state === 'draining') {
+      this.#state = nextConnectionState(this.#state, 'emptied');
+      this.#socket.destroy();
+    }
+  }
+
+  #lost(): void {
+    this.#state = nextConnectionState(this.#state, 'lost');
+    const left = this.attempts();
+    this.#outstanding.clear();
+    const reason = this.#closeReason ?? {
+      text: `read ${this.#protocol()} ${formatTarget(this.#target)}: EOF`,
+      cause: this.hasServed ? ('closed' as const) : ('unreachable' as const),
+    };
+    this.#events.closed(this, left, reason.text, reason.cause);
+  }
+
+  #protocol(): string {
+    return 'tcp';
+  }
+
+  #describe(error: NodeJS.ErrnoException): string {
+    const to = formatTarget(this.#target);
+    const what = GO_WORDS[error.code ?? ''] ?? error.message;
+    return this.#state === 'connecting'
+      ? `dial ${this.#protocol()} ${to}: connect: ${what}`
+      : `read ${this.#protocol()} ${to}: ${what}`;
+  }
+}
+
+/** Stands where an attempt was that nobody waits for any more. */
+const withdrawn = Object.freeze({}) as Attempt;
+
+const GO_WORDS: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'connection refused',
+  ECONNRESET: 'connection reset by peer',
+  EHOSTUNREACH: 'no route to host',
+  ENETUNREACH: 'network is unreachable',
+  ETIMEDOUT: 'connection timed out',
+  EPIPE: 'broken pipe',
+};
+
+function openSocket(target: UpstreamTarget, session: Buffer | undefined): Socket | TLSSocket {
+  const { host, port, tls } = target;
+  if (tls === undefined) return connectTcp({ host, port, noDelay: true });
+  return connectTls({
+    host,
+    port,
+    minVersion: 'TLSv1.2',
+    ALPNProtocols: ['dot'],
+    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
+    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
+    ...(tls.key === undefined ? {} : { key: tls.key }),
+    ...(session === undefined ? {} : { session }),
+  });
+}

@@ -1,0 +1,164 @@
+/**
+ * What one query goes through upstream, from the first attempt to the answer that is believed.
+ *
+ * Owns:    that a query costs each upstream two attempts at most, that a slow or failed attempt is
+ *          followed by one elsewhere, and that it ends in time.
+ *
+ * (CoreDNS asks an upstream that accepts and closes connections up to 26,000 times for one query,
+ * and takes 6 s to give up on a mute one.)
+ */
+import { TC } from '../dns/header.ts';
+import type { NormalizedResponse } from '../dns/response.ts';
+import { Attempt, type AttemptOwner, type FailureCause } from './attempt.ts';
+import type { Upstream } from './pool.ts';
+import type { Upstreams } from './registry.ts';
+
+const ATTEMPTS_PER_UPSTREAM = 2;
+
+/** How it ended: an answer, or why there is none, in the words of the last failure. */
+export type Outcome = NormalizedResponse | string;
+
+export interface ExchangeOptions {
+  /** The message to send; its ID does not matter. */
+  readonly query: Uint8Array;
+  readonly nameOctets: number;
+  /** In the order in which they are tried; at least one. */
+  readonly upstreams: readonly Upstream[];
+  readonly overStream: boolean;
+  /** RCODEs that are answers only if no other upstream has a better one. */
+  readonly failover: readonly number[];
+  /** 0 is two for each upstream. */
+  readonly attemptsMax: number;
+  /** On the monotonic clock. */
+  readonly deadlineMs: number;
+  /** Called once. */
+  readonly done: (outcome: Outcome) => void;
+}
+
+export class Exchange implements AttemptOwner {
+  readonly deadlineMs: number;
+  readonly #options: ExchangeOptions;
+  readonly #registry: Upstreams;
+  readonly #live: Attempt[] = [];
+  /** Attempts made, by position in the order. */
+  readonly #made: number[];
+  #attempts = 0;
+  #lastFailure = 'no healthy proxies';
+  #lastAnswer: NormalizedResponse | undefined;
+  #ended = false;
+
+  constructor(options: ExchangeOptions, registry: Upstreams) {
+    this.#options = options;
+    this.#registry = registry;
+    this.deadlineMs = options.deadlineMs;
+    this.#made = options.upstreams.map(() => 0);
+  }
+
+  start(): void {
+    this.#registry.began(this);
+    this.#tryNext(false);
+  }
+
+  onAnswer(attempt: Attempt, message: NormalizedResponse): void {
+    if (this.#ended) return;
+    this.#forget(attempt);
+    if (!attempt.overStream && (message.wire[2]! & TC) !== 0) {
+      // The whole answer is to be had over TCP (RFC 7766 section 5). It is not another attempt.
+      this.#lastAnswer = message;
+      this.#send(attempt.upstream, true, false);
+      return;
+    }
+    if (this.#options.failover.includes(message.rcode)) {
+      this.#lastAnswer = message;
+      if (this.#live.length > 0 || this.#tryUntried()) return;
+    }
+    this.#end(message);
+  }
+
+  onSlow(attempt: Attempt, silent: boolean): void {
+    if (this.#ended || this.#live.length > 1) return;
+    if (silent) {
+      this.#tryNext(true);
+      return;
+    }
+    // Only its connection is busy: the same upstream, over another one.
+    const at = this.#options.upstreams.indexOf(attempt.upstream);
+    if (this.#mayTry(at)) this.#try(at, true);
+  }
+
+  onFailure(attempt: Attempt, reason: string, cause: FailureCause): void {
+    if (this.#ended) return;
+    this.#forget(attempt);
+    this.#lastFailure = reason;
+    const at = this.#options.upstreams.indexOf(attempt.upstream);
+    // A connection that had served was closed: nothing is wrong with the upstream.
+    if (cause === 'closed' && this.#mayTry(at)) {
+      this.#try(at, true);
+      return;
+    }
+    if (this.#live.length === 0) this.#tryNext(true);
+  }
+
+  /** The deadline has passed. */
+  expire(): void {
+    if (this.#ended) return;
+    const waiting = this.#live[0];
+    if (waiting !== undefined) {
+      const proto = waiting.overStream ? 'tcp' : 'udp';
+      this.#lastFailure = `read ${proto} ${waiting.upstream.label}: i/o timeout`;
+    }
+    this.#end(this.#lastAnswer ?? this.#lastFailure);
+  }
+
+  /** The upstream with the fewest attempts, the first in order among equals. */
+  #tryNext(fresh: boolean): void {
+    let best = -1;
+    for (let at = 0; at < this.#made.length; at++) {
+      if (this.#mayTry(at) && (best === -1 || this.#made[at]! < this.#made[best]!)) best = at;
+    }
+    if (best !== -1) this.#try(best, fresh);
+    else if (this.#live.length === 0) this.#end(this.#lastAnswer ?? this.#lastFailure);
+  }
+
+  /** For failover: each upstream is asked once. */
+  #tryUntried(): boolean {
+    const at = this.#made.indexOf(0);
+    if (at === -1 || !this.#mayTry(at)) return false;
+    this.#try(at, false);
+    return true;
+  }
+
+  #mayTry(at: number): boolean {
+    const { attemptsMax } = this.#options;
+    if (attemptsMax > 0 && this.#attempts >= attemptsMax) return false;
+    return this.#made[at]! < ATTEMPTS_PER_UPSTREAM;
+  }
+
+  #try(at: number, fresh: boolean): void {
+    this.#made[at]!++;
+    this.#attempts++;
+    const upstream = this.#options.upstreams[at]!;
+    this.#send(upstream, this.#options.overStream || upstream.target.tls !== undefined, fresh);
+  }
+
+  #send(upstream: Upstream, overStream: boolean, fresh: boolean): void {
+    const attempt = new Attempt(this, upstream, this.#options.query, this.#options.nameOctets);
+    attempt.overStream = overStream;
+    this.#live.push(attempt);
+    if (overStream) upstream.sendStream(attempt, fresh);
+    else upstream.sendDatagram(attempt);
+  }
+
+  #forget(attempt: Attempt): void {
+    const at = this.#live.indexOf(attempt);
+    if (at !== -1) this.#live.splice(at, 1);
+  }
+
+  #end(outcome: Outcome): void {
+    this.#ended = true;
+    this.#registry.ended(this);
+    for (const attempt of this.#live) attempt.withdraw?.(attempt);
+    this.#live.length = 0;
+    this.#options.done(outcome);
+  }
+}

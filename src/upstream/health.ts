@@ -1,0 +1,129 @@
+/**
+ * Whether an upstream is worth asking.
+ *
+ *   up --suspect--> suspect --failed (more than max_fails checks)--> down
+ *    ^                 |                                              |
+ *    '---- answered ---'-------------------- answered ----------------'
+ *
+ * Checks run only after a failure, as in CoreDNS, and end with the first answer to anything: any
+ * response, whatever its RCODE. A suspect is asked after those that are up; one that is down only if
+ * all are. (CoreDNS goes on asking it in turn until it is down, 2 s each time.)
+ */
+import { HEADER_OCTETS, RD } from '../dns/header.ts';
+import { nameFromText } from '../dns/name.ts';
+import type { Counter } from '../observe/counters.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { nowMs } from '../sys/clock.ts';
+import { Attempt, type AttemptOwner } from './attempt.ts';
+import type { HealthCheckConfig } from './config.ts';
+import type { Upstream } from './pool.ts';
+
+export type HealthState = 'up' | 'suspect' | 'down';
+
+/** A check that is not answered by then has failed. */
+const CHECK_MS = 1000;
+const TYPE_NS = 2;
+
+export class Health implements AttemptOwner {
+  readonly #upstream: Upstream;
+  readonly #failures: Counter;
+  #suspected = false;
+  /** Checks that failed in a row. */
+  #fails = 0;
+  #check: Attempt | undefined;
+  #nextCheckMs = Infinity;
+  /** Of the `forward` that was configured last; several may share an upstream. */
+  config: HealthCheckConfig = { intervalMs: 500, recursionDesired: true, domain: '.' };
+  /** Whether checks go over a stream: force_tcp or TLS. */
+  overStream = false;
+
+  constructor(upstream: Upstream, metrics: Metrics) {
+    this.#upstream = upstream;
+    this.#failures = metrics.counter('coredns_proxy_healthcheck_failures_total', {
+      proxy_name: 'forward',
+      to: upstream.label,
+    });
+  }
+
+  /** `failsMax` is the asker's max_fails; with 0 nothing is ever suspect or down for it. */
+  state(failsMax: number): HealthState {
+    if (failsMax === 0 || !this.#suspected) return 'up';
+    return this.#fails > failsMax ? 'down' : 'suspect';
+  }
+
+  /** An attempt failed: checks begin. */
+  failed(): void {
+    this.suspect();
+  }
+
+  suspect(): void {
+    if (this.#suspected) return;
+    this.#suspected = true;
+    this.#nextCheckMs = nowMs();
+  }
+
+  /** It has answered something. */
+  answered(): void {
+    if (!this.#suspected) return;
+    this.#suspected = false;
+    this.#fails = 0;
+    this.#nextCheckMs = Infinity;
+  }
+
+  get checking(): boolean {
+    return this.#suspected;
+  }
+
+  tick(now: number): void {
+    if (this.#check !== undefined) {
+      if (now - this.#check.sentMs > CHECK_MS && this.#check.sentMs > 0) {
+        this.#check.withdraw?.(this.#check);
+        this.#checkFailed();
+      }
+    } else if (now >= this.#nextCheckMs) {
+      this.#nextCheckMs = Infinity;
+      this.#send();
+    }
+  }
+
+  close(): void {
+    this.#suspected = false;
+    this.#nextCheckMs = Infinity;
+    this.#check?.withdraw?.(this.#check);
+    this.#check = undefined;
+  }
+
+  onAnswer(): void {
+    this.#check = undefined;
+  }
+
+  onSlow(): void {
+    // Patience ends with CHECK_MS.
+  }
+
+  onFailure(attempt: Attempt): void {
+    if (attempt === this.#check) this.#checkFailed();
+  }
+
+  #send(): void {
+    const domain = nameFromText(this.config.domain) ?? Uint8Array.of(0);
+    const query = new Uint8Array(HEADER_OCTETS + domain.length + 4);
+    query[2] = this.config.recursionDesired ? RD : 0;
+    query[5] = 1;
+    query.set(domain, HEADER_OCTETS);
+    query[query.length - 3] = TYPE_NS;
+    query[query.length - 1] = 1;
+    this.#check = new Attempt(this, this.#upstream, query, domain.length);
+    this.#check.sentMs = nowMs();
+    if (this.overStream) this.#upstream.sendStream(this.#check, true);
+    else this.#upstream.sendDatagram(this.#check);
+  }
+
+  #checkFailed(): void {
+    this.#check = undefined;
+    if (!this.#suspected) return;
+    this.#fails++;
+    this.#failures.value++;
+    this.#nextCheckMs = nowMs() + this.config.intervalMs;
+  }
+}
