@@ -230,7 +230,7 @@ describe('server blocks', () => {
       blocks: ['a.test.:53: whoami'],
       because: 'quotes change nothing',
     },
-  ])('$text: $because', ({ text, blocks }) => {
+  ])('$because', ({ text, blocks }) => {
     expect(short(text)).toEqual(blocks);
   });
 
@@ -288,7 +288,7 @@ describe('directives', () => {
     },
     { text: 'log "{"\nlog "}"', uses: 'log {; log }', because: 'a quoted brace is text' },
     { text: '{$NAME} x', uses: 'errors x', because: 'names may come from variables' },
-  ])('$text: $because', ({ text, uses }) => {
+  ])('$because', ({ text, uses }) => {
     expect(short(`. {\n${text}\n}`, { NAME: 'errors' })).toEqual([`.:53: ${uses}`]);
   });
 
@@ -440,7 +440,7 @@ describe('the fingerprint', () => {
     { text: '. {\n\n log # x\n}', same: false, because: 'a line has moved' },
     { text: '. {\n errors\n}', same: false, because: 'a word differs' },
     { text: '. {\n log "{"\n}', same: false, because: 'a word was added' },
-  ])('of $text is the same: $same, since $because', ({ text, same }) => {
+  ])('is the same ($same), since $because', ({ text, same }) => {
     expect(parse(text, { L: 'log' }).fingerprint === before).toBe(same);
   });
 });

@@ -43,6 +43,11 @@ describe('an error in a Corefile', () => {
     expect(odd.message).toBe('/etc/coredns/Corefile:14:9: a\\nb\\u2028c; d\\re');
   });
 
+  test('quotes the beginning of what is long', () => {
+    const long = new CorefileError('COREFILE_VALUE', place, 'x'.repeat(10_000), { hint: 'cure' });
+    expect(long.message).toBe(`/etc/coredns/Corefile:14:9: ${'x'.repeat(500)}...; cure`);
+  });
+
   test('takes the first subject that it is given, and is otherwise the same', () => {
     const bare = new CorefileError('COREFILE_VALUE', place, 'what', { hint: 'cure', cause: error });
     const fail = () => {

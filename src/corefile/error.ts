@@ -36,6 +36,9 @@ export const COREFILE_CODES = {
   COREFILE_FILE: 'A file that a directive names cannot be used.',
 } as const;
 
+/** A quoted token may be long; a line of a log that quotes it need not be. */
+const WHAT_LENGTH_MAX = 500;
+
 export type CorefileCode = keyof typeof COREFILE_CODES;
 
 export interface CorefileErrorDetails {
@@ -149,7 +152,8 @@ function escapeCharacter(character: string): string {
 
 function headlineOf(place: Place | undefined, subject: string | undefined, what: string): string {
   const where = place === undefined ? '' : `${place.file}:${place.line}:${place.column}: `;
-  return `${where}${subject === undefined ? '' : `${subject}: `}${what}`;
+  const shown = what.length > WHAT_LENGTH_MAX ? `${what.slice(0, WHAT_LENGTH_MAX)}...` : what;
+  return `${where}${subject === undefined ? '' : `${subject}: `}${shown}`;
 }
 
 /** A quoted token may hold line breaks; a message that quotes it must not. */

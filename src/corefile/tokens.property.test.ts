@@ -73,7 +73,7 @@ describe('the lexer is total', () => {
       } catch (error) {
         expect(error).toBeInstanceOf(CorefileError);
       }
-      // Half a second is fifty times what it takes; a quadratic lexer needs minutes.
+      // Fifty times what the slowest takes; a quadratic lexer would need minutes.
       expect(performance.now() - startedMs).toBeLessThan(2_000);
     }
   });

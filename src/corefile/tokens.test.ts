@@ -49,7 +49,7 @@ describe('text is split into tokens', () => {
       tokens: ['.:53{', '{}', 'foo}'],
       because: 'a brace that touches text is text',
     },
-  ])('$text is $tokens: $because', ({ text, tokens }) => {
+  ])('$because ($tokens)', ({ text, tokens }) => {
     expect(words(text)).toEqual(tokens);
   });
 
