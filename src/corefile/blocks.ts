@@ -26,8 +26,8 @@ export interface Corefile {
   /** Every file read, `file` itself first. */
   readonly files: readonly string[];
   /**
-   * Equal for two readings exactly if they mean the same: all tokens with file and line, variables
-   * and imports put in. A change in comments or spacing that moves no line does not show.
+   * All tokens with file and line, variables and imports put in: what a reload compares. A change
+   * in comments or spacing that moves no line does not show.
    */
   readonly fingerprint: string;
 }

@@ -14,13 +14,13 @@ import { type Token, tokenize } from './tokens.ts';
 
 /** CoreDNS's own limits, so that what it takes is taken here. */
 export const SNIPPET_IMPORTS_MAX = 10_000;
-export const FILE_IMPORTS_MAX = 100_000;
+const FILE_IMPORTS_MAX = 100_000;
 /** A ConfigMap holds 1 MiB, so 500,000 tokens at most; imports may double that. */
-export const TOKENS_MAX = 1_000_000;
+const TOKENS_MAX = 1_000_000;
 /** A variable may name others, and in CoreDNS one that names itself never ends. */
-export const SUBSTITUTIONS_MAX = 1_000;
+const SUBSTITUTIONS_MAX = 1_000;
 /** Variables that name others twice grow by powers of two. */
-export const SUBSTITUTED_LENGTH_MAX = 65_536;
+const SUBSTITUTED_LENGTH_MAX = 65_536;
 
 /** Something that works, but is probably not meant. */
 export interface Warning {

@@ -95,7 +95,7 @@ export function isPreferredSyntax(zone: string): boolean {
  * The reverse zones that cover a network, in the order of their addresses. A prefix that ends
  * inside a label (8 bits in IPv4, 4 in IPv6) is rounded up, and gives 2 to 128 longer zones.
  */
-export function reverseZones(network: IpNetwork): string[] {
+function reverseZones(network: IpNetwork): string[] {
   const labelBits = network.family === 4 ? 8 : 4;
   const suffix = network.family === 4 ? 'in-addr.arpa.' : 'ip6.arpa.';
   const labels = Math.ceil(network.prefixLength / labelBits);
