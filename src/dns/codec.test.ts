@@ -48,8 +48,7 @@ describe('a record becomes octets and a record again (RFC 1035 section 3.2.1)', 
         expire: 3,
         minimum: 4,
       },
-      wire:
-        '016d00' + '036a2e6400' + 'ffffffff' + '00000001' + '00000002' + '00000003' + '00000004',
+      wire: '016d00036a2e6400ffffffff00000001000000020000000300000004',
     },
     {
       type: TXT,

@@ -1,0 +1,108 @@
+/** For tests of directives: what parsing and building them need, and what they say. */
+import { parseUse } from '../corefile/blocks.ts';
+import { CorefileError } from '../corefile/error.ts';
+import type { Level, Log } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import type {
+  BlockSettings,
+  BuildContext,
+  Directive,
+  HostPort,
+  ParseContext,
+} from './directive.ts';
+
+export interface TestParsing extends ParseContext {
+  readonly warnings: string[];
+}
+
+export function testParsing(zones: readonly string[] = ['.']): TestParsing {
+  const warnings: string[] = [];
+  return { zones, defaultPort: 53, warnings, warn: (message) => void warnings.push(message) };
+}
+
+/** Parses one use, written as in a Corefile. */
+export function parseAs<Config>(
+  directive: Directive<Config>,
+  text: string,
+  context: ParseContext = testParsing(),
+): Config {
+  return directive.parse(parseUse(text), context);
+}
+
+/** The message of the CorefileError that the use deserves; undefined if it deserves none. */
+export function refusal<Config>(
+  directive: Directive<Config>,
+  text: string,
+  context: ParseContext = testParsing(),
+): string | undefined {
+  try {
+    parseAs(directive, text, context);
+    return undefined;
+  } catch (error) {
+    if (error instanceof CorefileError) return error.message;
+    throw error;
+  }
+}
+
+export function emptySettings(): BlockSettings {
+  return {
+    bind: [],
+    metricsAt: undefined,
+    healthAt: undefined,
+    lameduckMs: 0,
+    reload: undefined,
+  };
+}
+
+export interface TestBuilding extends BuildContext {
+  readonly log: TestLog;
+  readonly fatals: string[];
+  start(): void;
+  stop(): void;
+}
+
+export function testBuilding(
+  zones: readonly string[] = ['.'],
+  listeners: readonly HostPort[] = [],
+): TestBuilding {
+  const starts: (() => void)[] = [];
+  const stops: (() => void)[] = [];
+  const fatals: string[] = [];
+  return {
+    zones,
+    servers: ['dns://:53'],
+    listeners,
+    log: new TestLog(),
+    metrics: new Metrics(),
+    fatals,
+    onStart: (action) => void starts.push(action),
+    onStop: (action) => void stops.push(action),
+    fatal: (message) => void fatals.push(message),
+    start: () => starts.forEach((action) => action()),
+    stop: () => stops.forEach((action) => action()),
+  };
+}
+
+/** Keeps the lines as they would be printed. */
+export class TestLog implements Log {
+  readonly lines: string[] = [];
+
+  log(level: Level, message: string): void {
+    this.lines.push(`[${level.toUpperCase()}] ${message}`);
+  }
+  debug(message: string): void {
+    this.log('debug', message);
+  }
+  info(message: string): void {
+    this.log('info', message);
+  }
+  warning(message: string): void {
+    this.log('warning', message);
+  }
+  error(message: string): void {
+    this.log('error', message);
+  }
+  query(line: string): void {
+    this.log('info', line);
+  }
+}
