@@ -29,9 +29,15 @@ export class Children {
   readonly directory: string = mkdtempSync(join(tmpdir(), 'nodelocald-bench-'));
   readonly #running = new Set<Child>();
   #started = 0;
+  #closing = false;
 
-  /** Starts `argv` on `core`. Throws if it cannot be executed at all. */
+  constructor() {
+    process.once('exit', () => this.#killAll()); // the last resort, if stopAll() was not reached
+  }
+
+  /** Starts `argv` on `core`. Throws if it cannot be executed at all, and after stopAll(). */
   start(name: string, core: number, argv: readonly string[]): Child {
+    if (this.#closing) throw new Error(`${name}: not started, the benchmark is ending`);
     const outputFile = join(this.directory, `${name}-${this.#started++}.out`);
     const output = openSync(outputFile, 'w');
     const process = spawn('taskset', ['-c', String(core), ...argv], {
@@ -74,7 +80,13 @@ export class Children {
 
   /** Ends all, removes the directory. May be called again. */
   async stopAll(): Promise<void> {
+    this.#closing = true;
     await Promise.all([...this.#running].map((child) => this.stop(child)));
+    rmSync(this.directory, { recursive: true, force: true });
+  }
+
+  #killAll(): void {
+    for (const child of this.#running) killGroup(child);
     rmSync(this.directory, { recursive: true, force: true });
   }
 }

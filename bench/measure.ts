@@ -36,6 +36,7 @@ export async function measureTraffic(bench: Bench, the: TrafficCase): Promise<vo
     for (const { server, row } of contestants) {
       const used = memory(server.pid);
       row.rssMb = used.rssMb;
+      row.pssMb = used.pssMb;
       row.anonymousMb = used.anonymousMb;
     }
   } finally {
@@ -55,6 +56,7 @@ async function enter(bench: Bench, the: TrafficCase, name: ServerName): Promise<
     samples: [],
     latencies: [],
     rssMb: Number.NaN,
+    pssMb: Number.NaN,
     anonymousMb: Number.NaN,
   };
   bench.results.rows.push(row);
@@ -67,10 +69,11 @@ async function runRounds(
   contestants: readonly Contestant[],
 ): Promise<void> {
   const { seconds, rounds } = bench.options;
-  const repeated = the.answers === 'misses' ? undefined : queryFile(bench, the, 'all', seconds);
-  if (repeated !== undefined) {
-    for (const { server } of contestants) await bench.load.once(shapeOf(the, server, repeated));
+  if (the.answers !== 'misses') {
+    const warmUp = queryFile(bench, the, 'warm', 1);
+    for (const { server } of contestants) await bench.load.once(shapeOf(the, server, warmUp));
   }
+  const repeated = the.answers === 'hits' ? queryFile(bench, the, 'all', seconds) : undefined;
   const queriesOf = (tag: string): QueryFile => repeated ?? queryFile(bench, the, tag, seconds);
 
   for (let round = 0; round < rounds; round++) {
@@ -88,13 +91,8 @@ async function runRounds(
     for (const { server, row } of contestants) {
       bench.say(`${the.name}: ${server.name}, latency, round ${round + 1} of ${rounds}`);
       const shape = shapeOf(the, server, queries);
-      // Under misses the upstream shares the load's core, and a spinning client would starve it.
-      const report = await bench.load.latency(
-        shape,
-        slowest / 2,
-        seconds,
-        the.answers === 'misses',
-      );
+      // On misses the upstream shares the load's core, and a spinning client would starve it.
+      const report = await bench.load.latency(shape, slowest / 2, seconds, the.answers !== 'hits');
       row.latencies.push(latencySample(report));
     }
   }

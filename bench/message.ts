@@ -7,7 +7,7 @@ const HEADER_SIZE = 12;
 const RD = 0x01;
 const TYPES: Readonly<Record<QueryType, number>> = { A: 1, AAAA: 28 };
 
-export type QueryType = 'A' | 'AAAA';
+type QueryType = 'A' | 'AAAA';
 
 export interface Question {
   /** Domain name without the final dot; labels of 63 octets at most, which is not checked. */

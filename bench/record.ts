@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
 import { program } from './requirements.ts';
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import type { Options } from './options.ts';
 import type { Results } from './results.ts';
 import { ROOT, versionOf, type ServerName } from './servers.ts';
@@ -12,7 +12,7 @@ import { judge, verdictTable } from './targets.ts';
 
 const FILE = join(ROOT, 'bench/RESULTS.md');
 /** New runs go just below this line of FILE. */
-const MARK = '<!-- npm run bench -- save puts runs here, newest first -->';
+const MARK = '<!-- npm run bench -- --save puts runs here, newest first -->';
 
 /** All that a run has to tell, as Markdown. */
 export function report(results: Results, options: Options): string {
@@ -45,8 +45,8 @@ function machine(options: Options): string {
   const [core] = cpus();
   const kernel = /^\d+\.\d+/.exec(release())?.[0] ?? '';
   const memoryGb = Math.round(totalmem() / 1e9);
-  const dnsperf = execFileSync(program('dnsperf'), ['-h'], { encoding: 'utf8' });
-  const load = /Version (\S+)/.exec(dnsperf)?.[1] ?? 'of unknown version';
+  const { stdout, stderr } = spawnSync(program('dnsperf'), ['-h'], { encoding: 'utf8' });
+  const load = /Version (\S+)/.exec(stdout + stderr)?.[1] ?? 'of unknown version';
   return [
     `${cpus().length} cores ${core?.model.trim() ?? ''}, ${memoryGb} GB, ${type()} ${kernel};`,
     `server on core ${options.serverCore}, load on core ${options.loadCore};`,

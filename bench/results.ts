@@ -28,6 +28,7 @@ export interface Row {
   readonly samples: Sample[];
   readonly latencies: LatencySample[];
   rssMb: number;
+  pssMb: number;
   anonymousMb: number;
 }
 

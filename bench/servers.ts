@@ -215,7 +215,11 @@ remote-control:
   };
 }
 
-/** One shard, since a shard that is full takes no more while others have room. */
+/**
+ * One shard, since a shard that is full takes no more while others have room. recvmmsg for batches
+ * (7.1 instead of 7.9 us an answer) and pipelined upstream connections (29 instead of 41 us a miss)
+ * are off by default; a peer is measured at its best.
+ */
 function dnsdist(setup: Setup, { port, file }: Place, cached: boolean): Plan {
   const tcp = setup.upstreamTransport === 'tcp' ? ', tcpOnly=true, maxInFlight=1000' : '';
   const cache = `getPool(""):setCache(newPacketCache(${setup.cacheEntries}, {numberOfShards=1}))`;
@@ -223,7 +227,8 @@ function dnsdist(setup: Setup, { port, file }: Place, cached: boolean): Plan {
     argv: [program('dnsdist'), '--supervised', '--disable-syslog', '-C', file],
     configuration: `setSecurityPollSuffix("")
 setMaxTCPClientThreads(1)
-addLocal("127.0.0.1:${port}", {maxInFlight=100})
+setUDPMultipleMessagesVectorSize(64)
+addLocal("127.0.0.1:${port}")
 newServer({address="127.0.0.1:${setup.upstreamPort}"${tcp}})
 getServer(0):setUp()
 ${cached ? cache : ''}

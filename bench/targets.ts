@@ -38,7 +38,7 @@ export interface Verdict {
 
 const ours = (caseName: string): Side => ({ caseName, server: 'nodelocald' });
 
-export const RATIO_TARGETS: readonly RatioTarget[] = [
+const RATIO_TARGETS: readonly RatioTarget[] = [
   cpu('cached UDP answer, floor', ours('udp-hit'), { caseName: 'udp-hit', server: 'floor' }, 1.2),
   cpu('cached UDP answer, unbound', ours('udp-hit'), { caseName: 'udp-hit', server: 'unbound' }, 1),
   cpu(
@@ -69,7 +69,7 @@ export const RATIO_TARGETS: readonly RatioTarget[] = [
   },
 ];
 
-export const LIMIT_TARGETS: readonly LimitTarget[] = [
+const LIMIT_TARGETS: readonly LimitTarget[] = [
   {
     about: 'upstream TCP connections at 1,000 outstanding misses',
     caseName: 'connections',

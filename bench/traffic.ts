@@ -17,6 +17,9 @@ import {
   siteName,
 } from './zone.ts';
 
+/** About 2 in 100 queries are for fresh names then, beside those whose TTL has ended. */
+const FRESH_ONE_IN = 40;
+
 /** Paths of one query file in both spellings. */
 export interface QueryFile {
   readonly text: string;
@@ -56,9 +59,10 @@ export function freshHosts(tag: string, count: number): Question[] {
  * What pods ask with `ndots:5` and the search list NS.svc.cluster.local, svc.cluster.local,
  * cluster.local: each candidate for A and AAAA until one exists. Of the lookups 40 % are for a
  * service of the pod's own namespace (2 queries), 20 % for one of another (4) and 40 % for a site
- * outside (8, of them 6 NXDOMAIN). Sites and services are chosen by Zipf's law.
+ * outside (8, of them 6 NXDOMAIN). Sites and services are chosen by Zipf's law. One lookup in
+ * FRESH_ONE_IN of those outside is for a name that no other `tag` has: its queries miss every cache.
  */
-export function kubernetesTraffic(lookups: number): Question[] {
+export function kubernetesTraffic(tag: string, lookups: number): Question[] {
   const random = randomNumbers(4);
   const site = zipf(SITES, random);
   const service = zipf(SERVICES_PER_NAMESPACE, random);
@@ -74,7 +78,7 @@ export function kubernetesTraffic(lookups: number): Question[] {
       const asked = `${serviceName(service())}.${other}`;
       candidates.push(`${asked}.${own}.svc.cluster.local`, `${asked}.svc.cluster.local`);
     } else {
-      const asked = siteName(site());
+      const asked = random() < 1 / FRESH_ONE_IN ? freshName(tag, i) : siteName(site());
       for (const search of [`${own}.svc.cluster.local`, 'svc.cluster.local', 'cluster.local']) {
         candidates.push(`${asked}.${search}`);
       }
