@@ -1,0 +1,187 @@
+/**
+ * `loop`: finds out at start whether what we forward comes back to us, and ends the process if so.
+ *
+ *   probing --any answer--> off          one exchange ended: nothing loops
+ *      | '----30 s-------> off           nobody answers: that is not ours to tell
+ *      '--third sighting--> fatal        our own question has come to us again and again
+ *
+ * Owns:    the question that only we can have asked, and who counts as having seen it.
+ */
+import { type Socket, createSocket } from 'node:dgram';
+import { noArguments, noBlock, readUse } from '../../corefile/options.ts';
+import { HEADER_OCTETS, RD, isResponse, readU16, writeU16 } from '../../dns/header.ts';
+import { nameFromText } from '../../dns/name.ts';
+import { HINFO, IN } from '../../dns/rrtype.ts';
+import type { Query } from '../../query/query.ts';
+import { PASS, type Verdict } from '../../query/verdict.ts';
+import { nowMs } from '../../sys/clock.ts';
+import { random16 } from '../../sys/random.ts';
+import type { BuildContext, Directive, Handler, HostPort } from '../directive.ts';
+
+export const loop: Directive<undefined> = {
+  name: 'loop',
+  repeat: 'refuse',
+  parse: (use) =>
+    readUse(use, () => {
+      noArguments(use);
+      noBlock(use);
+      return undefined;
+    }),
+  build: (_, context) => new Loop(context),
+};
+
+/** One sighting is our probe itself, and a second may be a retransmission. */
+const SIGHTINGS_MAX = 2;
+const ANSWER_MS = 2000;
+const RETRY_MS = 1000;
+const PROBING_MS = 30_000;
+const DNS_PORT = 53;
+
+class Loop implements Handler {
+  readonly name = 'loop';
+  readonly seesHits = false;
+  readonly #context: BuildContext;
+  readonly #zone: string;
+  readonly #target: HostPort;
+  /** Only we know it, so nobody else can make us count. */
+  readonly #probeName: string;
+  #probe: Probe | undefined;
+  #sightings = 0;
+  #isOn = true;
+
+  constructor(context: BuildContext) {
+    this.#context = context;
+    this.#zone = context.zones[0] ?? '.';
+    this.#target = context.listeners[0] ?? { host: '', port: DNS_PORT };
+    this.#probeName = `${random63()}.${random63()}.${this.#zone === '.' ? '' : this.#zone}`;
+    context.onStart(() => {
+      this.#probe = new Probe(this.#target, this.#probeName, {
+        // A lost probe may have been seen: the next begins at none.
+        failed: () => {
+          this.#sightings = 0;
+        },
+        ended: () => this.#end(),
+      });
+    });
+    context.onStop(() => this.#end());
+  }
+
+  onQuery(query: Query): Verdict {
+    if (!this.#isOn || query.qtype !== HINFO || query.name !== this.#probeName) return PASS;
+    this.#sightings++;
+    if (this.#sightings <= SIGHTINGS_MAX) return PASS;
+    const { client } = query;
+    const from = client === undefined ? '' : hostPortText(client.remoteAddress, client.remotePort);
+    const to = hostPortText(this.#target.host, this.#target.port);
+    this.#end();
+    this.#context.fatal(
+      `plugin/loop: Loop (${from} -> ${to}) detected for zone "${this.#zone}", see ` +
+        `https://coredns.io/plugins/loop#troubleshooting. Query: "HINFO ${query.name}"`,
+    );
+    return PASS;
+  }
+
+  #end(): void {
+    this.#isOn = false;
+    this.#probe?.stop();
+  }
+}
+
+interface ProbeEvents {
+  failed(): void;
+  /** An answer came, or the time is over. */
+  ended(): void;
+}
+
+/** Asks one question until it is answered, or for 30 s. Keeps no process alive. */
+class Probe {
+  readonly #target: HostPort;
+  readonly #message: Uint8Array;
+  readonly #events: ProbeEvents;
+  readonly #untilMs: number;
+  #socket: Socket | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(target: HostPort, name: string, events: ProbeEvents) {
+    this.#target = target;
+    this.#message = probeMessage(name);
+    this.#events = events;
+    this.#untilMs = nowMs() + PROBING_MS;
+    this.#ask();
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearTimeout(this.#timer);
+    this.#closeSocket();
+  }
+
+  #ask(): void {
+    if (this.#stopped) return;
+    if (nowMs() >= this.#untilMs) {
+      this.#events.ended();
+      return;
+    }
+    const host = reachableHost(this.#target.host);
+    writeU16(this.#message, 0, random16());
+    const socket = createSocket(host.includes(':') ? 'udp6' : 'udp4');
+    this.#socket = socket;
+    socket.unref();
+    socket.on('error', () => this.#fail(socket));
+    socket.on('message', (answer) => {
+      if (answer.length < HEADER_OCTETS || !isResponse(answer, 0)) return;
+      if (readU16(answer, 0) === readU16(this.#message, 0)) this.#events.ended();
+    });
+    // Connected, so that a refused port is an error, and nobody else's answer is taken.
+    socket.connect(this.#target.port, host, () => {
+      if (socket === this.#socket) socket.send(this.#message);
+    });
+    this.#timer = setTimeout(() => this.#fail(socket), ANSWER_MS);
+    this.#timer.unref();
+  }
+
+  #fail(socket: Socket): void {
+    if (this.#stopped || socket !== this.#socket) return;
+    this.#closeSocket();
+    clearTimeout(this.#timer);
+    this.#events.failed();
+    this.#timer = setTimeout(() => this.#ask(), RETRY_MS);
+    this.#timer.unref();
+  }
+
+  #closeSocket(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    socket?.close();
+  }
+}
+
+/** Where a wildcard listener is reached from its own machine. */
+function reachableHost(host: string): string {
+  if (host === '' || host === '0.0.0.0') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}
+
+function hostPortText(host: string, port: number): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** A HINFO question with RD and no EDNS. */
+function probeMessage(name: string): Uint8Array {
+  const qname = nameFromText(name) ?? Uint8Array.of(0);
+  const message = new Uint8Array(HEADER_OCTETS + qname.length + 4);
+  message[2] = RD;
+  writeU16(message, 4, 1);
+  message.set(qname, HEADER_OCTETS);
+  writeU16(message, message.length - 4, HINFO);
+  writeU16(message, message.length - 2, IN);
+  return message;
+}
+
+/** 0 to 2^63 - 1 in decimal, as Go's rand.Int. */
+function random63(): string {
+  let value = BigInt(random16() >> 1);
+  for (let i = 0; i < 3; i++) value = (value << 16n) | BigInt(random16());
+  return String(value);
+}
