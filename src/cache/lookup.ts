@@ -6,6 +6,7 @@
  * Is not:  the directive (directives/cache), which asks it, counts, and refreshes.
  * Hot path, stop 4 of 6: `find`.
  */
+import { isInZones } from '../dns/name.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import type { CacheConfig } from './config.ts';
 import { CacheEntry, DENIED, type EntryKind, POSITIVE, SERVER_ERROR } from './entry.ts';
@@ -170,12 +171,4 @@ function usable(
     entry.remainingSec(nowDs) + staleSec > 0 &&
     answers(entry, question, qtype, checkingDisabled)
   );
-}
-
-/** Whether a lower-cased name is at or below one of the zones. */
-export function isInZones(name: string, zones: readonly string[]): boolean {
-  for (const zone of zones) {
-    if (zone === '.' || name === zone || name.endsWith(`.${zone}`)) return true;
-  }
-  return false;
 }

@@ -12,6 +12,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { Query, QueryChain } from '../query/query.ts';
 import type { Response } from '../query/response.ts';
 import type { Verdict } from '../query/verdict.ts';
+import type { Upstreams } from '../upstream/registry.ts';
 
 /**
  * What a second use in one server block means: an error; another item of a list; or only the first
@@ -70,6 +71,12 @@ export interface BuildContext {
   readonly listeners: readonly HostPort[];
   readonly log: Log;
   readonly metrics: Metrics;
+  readonly upstreams: Upstreams;
+  /**
+   * Something that outlives a reload of an unchanged block: what was made under that name when the
+   * same block was loaded before, or what `create` makes now.
+   */
+  inherit<T>(name: string, create: () => T): T;
   /** Runs once the block serves. */
   onStart(action: () => void): void;
   /** Runs when the block has stopped serving: a reload has replaced it, or the process ends. */

@@ -20,6 +20,7 @@ import {
   writeU32,
 } from './header.ts';
 import { NAME_OCTETS_MAX, expandName } from './name.ts';
+import { copyOctets } from './octets.ts';
 import { CNAME, DNAME, MX, NS, OPT, RRSIG, SOA } from './rrtype.ts';
 
 /** What `normalize` found. All offsets are into `wire`. */
@@ -100,7 +101,7 @@ export function normalize(
 
 /** The same message with every record's TTL set to `ttlSec`. */
 export function withTtl(message: NormalizedResponse, ttlSec: number): NormalizedResponse {
-  const wire = message.wire.slice();
+  const wire = copyOctets(message.wire);
   for (let i = 0; i < message.ttlAt.length; i++) writeU32(wire, message.ttlAt[i]!, ttlSec);
   return { ...message, wire };
 }
@@ -191,7 +192,7 @@ class Normalizer {
     if (type === OPT && section === ARCOUNT_AT) {
       this.#extendedRcode = msg[this.#from + 4]!;
       this.#dnssecOk = (msg[this.#from + 6]! & 0x80) !== 0;
-      this.#options = msg.slice(this.#from + 10, rdataEnd);
+      this.#options = copyOctets(msg, this.#from + 10, rdataEnd);
       this.#from = rdataEnd;
       this.#to = recordTo;
       this.#plainOctets = plainBefore;

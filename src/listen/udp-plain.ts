@@ -4,6 +4,7 @@
  */
 import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import { copyOctets } from '../dns/octets.ts';
 import { OPT_OCTETS } from '../dns/frame.ts';
 import {
   ANSWER_LATER,
@@ -45,7 +46,7 @@ class PlainClient implements Client, ReplyPath {
   send(message: Uint8Array, octets: number): void {
     try {
       // A copy, since the kernel may take it after this returns.
-      this.#socket.send(message.slice(0, octets), this.remotePort, this.remoteAddress, ignore);
+      this.#socket.send(copyOctets(message, 0, octets), this.remotePort, this.remoteAddress, ignore);
     } catch {
       // The socket is closed: a reload has taken the address away.
     }

@@ -5,6 +5,7 @@
  * Owns:    the promise that its sink gets exactly one response.
  * Is not:  decoded: records other than the question are read by those who need them (dns/codec.ts).
  */
+import { copyOctets } from '../dns/octets.ts';
 import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
 import { LOWER, lowerText, nameToText } from '../dns/name.ts';
 import type { Asked, QueryView } from '../dns/question.ts';
@@ -55,6 +56,8 @@ export class Query implements Asked {
   server = 0;
   /** The walk of a hit has asked the block's cache already, in vain. */
   cacheAsked = false;
+  /** A cache above will keep the answer. */
+  viaCache = false;
   readonly #sink: Sink;
   #state: LifeState = 'waiting';
   #name: string | undefined;
@@ -65,7 +68,7 @@ export class Query implements Asked {
    * instance to refresh an entry.
    */
   constructor(view: QueryView, client: ReplyPath | undefined, receivedMs: number, sink: Sink) {
-    this.msg = view.msg.slice(view.at, view.end);
+    this.msg = copyOctets(view.msg, view.at, view.end);
     this.nameOctets = view.nameOctets;
     this.qtype = view.qtype;
     this.qclass = view.qclass;
@@ -88,7 +91,7 @@ export class Query implements Asked {
   /** The QNAME in wire form, lower-cased. */
   get lowered(): Uint8Array {
     if (this.#lowered === undefined) {
-      this.#lowered = this.msg.slice(HEADER_OCTETS, HEADER_OCTETS + this.nameOctets);
+      this.#lowered = copyOctets(this.msg, HEADER_OCTETS, HEADER_OCTETS + this.nameOctets);
       for (let i = 0; i < this.#lowered.length; i++) this.#lowered[i] = LOWER[this.#lowered[i]!]!;
     }
     return this.#lowered;

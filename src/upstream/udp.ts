@@ -5,6 +5,7 @@
 import { type Socket, createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import { HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
+import { copyOctets } from '../dns/octets.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { nowMs } from '../sys/clock.ts';
 import { random16 } from '../sys/random.ts';
@@ -39,7 +40,7 @@ export class UdpQuery {
     attempt.id = random16();
     attempt.sentMs = nowMs();
     attempt.withdraw = () => this.close();
-    const message = attempt.query.slice();
+    const message = copyOctets(attempt.query);
     writeU16(message, 0, attempt.id);
     this.#socket = createSocket(isIPv6(target.host) ? 'udp6' : 'udp4');
     this.#socket.on('message', (reply, from) => {

@@ -2,7 +2,7 @@
  * What `cache` does with queries and responses: answers hits, joins identical misses, keeps what
  * comes back, refreshes entries before or after their end. The engine is src/cache/.
  */
-import { AnswerCache, isInZones } from '../../cache/lookup.ts';
+import { AnswerCache } from '../../cache/lookup.ts';
 import { CacheCounters } from '../../cache/cache-counters.ts';
 import { Coalescer } from '../../cache/coalesce.ts';
 import type { CacheConfig } from '../../cache/config.ts';
@@ -11,6 +11,7 @@ import { cacheKey } from '../../cache/key.ts';
 import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
 import { OPT_OCTETS, frameAnswer } from '../../dns/frame.ts';
 import { CD, OPCODE_QUERY } from '../../dns/header.ts';
+import { isInZones } from '../../dns/name.ts';
 import type { QueryView } from '../../dns/question.ts';
 import { normalize, withTtl } from '../../dns/response.ts';
 import type { Query } from '../../query/query.ts';
@@ -40,7 +41,7 @@ export class CacheHandler implements Handler, HitSource {
 
   constructor(config: CacheConfig, context: BuildContext) {
     this.#config = config;
-    this.#cache = new AnswerCache(config);
+    this.#cache = context.inherit('cache', () => new AnswerCache(config));
     const zones = config.zones.join(',');
     this.#counters = context.servers.map(
       (server) => new CacheCounters(context.metrics, server, zones),
@@ -99,6 +100,7 @@ export class CacheHandler implements Handler, HitSource {
       counters.coalesced.value++;
       return LATER;
     }
+    query.viaCache = true;
     return PASS;
   }
 

@@ -1,0 +1,193 @@
+/**
+ * Plugs all parts together: the only file that knows them all.
+ *
+ * Owns:    the order of start and stop. Sockets first, then what the handlers begin by themselves,
+ *          then the word that we serve; and back the other way.
+ */
+import { readFileSync } from 'node:fs';
+import type { Flags } from '../cli/flags.ts';
+import { parseCorefile } from '../corefile/blocks.ts';
+import { CorefileError } from '../corefile/error.ts';
+import type { HostPort } from '../directives/directive.ts';
+import { DIRECTIVES } from '../directives/index.ts';
+import type { StreamLog } from '../observe/log.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { nowMs } from '../sys/clock.ts';
+import { random30 } from '../sys/random.ts';
+import { Upstreams } from '../upstream/registry.ts';
+import { Admin } from './admin.ts';
+import { type Generation, loadGeneration } from './generation.ts';
+import { Listeners, describeListeners } from './listeners.ts';
+import { Reloader, reasonOf } from './reload.ts';
+import { VERSION } from './version.ts';
+
+/** After the last datagram is read: time for answers that are under way. */
+const DRAIN_MS = 5000;
+const DRAIN_STEP_MS = 20;
+
+export class Worker {
+  readonly #flags: Flags;
+  readonly #log: StreamLog;
+  readonly #metrics = new Metrics();
+  readonly #upstreams: Upstreams;
+  readonly #listeners: Listeners;
+  readonly #admin: Admin;
+  readonly #exit: (code: number) => void;
+  #generation: Generation | undefined;
+  #reloader: Reloader | undefined;
+  #stopping = false;
+
+  /** `exit` ends the process; the log is flushed before it is called. */
+  constructor(flags: Flags, log: StreamLog, exit: (code: number) => void) {
+    this.#flags = flags;
+    this.#log = log;
+    this.#exit = exit;
+    this.#upstreams = new Upstreams(this.#metrics);
+    this.#listeners = new Listeners(this.#metrics, random30());
+    this.#admin = new Admin(this.#metrics, log);
+  }
+
+  /** Serves the Corefile. Rejects with CorefileError, ListenError or a system error if it cannot. */
+  async start(): Promise<void> {
+    this.#countBuild();
+    const text = readCorefile(this.#flags.conf);
+    const generation = this.#load(text);
+    await this.#serve(generation);
+    this.#reloader = new Reloader(
+      {
+        fingerprint: () => this.#fingerprint(),
+        load: () => this.#serve(this.#load(readCorefile(this.#flags.conf))),
+      },
+      generation.corefile.fingerprint,
+      this.#log,
+      this.#metrics,
+    );
+    if (!this.#flags.quiet) this.#printBanner(generation);
+    this.#reloader.follow(reloadSettings(generation));
+  }
+
+  reload(signal: string): void {
+    void this.#reloader?.force(signal);
+  }
+
+  /** Serves on through lameduck, then answers what is under way, then ends the process with 0. */
+  async stop(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    await this.#reloader?.stop();
+    const lameduckMs = Math.max(
+      0,
+      ...(this.#generation?.settings ?? []).map((settings) => settings.lameduckMs),
+    );
+    if (lameduckMs > 0) {
+      this.#log.info(`plugin/health: Going into lameduck mode for ${lameduckMs / 1000}s`);
+      await sleep(lameduckMs);
+    }
+    const closed = this.#listeners.close();
+    await this.#drain();
+    this.#generation?.stop();
+    this.#upstreams.close();
+    await this.#admin.close();
+    await Promise.race([closed, sleep(DRAIN_STEP_MS)]);
+    this.#end(0);
+  }
+
+  #load(text: string): Generation {
+    return loadGeneration(
+      text,
+      this.#flags.conf,
+      {
+        log: this.#log,
+        metrics: this.#metrics,
+        upstreams: this.#upstreams,
+        defaultPort: this.#flags.dnsPort,
+        fatal: (message) => {
+          this.#log.log('fatal', message);
+          this.#end(1);
+        },
+      },
+      this.#generation,
+    );
+  }
+
+  /** Puts the generation in the place of the one that serves; or rejects, and that goes on. */
+  async #serve(generation: Generation): Promise<void> {
+    try {
+      await this.#admin.apply(generation.settings);
+      await this.#listeners.apply(generation);
+    } catch (error) {
+      generation.stop();
+      if (this.#generation !== undefined) await this.#admin.apply(this.#generation.settings);
+      throw error;
+    }
+    const before = this.#generation;
+    this.#generation = generation;
+    generation.start();
+    before?.stop();
+    this.#reloader?.follow(reloadSettings(generation));
+  }
+
+  #fingerprint(): string {
+    const { conf, dnsPort } = this.#flags;
+    const known = new Set(DIRECTIVES.map(({ name }) => name));
+    const options = { file: conf, known, defaultPort: dnsPort };
+    return parseCorefile(readCorefile(conf), options).fingerprint;
+  }
+
+  #countBuild(): void {
+    this.#metrics.gauge('coredns_build_info', {
+      version: VERSION,
+      revision: '',
+      goversion: `node ${process.version}`,
+    }).value = 1;
+  }
+
+  #printBanner(generation: Generation): void {
+    for (const line of describeListeners(generation)) this.#log.banner(line);
+    this.#log.banner(`nodelocald-${VERSION}`);
+    this.#log.banner(`${process.platform}/${process.arch}, node ${process.version}`);
+    const [address] = this.#listeners.addresses;
+    if (address !== undefined) this.#log.banner(`try: dig ${digArguments(address)}`);
+  }
+
+  async #drain(): Promise<void> {
+    const until = nowMs() + DRAIN_MS;
+    while (this.#listeners.outstanding > 0 && nowMs() < until) await sleep(DRAIN_STEP_MS);
+  }
+
+  #end(code: number): void {
+    this.#log.flush();
+    this.#exit(code);
+  }
+}
+
+/** The text of the Corefile. Throws CorefileError if it cannot be read. */
+function readCorefile(path: string): string {
+  try {
+    return readFileSync(path === 'stdin' ? 0 : path, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    const reason = code === 'ENOENT' ? 'no such file or directory' : reasonOf(error);
+    throw new CorefileError('COREFILE_FILE', undefined, `open ${path}: ${reason}`, {
+      hint: 'name the Corefile with -conf',
+    });
+  }
+}
+
+/** One watcher per process: the last block that says `reload` counts (CoreDNS). */
+function reloadSettings({ settings }: Generation): Generation['settings'][number]['reload'] {
+  return settings.findLast(({ reload }) => reload !== undefined)?.reload;
+}
+
+/** How to ask us: the wildcard is asked on loopback. */
+function digArguments({ host, port }: HostPort): string {
+  const wildcard = host === '' || host === '::' || host === '0.0.0.0';
+  const at = wildcard ? '127.0.0.1' : host;
+  return `@${at} -p ${port} hello.nodelocald.test`;
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}

@@ -1,0 +1,201 @@
+/**
+ * What `forward` does with queries: the first forward of the block whose zone holds the name sends
+ * it upstream. The engine is src/upstream/.
+ */
+import { AD } from '../../dns/header.ts';
+import { copyOctets } from '../../dns/octets.ts';
+import { isInZones } from '../../dns/name.ts';
+import { REFUSED, SERVFAIL } from '../../dns/rcode.ts';
+import type { Counter } from '../../observe/counters.ts';
+import type { Log } from '../../observe/log.ts';
+import type { Query } from '../../query/query.ts';
+import { TCP } from '../../query/responder.ts';
+import { Response } from '../../query/response.ts';
+import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
+import type { ForwardConfig, UpstreamTarget } from '../../upstream/config.ts';
+import { Exchange, type Outcome } from '../../upstream/exchange.ts';
+import { Policy } from '../../upstream/policy.ts';
+import type { Upstream } from '../../upstream/pool.ts';
+import type { Upstreams } from '../../upstream/registry.ts';
+import type { BuildContext, Handler } from '../directive.ts';
+import type { ForwardUse } from './index.ts';
+import { fileStamp, resolveTargets } from './targets.ts';
+
+/** An answer must be on its way before the query's own deadline. */
+const DEADLINE_MARGIN_MS = 100;
+/** Files that name upstreams are looked at that often. */
+const FILE_CHECK_MS = 2000;
+
+export class ForwardHandler implements Handler {
+  readonly name = 'forward';
+  readonly seesHits = false;
+  readonly #forwarders: readonly Forwarder[];
+
+  constructor(uses: readonly ForwardUse[], context: BuildContext) {
+    this.#forwarders = uses.map((use) => new Forwarder(use, context));
+  }
+
+  onQuery(query: Query): Verdict {
+    for (let i = 0; i < this.#forwarders.length; i++) {
+      if (this.#forwarders[i]!.matches(query.name)) return this.#send(query, i);
+    }
+    return PASS;
+  }
+
+  #send(query: Query, at: number): Verdict {
+    const forwarder = this.#forwarders[at]!;
+    const refusal = forwarder.refusal(query);
+    if (refusal !== undefined) {
+      query.answer(refusal);
+      return ANSWERED;
+    }
+    forwarder.send(query, (outcome) => this.#ended(query, at, outcome));
+    return LATER;
+  }
+
+  #ended(query: Query, at: number, outcome: Outcome): void {
+    if (typeof outcome === 'string') {
+      query.answer(Response.failed(query, SERVFAIL, outcome));
+      return;
+    }
+    const next = this.#forwarders[at + 1];
+    if (next === undefined || !this.#forwarders[at]!.handsOn(outcome.rcode)) {
+      query.answer(new Response(outcome, this.name));
+    } else if (next.matches(query.name)) {
+      this.#send(query, at + 1);
+    } else {
+      const message = 'plugin/forward: no next plugin found';
+      query.answer(Response.failed(query, SERVFAIL, message));
+    }
+  }
+}
+
+/** One `forward` line: its upstreams, and what it asks of them. */
+class Forwarder {
+  readonly #config: Omit<ForwardConfig, 'targets'>;
+  readonly #registry: Upstreams;
+  readonly #log: Log;
+  readonly #rejects: Counter;
+  readonly #broken: Counter;
+  #upstreams: readonly Upstream[] = [];
+  #policy: Policy;
+  #outstanding = 0;
+
+  constructor(use: ForwardUse, context: BuildContext) {
+    this.#config = use.config;
+    this.#registry = context.upstreams;
+    this.#log = context.log;
+    this.#rejects = context.metrics.counter('coredns_forward_max_concurrent_rejects_total', {});
+    this.#broken = context.metrics.counter('coredns_forward_healthcheck_broken_total', {});
+    this.#policy = new Policy(use.config.policy, [], use.config.failsMax);
+    this.#use(resolveTargets(use.to));
+    this.#follow(use, context);
+    context.onStop(() => this.#use([]));
+  }
+
+  matches(name: string): boolean {
+    const { from, except } = this.#config;
+    if (name === from) return true;
+    return isInZones(name, [from]) && !isInZones(name, except);
+  }
+
+  handsOn(rcode: number): boolean {
+    return this.#config.next.includes(rcode);
+  }
+
+  /** A response in place of a try, where there may or can be none. */
+  refusal(query: Query): Response | undefined {
+    const { concurrentMax, failFast } = this.#config;
+    if (concurrentMax > 0 && this.#outstanding >= concurrentMax) {
+      this.#rejects.value++;
+      const message = `concurrent queries exceeded maximum ${concurrentMax}`;
+      return Response.failed(query, REFUSED, message);
+    }
+    if (this.#upstreams.length === 0) {
+      return Response.failed(query, SERVFAIL, 'no nameservers found');
+    }
+    if (this.#policy.allDown) {
+      this.#broken.value++;
+      if (failFast) return Response.failed(query, SERVFAIL, 'no healthy proxies');
+    }
+    return undefined;
+  }
+
+  send(query: Query, done: (outcome: Outcome) => void): void {
+    const { transport, failover, attemptsMax } = this.#config;
+    // A query of our own (a refresh) goes over TCP, so that it is not cut.
+    const clientTransport = query.client?.transport ?? TCP;
+    this.#outstanding++;
+    const exchange = new Exchange(
+      {
+        query: messageFor(query),
+        nameOctets: query.nameOctets,
+        upstreams: this.#policy.order(),
+        overStream: transport === 'tcp' || (transport === 'client' && clientTransport === TCP),
+        failover,
+        attemptsMax,
+        deadlineMs: query.deadlineMs - DEADLINE_MARGIN_MS,
+        done: (outcome) => {
+          this.#outstanding--;
+          done(outcome);
+        },
+      },
+      this.#registry,
+    );
+    exchange.start();
+  }
+
+  /** Puts these upstreams in the place of those used so far. */
+  #use(targets: readonly UpstreamTarget[]): void {
+    const { policy, failsMax, healthCheck, expireMs, ageMaxMs, transport } = this.#config;
+    const upstreams = targets.map((target) => this.#registry.acquire(target));
+    for (const upstream of upstreams) {
+      upstream.health.config = healthCheck;
+      upstream.health.overStream ||= transport === 'tcp' || upstream.target.tls !== undefined;
+      upstream.idleMaxMs = Math.min(upstream.idleMaxMs, expireMs);
+      if (ageMaxMs > 0) upstream.ageMaxMs = ageMaxMs;
+    }
+    const before = this.#upstreams;
+    this.#upstreams = upstreams;
+    this.#policy = new Policy(policy, upstreams, failsMax);
+    for (const upstream of before) this.#registry.release(upstream);
+  }
+
+  /** Follows the files that name upstreams: a laptop changes networks, a node gets its own late. */
+  #follow(use: ForwardUse, context: BuildContext): void {
+    const files = use.to.flatMap(({ file }) => (file === undefined ? [] : [file]));
+    if (files.length === 0) return;
+    if (this.#upstreams.length === 0) {
+      this.#log.warning(`plugin/forward: no nameservers found in ${files.join(', ')} yet`);
+    }
+    let seen = files.map(fileStamp).join();
+    const timer = setInterval(() => {
+      const stamp = files.map(fileStamp).join();
+      if (stamp === seen) return;
+      seen = stamp;
+      const targets = resolveTargets(use.to);
+      // An empty file is one that is being written, or a network that is gone: the old ones may do.
+      if (targets.length === 0) return;
+      this.#use(targets);
+      this.#log.info(`plugin/forward: ${files.join(', ')} changed: upstreams are ${this.#names()}`);
+    }, FILE_CHECK_MS);
+    timer.unref();
+    context.onStop(() => clearInterval(timer));
+  }
+
+  #names(): string {
+    return this.#upstreams.map(({ label }) => label).join(', ');
+  }
+}
+
+/**
+ * The message to forward: the client's own, options and all. What a cache will keep is asked for
+ * with AD, so that clients who want to know get the truth from it (RFC 6840 section 5.7).
+ */
+function messageFor(query: Query): Uint8Array {
+  const message = query.toForward();
+  if (!query.viaCache) return message;
+  const asking = copyOctets(message);
+  asking[3] = asking[3]! | AD;
+  return asking;
+}

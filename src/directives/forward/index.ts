@@ -1,0 +1,208 @@
+/**
+ * `forward`: its syntax. What it does with queries is in handler.ts; the engine, which knows nothing
+ * of Corefiles, is src/upstream/.
+ */
+import type { DirectiveUse } from '../../corefile/blocks.ts';
+import { CorefileError } from '../../corefile/error.ts';
+import { zonesFromArgument } from '../../corefile/keys.ts';
+import {
+  type OptionTable,
+  countArguments,
+  flag,
+  one,
+  oneOrMore,
+  option,
+  readOptions,
+  readUse,
+} from '../../corefile/options.ts';
+import type { Token } from '../../corefile/tokens.ts';
+import { badValue, parseDuration, parseInteger, parseUnsigned } from '../../corefile/values.ts';
+import { NOERROR, rcodeFromName } from '../../dns/rcode.ts';
+import type { ForwardConfig, HealthCheckConfig } from '../../upstream/config.ts';
+import type { Directive } from '../directive.ts';
+import { ForwardHandler } from './handler.ts';
+import { type Tls, type To, readTls, readTo } from './targets.ts';
+
+const EXPIRE_MS = 10_000;
+const FAILS_MAX = 2;
+const CHECK_INTERVAL_MS = 500;
+
+/** The configuration of one use; the targets that stand in a file are read when it is built. */
+export interface ForwardUse {
+  readonly config: Omit<ForwardConfig, 'targets'>;
+  readonly to: readonly To[];
+  readonly tls: Tls;
+}
+
+type Draft = { -readonly [Key in keyof ForwardUse['config']]: ForwardUse['config'][Key] } & {
+  forceTcp: boolean;
+  preferUdp: boolean;
+  tls: Tls;
+};
+
+const OPTIONS: OptionTable<Draft> = {
+  except: oneOrMore((draft, first, rest) => {
+    draft.except = [
+      ...draft.except,
+      ...[first, ...rest].flatMap(({ text }) => zonesFromArgument(text)),
+    ];
+  }),
+  force_tcp: flag((draft) => {
+    draft.forceTcp = true;
+  }),
+  prefer_udp: flag((draft) => {
+    draft.preferUdp = true;
+  }),
+  expire: one((draft, value) => {
+    draft.expireMs = notNegative(value, parseDuration(value), `expire can't be negative`);
+  }),
+  max_fails: one((draft, value) => {
+    draft.failsMax = parseUnsigned(value);
+  }),
+  max_connect_attempts: one((draft, value) => {
+    draft.attemptsMax = parseUnsigned(value);
+  }),
+  health_check: option(1, 4, (draft, [interval, ...rest]) => {
+    draft.healthCheck = readHealthCheck(interval!, rest);
+  }),
+  policy: one((draft, value) => {
+    const { text } = value;
+    if (text !== 'random' && text !== 'round_robin' && text !== 'sequential') {
+      throw badValue(value, `unknown policy '${text}'`, 'expected random, round_robin, sequential');
+    }
+    draft.policy = text;
+  }),
+  max_concurrent: one((draft, value) => {
+    draft.concurrentMax = notNegative(
+      value,
+      parseInteger(value),
+      `max_concurrent can't be negative`,
+    );
+  }),
+  next: oneOrMore((draft, first, rest) => {
+    draft.next = [...draft.next, ...[first, ...rest].map(readRcode)];
+  }),
+  failover: oneOrMore((draft, first, rest) => {
+    const rcodes = [first, ...rest].map((token) => {
+      const rcode = readRcode(token);
+      if (rcode === NOERROR) throw badValue(token, 'NoError cannot be used in failover');
+      return rcode;
+    });
+    draft.failover = [...draft.failover, ...rcodes];
+  }),
+  failfast_all_unhealthy_upstreams: flag((draft) => {
+    draft.failFast = true;
+  }),
+  tls: option(0, 3, (draft, args) => {
+    draft.tls = { ...draft.tls, ...readTls(args) };
+  }),
+  tls_servername: one((draft, name) => {
+    draft.tls = { ...draft.tls, serverName: name.text };
+  }),
+  max_age: one((draft, value) => {
+    draft.ageMaxMs = notNegative(value, parseDuration(value), `max_age can't be negative`);
+  }),
+  // CoreDNS 1.14's; what they would change is decided by the pool here.
+  max_idle_conns: one((_, value) => {
+    notNegative(value, parseInteger(value), `max_idle_conns can't be negative`);
+  }),
+  read_timeout: one((_, value) => {
+    if (parseDuration(value) <= 0) throw badValue(value, 'read_timeout must be positive');
+  }),
+};
+
+export const forward: Directive<ForwardUse> = {
+  name: 'forward',
+  repeat: 'accumulate',
+
+  parse: (use, context) => readUse(use, () => readForward(use, context.warn)),
+
+  build: (uses, context) => new ForwardHandler(uses, context),
+};
+
+function readForward(use: DirectiveUse, warn: (message: string) => void): ForwardUse {
+  const [from, ...to] = countArguments(use, 2);
+  const zones = zonesFromArgument(from!.text);
+  const [zone] = zones;
+  if (zone === undefined) throw badValue(from!, `unable to normalize '${from!.text}'`);
+  if (zones.length > 1) {
+    warn(
+      `plugin/forward: Unsupported CIDR notation: '${from!.text}' expands to multiple zones. ` +
+        `Using only '${zone}'.`,
+    );
+  }
+  const draft = readOptions(use, OPTIONS, initialDraft(zone));
+  const { forceTcp, preferUdp, tls, ...config } = draft;
+  if (config.ageMaxMs > 0 && config.ageMaxMs < config.expireMs) {
+    throw new CorefileError('COREFILE_CONFLICT', use.place, 'max_age is shorter than expire');
+  }
+  return {
+    config: { ...config, transport: forceTcp ? 'tcp' : preferUdp ? 'udp' : 'client' },
+    to: to.map((token) => readTo(token, tls)),
+    tls,
+  };
+}
+
+function initialDraft(zone: string): Draft {
+  return {
+    from: zone,
+    except: [],
+    transport: 'client',
+    forceTcp: false,
+    preferUdp: false,
+    expireMs: EXPIRE_MS,
+    failsMax: FAILS_MAX,
+    healthCheck: { intervalMs: CHECK_INTERVAL_MS, recursionDesired: true, domain: '.' },
+    policy: 'random',
+    concurrentMax: 0,
+    next: [],
+    failover: [],
+    failFast: false,
+    ageMaxMs: 0,
+    attemptsMax: 0,
+    tls: {},
+  };
+}
+
+function notNegative(token: Token, value: number, what: string): number {
+  if (value >= 0) return value;
+  throw badValue(token, `${what}: ${token.text}`, 'expected at least 0');
+}
+
+/** DURATION [no_rec] [domain FQDN] */
+function readHealthCheck(interval: Token, rest: readonly Token[]): HealthCheckConfig {
+  const intervalMs = notNegative(
+    interval,
+    parseDuration(interval),
+    `health_check can't be negative`,
+  );
+  let recursionDesired = true;
+  let domain = '.';
+  for (let i = 0; i < rest.length; i++) {
+    const word = rest[i]!;
+    if (word.text === 'no_rec') {
+      recursionDesired = false;
+    } else if (word.text === 'domain') {
+      const name = rest[++i];
+      if (name === undefined) {
+        throw badValue(word, 'health_check: domain needs a name', 'expected domain FQDN');
+      }
+      const [zone] = zonesFromArgument(name.text);
+      if (zone === undefined) {
+        throw badValue(name, `health_check: invalid domain name ${name.text}`);
+      }
+      domain = zone;
+    } else {
+      throw badValue(word, `health_check: unknown option ${word.text}`, 'expected no_rec, domain');
+    }
+  }
+  return { intervalMs, recursionDesired, domain };
+}
+
+function readRcode(token: Token): number {
+  const rcode = rcodeFromName(token.text);
+  if (rcode === undefined) {
+    throw badValue(token, `${token.text} is not a valid rcode`, 'such as SERVFAIL or NXDOMAIN');
+  }
+  return rcode;
+}

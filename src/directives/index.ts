@@ -1,0 +1,36 @@
+/**
+ * Every directive, in the order of the chain: a query passes them from top to bottom, a response from
+ * bottom to top. The order is that of CoreDNS 1.13's plugin.cfg, which Corefiles rely on.
+ */
+import { bind } from './bind/index.ts';
+import { cache } from './cache/index.ts';
+import type { Directive } from './directive.ts';
+import { errors } from './errors/index.ts';
+import { forward } from './forward/index.ts';
+import { health } from './health/index.ts';
+import { hosts } from './hosts/index.ts';
+import { log } from './log/index.ts';
+import { loop } from './loop/index.ts';
+import { prometheus } from './prometheus/index.ts';
+import { reload } from './reload/index.ts';
+
+export const DIRECTIVES: readonly Directive<unknown>[] = [
+  erase(reload),
+  erase(bind),
+  erase(health),
+  erase(prometheus),
+  erase(errors),
+  erase(log),
+  erase(cache),
+  erase(hosts),
+  erase(loop),
+  erase(forward),
+];
+
+/**
+ * Forgets what type of configuration a directive has: whoever calls it hands back to `settle` and
+ * `build` what the same directive's `parse` has made.
+ */
+function erase<Config>(directive: Directive<Config>): Directive<unknown> {
+  return directive as Directive<unknown>;
+}

@@ -1,0 +1,41 @@
+#!/usr/bin/env node
+/** argv to worker; the only file with effects at import. */
+import { FlagError, parseFlags, usage } from './cli/flags.ts';
+import { reasonOf } from './daemon/reload.ts';
+import { obeySignals } from './daemon/signals.ts';
+import { VERSION } from './daemon/version.ts';
+import { Worker } from './daemon/worker.ts';
+import { DIRECTIVES } from './directives/index.ts';
+import { StreamLog } from './observe/log.ts';
+
+const EXIT_FAILED = 1;
+
+function complain(error: unknown): never {
+  process.stderr.write(`${reasonOf(error)}\n`);
+  process.exit(EXIT_FAILED);
+}
+
+async function main(): Promise<void> {
+  const flags = parseFlags(process.argv.slice(2));
+  if (flags.help) {
+    process.stdout.write(usage());
+  } else if (flags.version) {
+    process.stdout.write(`nodelocald-${VERSION}\n`);
+  } else if (flags.plugins) {
+    const names = DIRECTIVES.map(({ name }) => name).sort();
+    process.stdout.write(`${names.join('\n')}\n`);
+  } else if (flags.conf === '') {
+    throw new FlagError('no Corefile: name one with -conf FILE; see -help');
+  } else {
+    const log = new StreamLog(flags.logFormat);
+    const worker = new Worker(flags, log, (code) => process.exit(code));
+    obeySignals(
+      worker,
+      (code) => process.exit(code),
+      (line) => log.info(line),
+    );
+    await worker.start();
+  }
+}
+
+main().catch(complain);
