@@ -3,6 +3,7 @@ import { parseUse } from '../corefile/blocks.ts';
 import { CorefileError } from '../corefile/error.ts';
 import type { Level, Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Upstreams } from '../upstream/registry.ts';
 import type {
   BlockSettings,
   BuildContext,
@@ -68,13 +69,16 @@ export function testBuilding(
   const starts: (() => void)[] = [];
   const stops: (() => void)[] = [];
   const fatals: string[] = [];
+  const metrics = new Metrics();
   return {
     zones,
     servers: ['dns://:53'],
     listeners,
     log: new TestLog(),
-    metrics: new Metrics(),
+    metrics,
+    upstreams: new Upstreams(metrics),
     fatals,
+    inherit: (_name, create) => create(),
     onStart: (action) => void starts.push(action),
     onStop: (action) => void stops.push(action),
     fatal: (message) => void fatals.push(message),

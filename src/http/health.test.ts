@@ -1,0 +1,87 @@
+import { createServer } from 'node:http';
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { TestLog } from '../directives/testing.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { HealthServer } from './health.ts';
+import { ListenError } from './server.ts';
+
+let log: TestLog;
+let metrics: Metrics;
+let isServing: boolean;
+let health: HealthServer;
+
+beforeEach(() => {
+  log = new TestLog();
+  metrics = new Metrics();
+  isServing = true;
+  const at = { host: '127.0.0.1', port: 0 };
+  health = new HealthServer(at, { log, metrics, isServing: () => isServing });
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+});
+afterEach(async () => {
+  vi.useRealTimers();
+  await health.close();
+});
+
+const requests = (): number =>
+  metrics
+    .histogram('coredns_health_request_duration_seconds', {})
+    .counts.reduce((sum, count) => sum + count, 0);
+const failures = (): number => metrics.counter('coredns_health_request_failures_total', {}).value;
+
+describe('health', () => {
+  test('is 200 OK while we serve, and 503 while we do not', async () => {
+    await health.listen();
+    const url = `http://127.0.0.1:${health.port}/health`;
+    const healthy = await fetch(url);
+    expect([healthy.status, await healthy.text()]).toEqual([200, 'OK']);
+    isServing = false;
+    expect((await fetch(url)).status).toBe(503);
+    expect((await fetch(`${url}/x`)).status).toBe(404);
+  });
+
+  test('asks itself once a second, and counts', async () => {
+    await health.listen();
+    for (let second = 1; second <= 3; second++) {
+      vi.advanceTimersByTime(1000);
+      await vi.waitFor(() => expect(requests()).toBe(second));
+    }
+    expect(failures()).toBe(0);
+    expect(log.lines).toEqual([]);
+  });
+
+  test('tells when its own request fails', async () => {
+    await health.listen();
+    isServing = false;
+    vi.advanceTimersByTime(1000);
+    await vi.waitFor(() => expect(failures()).toBe(1));
+    expect(log.lines).toEqual([
+      '[WARNING] plugin/health: Local health request to "http://127.0.0.1:0/health" failed: ' +
+        'status 503',
+    ]);
+    expect(requests()).toBe(1);
+  });
+
+  test('at a taken port is refused, or tries again', async () => {
+    const other = createServer();
+    await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve));
+    const address = other.address();
+    const port = typeof address === 'object' ? address!.port : 0;
+    const taken = new HealthServer({ host: '127.0.0.1', port }, { log, metrics });
+    await expect(taken.listen()).rejects.toThrow(ListenError);
+    const told: string[] = [];
+    await taken.keepTrying((error) => void told.push(error.message));
+    expect(told).toEqual([`listen tcp 127.0.0.1:${port}: bind: address already in use`]);
+    await taken.close();
+    other.close();
+  });
+
+  test('closes in the middle of its own request, and tells nothing', async () => {
+    await health.listen();
+    vi.advanceTimersByTime(1000);
+    await health.close();
+    await new Promise((resolve) => setTimeout(resolve, 20));
+    expect(log.lines).toEqual([]);
+    expect(failures()).toBe(0);
+  });
+});

@@ -1,0 +1,125 @@
+/**
+ * `/health`: 200 OK while we serve, and a look at it from outside once a second, as CoreDNS does, so
+ * that its two metrics tell how long such a request takes.
+ *
+ * Owns:    the endpoint and the self-request.
+ * Is not:  the knowledge whether DNS is served: that is asked of whoever plugs it in.
+ */
+import { Agent, type ClientRequest, get } from 'node:http';
+import { formatDuration } from '../corefile/values.ts';
+import type { HostPort } from '../directives/directive.ts';
+import type { Counter, Histogram } from '../observe/counters.ts';
+import type { Log } from '../observe/log.ts';
+import type { Metrics } from '../observe/metrics.ts';
+import { nowMs } from '../sys/clock.ts';
+import { HttpServer, type ListenError, hostPortText, text } from './server.ts';
+
+const SELF_REQUEST_EVERY_MS = 1000;
+const SELF_REQUEST_MS = 3000;
+/** A request to oneself that takes longer is worth a line. */
+const SLOW_MS = 1000;
+
+export interface HealthOptions {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  /** Whether DNS queries are being answered; 503 if not. Must be quick, and not throw. */
+  readonly isServing?: () => boolean;
+}
+
+export class HealthServer {
+  readonly #server: HttpServer;
+  readonly #log: Log;
+  readonly #durations: Histogram;
+  readonly #failures: Counter;
+  /** One connection, kept: a new one each second would be seen in conntrack. */
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 1 });
+  #timer: NodeJS.Timeout | undefined;
+  #pending: ClientRequest | undefined;
+  #closed = false;
+
+  constructor(at: HostPort, { log, metrics, isServing = () => true }: HealthOptions) {
+    const health = () => (isServing() ? text(200, 'OK') : text(503, 'Service Unavailable'));
+    this.#server = new HttpServer(at, new Map([['/health', health]]));
+    this.#log = log;
+    this.#durations = metrics.histogram('coredns_health_request_duration_seconds', {});
+    this.#failures = metrics.counter('coredns_health_request_failures_total', {});
+  }
+
+  get port(): number | undefined {
+    return this.#server.port;
+  }
+
+  /** Resolves when it listens; rejects with ListenError. */
+  async listen(): Promise<void> {
+    await this.#server.listen();
+    this.#watch();
+  }
+
+  /** Listens, and tries again while the port is taken; see {@link HttpServer.keepTrying}. */
+  async keepTrying(failed: (error: ListenError) => void): Promise<void> {
+    await this.#server.keepTrying(failed);
+    this.#watch();
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    clearInterval(this.#timer);
+    this.#pending?.destroy();
+    this.#agent.destroy();
+    await this.#server.close();
+  }
+
+  #watch(): void {
+    if (this.#closed) return;
+    this.#timer = setInterval(() => this.#requestSelf(), SELF_REQUEST_EVERY_MS);
+    this.#timer.unref();
+  }
+
+  #requestSelf(): void {
+    const { port } = this.#server;
+    if (this.#pending !== undefined || port === undefined) return;
+    const startMs = nowMs();
+    const request = get({
+      host: reachableHost(this.#server.at.host),
+      port,
+      path: '/health',
+      agent: this.#agent,
+      timeout: SELF_REQUEST_MS,
+    });
+    this.#pending = request;
+    const end = (failure: string | undefined): void => {
+      if (this.#pending !== request) return;
+      this.#pending = undefined;
+      if (!this.#closed) this.#report(nowMs() - startMs, failure);
+    };
+    request.on('response', (response) => {
+      response.resume();
+      if (response.statusCode === 200) end(undefined);
+      else end(`status ${response.statusCode}`);
+    });
+    request.on('timeout', () =>
+      request.destroy(new Error(`no answer within ${SELF_REQUEST_MS} ms`)),
+    );
+    request.on('error', (error) => end(error.message));
+  }
+
+  #report(tookMs: number, failure: string | undefined): void {
+    this.#durations.observe(tookMs / 1000);
+    const url = `http://${hostPortText(this.#server.at)}/health`;
+    if (failure !== undefined) {
+      this.#failures.value++;
+      this.#log.warning(`plugin/health: Local health request to "${url}" failed: ${failure}`);
+    } else if (tookMs > SLOW_MS) {
+      const took = formatDuration(tookMs);
+      this.#log.warning(
+        `plugin/health: Local health request to "${url}" took more than 1s: ${took}`,
+      );
+    }
+  }
+}
+
+/** Where a server on all addresses is reached from its own machine. */
+function reachableHost(host: string): string {
+  if (host === '' || host === '0.0.0.0' || host === 'localhost') return '127.0.0.1';
+  return host === '::' ? '::1' : host;
+}

@@ -1,0 +1,176 @@
+/**
+ * A small HTTP server for what operators and Kubernetes ask: metrics, health.
+ *
+ * Owns:    one address: listening, trying again while the port is taken, the limits of what a client
+ *          may cost us, and an end that leaves no handle behind.
+ * Is not:  a judge of whether a taken port is fatal: `listen` tells, `keepTrying` does not mind.
+ */
+import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import type { HostPort } from '../directives/directive.ts';
+
+export interface Page {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Path to what is served there. A route that fails is answered 500. */
+export type Routes = ReadonlyMap<string, () => Page | Promise<Page>>;
+
+/** A client that has not sent its request by then is gone; CoreDNS's own limit. */
+const REQUEST_MS = 5000;
+/** How often Node looks for such clients; every 30 s by default. */
+const CHECK_MS = 1000;
+/** A connection on which nothing moves, not even an answer that its client does not read. */
+const STALLED_MS = 10_000;
+/** Prometheus and the kubelet need a handful. */
+const CONNECTIONS_MAX = 64;
+const HEADER_OCTETS_MAX = 8192;
+const RETRY_MS = 5000;
+
+const TEXT = 'text/plain; charset=utf-8';
+
+/** Nobody can listen at that address: taken, not allowed, not ours. */
+export class ListenError extends Error {
+  /** `HOST:PORT` as the Corefile has it. */
+  readonly address: string;
+  /** The system's code, such as EADDRINUSE. */
+  readonly code: string;
+
+  constructor(at: HostPort, code: string, cause: Error) {
+    const address = hostPortText(at);
+    super(`listen tcp ${address}: ${REASONS.get(code) ?? cause.message}`, { cause });
+    this.name = 'ListenError';
+    this.address = address;
+    this.code = code;
+  }
+}
+
+/** In Go's words, which operators know. */
+const REASONS: ReadonlyMap<string, string> = new Map([
+  ['EADDRINUSE', 'bind: address already in use'],
+  ['EADDRNOTAVAIL', 'bind: cannot assign requested address'],
+  ['EACCES', 'bind: permission denied'],
+]);
+
+export class HttpServer {
+  readonly at: HostPort;
+  readonly #routes: Routes;
+  #server: Server | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #closed = false;
+
+  constructor(at: HostPort, routes: Routes) {
+    this.at = at;
+    this.#routes = routes;
+  }
+
+  /** The port in use, which the kernel chose where `at` says 0; undefined while not listening. */
+  get port(): number | undefined {
+    const address = this.#server?.address();
+    return typeof address === 'object' ? address?.port : undefined;
+  }
+
+  /** Resolves when it listens. Rejects with ListenError, and then nothing is left to close. */
+  listen(): Promise<void> {
+    const server = this.#create();
+    return new Promise((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => {
+        reject(new ListenError(this.at, error.code ?? '', error));
+      });
+      server.listen({ port: this.at.port, host: bindHost(this.at.host) }, () => {
+        server.removeAllListeners('error');
+        // What fails from now on is one connection's accept (EMFILE): the next may do better.
+        server.on('error', () => undefined);
+        if (this.#closed) server.close();
+        else this.#server = server;
+        resolve();
+      });
+    });
+  }
+
+  /**
+   * Listens, and tries again every 5 s while that fails. `failed` is told the first failure, and each
+   * that has another reason than the one before. Resolves after the first try.
+   */
+  async keepTrying(failed: (error: ListenError) => void, told: string = ''): Promise<void> {
+    try {
+      await this.listen();
+    } catch (error) {
+      if (!(error instanceof ListenError)) throw error;
+      if (this.#closed) return;
+      if (error.message !== told) failed(error);
+      this.#retry = setTimeout(() => void this.keepTrying(failed, error.message), RETRY_MS);
+      this.#retry.unref();
+    }
+  }
+
+  /** Stops listening and ends every connection, in the middle of an answer too. */
+  close(): Promise<void> {
+    this.#closed = true;
+    clearTimeout(this.#retry);
+    const server = this.#server;
+    this.#server = undefined;
+    if (server === undefined) return Promise.resolve();
+    return new Promise((resolve) => {
+      server.close(() => resolve());
+      server.closeAllConnections();
+    });
+  }
+
+  #create(): Server {
+    const server = createServer(
+      {
+        requestTimeout: REQUEST_MS,
+        headersTimeout: REQUEST_MS,
+        keepAliveTimeout: REQUEST_MS,
+        connectionsCheckingInterval: CHECK_MS,
+        maxHeaderSize: HEADER_OCTETS_MAX,
+      },
+      (request, response) => void this.#respond(request, response),
+    );
+    server.maxConnections = CONNECTIONS_MAX;
+    server.setTimeout(STALLED_MS);
+    return server;
+  }
+
+  /** Never rejects. */
+  async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
+    const { status, contentType, body } = await this.#page(request);
+    response.writeHead(status, {
+      'content-type': contentType,
+      'content-length': Buffer.byteLength(body),
+      ...(status === 405 ? { allow: 'GET, HEAD' } : {}),
+    });
+    response.end(request.method === 'HEAD' ? undefined : body);
+  }
+
+  async #page(request: IncomingMessage): Promise<Page> {
+    const route = this.#routes.get((request.url ?? '').split('?', 1)[0]!);
+    if (route === undefined) return text(404, '404 page not found\n');
+    if (request.method !== 'GET' && request.method !== 'HEAD') {
+      return text(405, 'Method Not Allowed\n');
+    }
+    try {
+      return await route();
+    } catch {
+      return text(500, 'Internal Server Error\n');
+    }
+  }
+}
+
+/** A page of plain text. */
+export function text(status: number, body: string): Page {
+  return { status, contentType: TEXT, body };
+}
+
+/** As the Corefile has it: `:8080`, `127.0.0.1:8080`, `[::1]:8080`. */
+export function hostPortText({ host, port }: HostPort): string {
+  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** `localhost` is the IPv4 one, as it is to Go, and needs no resolver. */
+function bindHost(host: string): string | undefined {
+  if (host === '') return undefined;
+  return host === 'localhost' ? '127.0.0.1' : host;
+}
