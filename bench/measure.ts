@@ -137,6 +137,11 @@ async function measureOnce(
   };
   row.samples.push(sample);
   warnAbout(bench, the, server, sample);
+  if (server.metricsPort !== undefined && hitsAfter === undefined) {
+    bench.warn(
+      `${the.name}: ${server.name} serves no metrics, so its own count of hits is missing`,
+    );
+  }
   if (hitsBefore !== undefined && hitsAfter !== undefined && the.answers === 'hits') {
     const hitShare = (hitsAfter - hitsBefore) / answered;
     if (hitShare < 1 - UPSTREAM_SHARE_MAX) {

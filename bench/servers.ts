@@ -104,11 +104,16 @@ export async function startServer(
   return { name, port, pid: child.pid, child, startMs, metricsPort: shownMetricsPort };
 }
 
-/** Cache hits that our daemon has counted, from its metrics; undefined for other servers. */
+/**
+ * Cache hits that our daemon has counted, from its metrics; undefined for other servers, and where
+ * the metrics cannot be had.
+ */
 export async function countedHits(server: Server): Promise<number | undefined> {
   if (server.metricsPort === undefined) return undefined;
-  const response = await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`);
-  const text = await response.text();
+  const text = await fetch(`http://127.0.0.1:${server.metricsPort}/metrics`)
+    .then((response) => response.text())
+    .catch(() => undefined);
+  if (text === undefined) return undefined;
   let sum = 0;
   for (const found of text.matchAll(/^coredns_cache_hits_total(?:\{[^}]*\})? (\S+)$/gm)) {
     sum += Number(found[1]);
