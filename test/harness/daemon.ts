@@ -1,0 +1,57 @@
+/** The daemon under test, as an operator runs it: dist/main.js with a Corefile. */
+import { join } from 'node:path';
+import type { Lab } from './lab.ts';
+import { Child, residentOctets } from './process.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+/** `NODELOCALD_MAIN` names another build. */
+const MAIN = process.env['NODELOCALD_MAIN'] ?? join(ROOT, 'dist', 'main.js');
+
+/** The last line of the banner but two: sockets are open then. */
+const SERVING = /^nodelocald-\d/m;
+
+let corefiles = 0;
+
+export class Daemon {
+  readonly child: Child;
+  /** Path of its Corefile. */
+  readonly corefile: string;
+
+  private constructor(child: Child, corefile: string) {
+    this.child = child;
+    this.corefile = corefile;
+  }
+
+  /** Starts it and waits until it serves. Throws with its output if it does not. */
+  static async start(lab: Lab, corefile: string, flags: readonly string[] = []): Promise<Daemon> {
+    const daemon = Daemon.launch(lab, corefile, flags);
+    await daemon.child.ready(() => SERVING.test(daemon.child.stdout));
+    return daemon;
+  }
+
+  /** Starts it and does not wait: for those that should fail. */
+  static launch(lab: Lab, corefile: string, flags: readonly string[] = []): Daemon {
+    const path = lab.write(`Corefile-${++corefiles}`, corefile);
+    return new Daemon(launchMain(lab, ['-conf', path, ...flags]), path);
+  }
+
+  get pid(): number {
+    return this.child.pid;
+  }
+
+  /** What it has logged at the levels that mean trouble. */
+  get complaints(): string[] {
+    return `${this.child.stdout}${this.child.stderr}`
+      .split('\n')
+      .filter((line) => /^\[(WARNING|ERROR|FATAL)\]|Error|^\s+at /.test(line));
+  }
+
+  residentOctets(): number {
+    return residentOctets(this.pid);
+  }
+}
+
+/** Starts the program with exactly these arguments. */
+export function launchMain(lab: Lab, args: readonly string[]): Child {
+  return new Child(lab, 'nodelocald', [process.execPath, MAIN, ...args]);
+}
