@@ -11,13 +11,7 @@ import type { NormalizedResponse } from '../dns/response.ts';
 import type { CacheConfig } from './config.ts';
 
 export type ResponseClass =
-  | 'positive'
-  | 'no-data'
-  | 'name-error'
-  | 'server-error'
-  | 'delegation'
-  | 'other-error'
-  | 'meta';
+  'positive' | 'no-data' | 'name-error' | 'server-error' | 'delegation' | 'other-error' | 'meta';
 
 /** Without records there is no TTL to go by, and an error or a delegation is not kept longer. */
 const FALLBACK_TTL_SEC = 5;

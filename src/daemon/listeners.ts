@@ -5,26 +5,46 @@
  *          them cannot be had.
  */
 import type { HostPort } from '../directives/directive.ts';
-import type { Listener } from '../listen/listener.ts';
+import { ListenError, type Listener } from '../listen/listener.ts';
 import { TCP_DEFAULTS, listenTcp } from '../listen/tcp.ts';
+import { canBatch, listenBatchUdp } from '../listen/udp-batch.ts';
 import { listenPlainUdp } from '../listen/udp-plain.ts';
+import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Server } from '../server/serve.ts';
 import type { Generation, Served } from './generation.ts';
 
+/** How datagrams are read; `auto` is batches where the system has them. */
+export type UdpIo = 'auto' | 'batch' | 'plain';
+
+const DROPS_CHECK_MS = 5000;
+
 interface Place {
   readonly server: Server;
+  /** UDP, TCP. */
   readonly listeners: readonly Listener[];
+  dropsTold: number;
 }
 
 export class Listeners {
   readonly #metrics: Metrics;
+  readonly #log: Log;
   readonly #hashSeed: number;
+  readonly #io: 'batch' | 'plain';
+  readonly #dropsCheck: NodeJS.Timeout;
   #places = new Map<string, Place>();
 
-  constructor(metrics: Metrics, hashSeed: number) {
+  /** Throws ListenError if `io` is `batch` and the system has none. */
+  constructor(metrics: Metrics, log: Log, hashSeed: number, io: UdpIo) {
     this.#metrics = metrics;
+    this.#log = log;
     this.#hashSeed = hashSeed;
+    if (io === 'batch' && !canBatch()) {
+      throw new ListenError('-udp-io batch needs Linux on x64 or arm64, and koffi', 'ENOSYS');
+    }
+    this.#io = io !== 'plain' && canBatch() ? 'batch' : 'plain';
+    this.#dropsCheck = setInterval(() => this.#checkDrops(), DROPS_CHECK_MS);
+    this.#dropsCheck.unref();
   }
 
   /**
@@ -64,22 +84,56 @@ export class Listeners {
   }
 
   async close(): Promise<void> {
+    clearInterval(this.#dropsCheck);
     const places = [...this.#places.values()];
     this.#places = new Map();
     await Promise.all(places.map(close));
   }
 
+  /** A full receive buffer costs clients 5 s each: the operator must hear of it. */
+  #checkDrops(): void {
+    for (const place of this.#places.values()) {
+      const drops = place.listeners[0]!.drops();
+      if (drops > place.dropsTold) {
+        this.#log.warning(
+          `${drops - place.dropsTold} datagrams to ${place.server.label} were dropped: its receive ` +
+            `buffer (${place.listeners[0]!.receiveBufferOctets} octets) was full`,
+        );
+        place.dropsTold = drops;
+      }
+    }
+  }
+
+  async #openUdp(address: HostPort, server: string, responder: Server): Promise<Listener> {
+    const metrics = this.#metrics;
+    const sendErrors = metrics.counter('nodelocald_udp_send_errors_total', { server });
+    const udp =
+      this.#io === 'batch'
+        ? listenBatchUdp(address, responder, { sendErrors }, { sharePort: false })
+        : await listenPlainUdp(address, responder);
+    metrics.gauge('nodelocald_udp_io', { server, io: this.#io }).value = 1;
+    metrics.gauge('nodelocald_udp_receive_buffer_bytes', { server }).value =
+      udp.receiveBufferOctets;
+    metrics.gauge('nodelocald_udp_receive_drops', { server }).read = () => udp.drops();
+    return udp;
+  }
+
   async #open({ address, label, bindings }: Served): Promise<Place> {
     const server = new Server(label, this.#hashSeed, this.#metrics);
     server.serve(bindings); // the first datagram may come before this function ends
-    const udp = await listenPlainUdp(address, server);
+    const udp = await this.#openUdp(address, label, server);
     try {
       // Port 0 is one of the kernel's choice: the same for both.
-      const tcp = await listenTcp({ host: address.host, port: udp.address.port }, server, TCP_DEFAULTS, {
-        open: this.#metrics.gauge('nodelocald_tcp_clients', { server: label }),
-        refused: this.#metrics.counter('nodelocald_tcp_clients_refused_total', { server: label }),
-      });
-      return { server, listeners: [udp, tcp] };
+      const tcp = await listenTcp(
+        { host: address.host, port: udp.address.port },
+        server,
+        TCP_DEFAULTS,
+        {
+          open: this.#metrics.gauge('nodelocald_tcp_clients', { server: label }),
+          refused: this.#metrics.counter('nodelocald_tcp_clients_refused_total', { server: label }),
+        },
+      );
+      return { server, listeners: [udp, tcp], dropsTold: 0 };
     } catch (error) {
       await udp.close();
       throw error;

@@ -3,7 +3,11 @@ import type { Worker } from './worker.ts';
 
 const EXIT_INTERRUPTED_TWICE = 2;
 
-export function obeySignals(worker: Worker, exit: (code: number) => void, tell: (line: string) => void): void {
+export function obeySignals(
+  worker: Worker,
+  exit: (code: number) => void,
+  tell: (line: string) => void,
+): void {
   let interrupted = false;
   process.on('SIGTERM', () => {
     tell('SIGTERM: Shutting down servers then terminating');

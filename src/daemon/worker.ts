@@ -43,7 +43,7 @@ export class Worker {
     this.#log = log;
     this.#exit = exit;
     this.#upstreams = new Upstreams(this.#metrics);
-    this.#listeners = new Listeners(this.#metrics, random30());
+    this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo);
     this.#admin = new Admin(this.#metrics, log);
   }
 

@@ -158,11 +158,3 @@ export function nameFromText(text: string): Uint8Array | undefined {
 export function lowerText(text: string): string {
   return text.replaceAll(/[A-Z]+/g, (letters) => letters.toLowerCase());
 }
-
-/** Whether a lower-cased name is at or below one of the zones. */
-export function isInZones(name: string, zones: readonly string[]): boolean {
-  for (const zone of zones) {
-    if (zone === '.' || name === zone || name.endsWith(`.${zone}`)) return true;
-  }
-  return false;
-}

@@ -12,3 +12,9 @@ export function isInZone(name: string, zone: string): boolean {
   while (backslashes < dot && name[dot - 1 - backslashes] === '\\') backslashes++;
   return name[dot] === '.' && backslashes % 2 === 0;
 }
+
+/** Whether a name is in one of the zones. */
+export function isInZones(name: string, zones: readonly string[]): boolean {
+  for (const zone of zones) if (isInZone(name, zone)) return true;
+  return false;
+}

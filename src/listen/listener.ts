@@ -11,6 +11,10 @@ export interface Listener {
   readonly address: ListenAddress;
   /** How datagrams are read and written; `stream` for TCP. */
   readonly io: 'batch' | 'plain' | 'stream';
+  /** UDP: what the kernel granted, 0 if that is not known. */
+  readonly receiveBufferOctets: number;
+  /** UDP: datagrams dropped since the start because that was full; 0 where nobody counts. */
+  drops(): number;
   /** Stops reading at once, and resolves when the socket is closed. */
   close(): Promise<void>;
 }
@@ -39,10 +43,7 @@ export function listenError(
 ): ListenError {
   const code = error.code ?? 'UNKNOWN';
   const reason = CURES[code] ?? error.message;
-  return new ListenError(
-    `listen ${transport} ${formatAddress(address)}: bind: ${reason}`,
-    code,
-  );
+  return new ListenError(`listen ${transport} ${formatAddress(address)}: bind: ${reason}`, code);
 }
 
 /** `127.0.0.1:53`, `[::1]:53`, `:53`. */

@@ -256,6 +256,8 @@ export async function listenTcp(
     transport: 'tcp',
     address: { host, port: (server.address() as AddressInfo).port },
     io: 'stream',
+    receiveBufferOctets: 0,
+    drops: () => 0,
     close: () =>
       new Promise<void>((resolve) => {
         clearInterval(sweep);

@@ -46,7 +46,12 @@ class PlainClient implements Client, ReplyPath {
   send(message: Uint8Array, octets: number): void {
     try {
       // A copy, since the kernel may take it after this returns.
-      this.#socket.send(copyOctets(message, 0, octets), this.remotePort, this.remoteAddress, ignore);
+      this.#socket.send(
+        copyOctets(message, 0, octets),
+        this.remotePort,
+        this.remoteAddress,
+        ignore,
+      );
     } catch {
       // The socket is closed: a reload has taken the address away.
     }
@@ -94,6 +99,8 @@ export async function listenPlainUdp(
     transport: 'udp',
     address: local,
     io: 'plain',
+    receiveBufferOctets: socket.getRecvBufferSize(),
+    drops: () => 0,
     close: () =>
       new Promise<void>((resolve) => {
         socket.close(resolve);

@@ -202,6 +202,26 @@ export const METRICS = {
     help: 'Responses of an upstream that were not believed, by reason.',
     labels: ['to', 'reason'],
   },
+  nodelocald_udp_io: {
+    kind: 'gauge',
+    help: 'How datagrams are read and written: 1 for the way in use (batch or plain).',
+    labels: ['server', 'io'],
+  },
+  nodelocald_udp_receive_buffer_bytes: {
+    kind: 'gauge',
+    help: 'Receive buffer that the kernel granted to the UDP socket, its own overhead counted in.',
+    labels: ['server'],
+  },
+  nodelocald_udp_receive_drops: {
+    kind: 'gauge',
+    help: 'Datagrams that the kernel dropped because the receive buffer was full, since it was opened.',
+    labels: ['server'],
+  },
+  nodelocald_udp_send_errors_total: {
+    kind: 'counter',
+    help: 'Answers that could not be sent over UDP.',
+    labels: ['server'],
+  },
   nodelocald_tcp_clients: {
     kind: 'gauge',
     help: 'Open TCP connections of clients.',
@@ -211,6 +231,11 @@ export const METRICS = {
     kind: 'counter',
     help: 'TCP connections of clients that were closed at once, because there were too many.',
     labels: ['server'],
+  },
+  nodelocald_listener_errors_total: {
+    kind: 'counter',
+    help: 'Times that a listener for operators could not be opened, by address. It is tried again.',
+    labels: ['address'],
   },
   nodelocald_log_lines_dropped_total: {
     kind: 'counter',

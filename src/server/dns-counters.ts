@@ -62,7 +62,8 @@ export class DnsCounters {
 
   /** A hit: its duration is counted by {@link endBatch}. */
   countHit(transport: Transport, rcode: number, octets: number): void {
-    const responses = this.#hitResponses[rcode] ?? this.#addResponses(this.#hitResponses, 'cache', rcode);
+    const responses =
+      this.#hitResponses[rcode] ?? this.#addResponses(this.#hitResponses, 'cache', rcode);
     responses.value++;
     const size = this.#responseSize[transport] ?? this.#addSize('response', transport);
     size.observe(octets);

@@ -31,13 +31,7 @@ import { IN } from '../dns/rrtype.ts';
 import type { Counter } from '../observe/counters.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Query, type Sink } from '../query/query.ts';
-import {
-  ANSWER_LATER,
-  type Client,
-  NO_ANSWER,
-  type Responder,
-  UDP,
-} from '../query/responder.ts';
+import { ANSWER_LATER, type Client, NO_ANSWER, type Responder, UDP } from '../query/responder.ts';
 import { Response } from '../query/response.ts';
 import { nowMs, toDs } from '../sys/clock.ts';
 import { NOT_CACHED } from '../directives/directive.ts';

@@ -26,7 +26,8 @@ export function acceptResponse(
   if ((msg[at + 2]! & QR) === 0) return 'not-a-response';
   // An upstream that cannot read our query may answer with a header alone (RFC 1035 section 4.1.1).
   const headerOnly = readU16(msg, at + QDCOUNT_AT) === 0 && end - at === HEADER_OCTETS;
-  if (headerOnly && (msg[at + 3]! & 0x0f) !== 0) return headerAnswer(query, questionOctets, msg, at);
+  if (headerOnly && (msg[at + 3]! & 0x0f) !== 0)
+    return headerAnswer(query, questionOctets, msg, at);
   if (readU16(msg, at + QDCOUNT_AT) !== 1) return 'wrong-question';
   if (end - at < HEADER_OCTETS + questionOctets) return 'wrong-question';
   if (!namesEqual(query, HEADER_OCTETS, msg, at + HEADER_OCTETS, nameOctets)) {

@@ -27,7 +27,12 @@ export interface ConnectionEvents {
   answered(connection: Connection, attempt: Attempt, message: NormalizedResponse): void;
   disbelieved(reason: string): void;
   /** The connection is gone; `left` waited for answers. */
-  closed(connection: Connection, left: readonly Attempt[], reason: string, cause: FailureCause): void;
+  closed(
+    connection: Connection,
+    left: readonly Attempt[],
+    reason: string,
+    cause: FailureCause,
+  ): void;
   /** A TLS session to resume the next connection with (RFC 8446 section 2.2). */
   session(session: Buffer): void;
 }

@@ -11,7 +11,7 @@ import { cacheKey } from '../../cache/key.ts';
 import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
 import { OPT_OCTETS, frameAnswer } from '../../dns/frame.ts';
 import { CD, OPCODE_QUERY } from '../../dns/header.ts';
-import { isInZones } from '../../dns/name.ts';
+import { isInZones } from '../../dns/zone.ts';
 import type { QueryView } from '../../dns/question.ts';
 import { normalize, withTtl } from '../../dns/response.ts';
 import type { Query } from '../../query/query.ts';

@@ -4,7 +4,7 @@
  */
 import { AD } from '../../dns/header.ts';
 import { copyOctets } from '../../dns/octets.ts';
-import { isInZones } from '../../dns/name.ts';
+import { isInZones } from '../../dns/zone.ts';
 import { REFUSED, SERVFAIL } from '../../dns/rcode.ts';
 import type { Counter } from '../../observe/counters.ts';
 import type { Log } from '../../observe/log.ts';

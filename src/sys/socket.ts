@@ -1,0 +1,169 @@
+/**
+ * Datagram sockets made by ourselves on Linux: with the options that node:dgram cannot set before it
+ * binds, and a receive buffer as large as we are allowed.
+ */
+import { getSystemErrorName } from 'node:util';
+import { isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { type Libc, loadLibc } from './libc.ts';
+
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_DGRAM = 2;
+const SOCK_NONBLOCK = 0o4000;
+const SOCK_CLOEXEC = 0o2000000;
+const SOL_SOCKET = 1;
+const SO_RCVBUF = 8;
+const SO_REUSEPORT = 15;
+const SO_SNDBUF = 7;
+const SO_SNDBUFFORCE = 32;
+const SO_RCVBUFFORCE = 33;
+const IPPROTO_IP = 0;
+const IP_PKTINFO = 8;
+const IP_FREEBIND = 15;
+const IPPROTO_IPV6 = 41;
+const IPV6_V6ONLY = 26;
+const IPV6_RECVPKTINFO = 49;
+
+export const SOCKADDR_OCTETS = 28;
+
+export interface DatagramSocketOptions {
+  /** An IP address; `::` is every address of both families. An IPv6 one may carry `%interface`. */
+  readonly host: string;
+  readonly port: number;
+  /** Others may bind the same address, if they too say so. */
+  readonly sharePort: boolean;
+  readonly receiveBufferOctets: number;
+}
+
+export interface DatagramSocket {
+  readonly fd: number;
+  readonly port: number;
+  readonly family: 4 | 6;
+  /** Bound to a wildcard: each datagram tells which address it came to, and its answer must say so. */
+  readonly wildcard: boolean;
+  /** What the kernel granted; it counts its own overhead in. */
+  readonly receiveBufferOctets: number;
+}
+
+/** A system call that failed; `code` is like `EADDRINUSE`. */
+export class SystemCallError extends Error {
+  readonly code: string;
+  constructor(call: string, errno: number) {
+    const code = getSystemErrorName(-errno);
+    super(`${call}: ${code}`);
+    this.name = 'SystemCallError';
+    this.code = code;
+  }
+}
+
+/** Opens and binds; `libc` must be there. Throws SystemCallError, and leaves nothing open. */
+export function openDatagramSocket(options: DatagramSocketOptions): DatagramSocket {
+  const libc = loadLibc()!;
+  const family = isIPv6(options.host.replace(/%.*/, '')) ? 6 : 4;
+  const domain = family === 6 ? AF_INET6 : AF_INET;
+  const fd = libc.socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw new SystemCallError('socket', libc.errno());
+  const wildcard = options.host === '::' || options.host === '0.0.0.0';
+  try {
+    setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, options.sharePort ? 1 : 0);
+    // The address may be configured after us (the interface is re-made, the network is late).
+    setOption(libc, fd, IPPROTO_IP, IP_FREEBIND, 1);
+    if (family === 6) {
+      setOption(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, wildcard ? 0 : 1);
+      if (wildcard) setOption(libc, fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    } else if (wildcard) {
+      setOption(libc, fd, IPPROTO_IP, IP_PKTINFO, 1);
+    }
+    const address = socketAddress(options.host, options.port, family);
+    if (libc.bind(fd, address, address.length) < 0) {
+      throw new SystemCallError('bind', libc.errno());
+    }
+    const receiveBufferOctets = growBuffers(libc, fd, options.receiveBufferOctets);
+    return { fd, port: boundPort(libc, fd), family, wildcard, receiveBufferOctets };
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+/**
+ * SO_RCVBUFFORCE goes beyond net.core.rmem_max and needs CAP_NET_ADMIN, which a node-local cache has;
+ * else as far as rmem_max. At the kernel's default a socket holds 128 lookups of A and AAAA, and each
+ * one lost is a stall of 5 s.
+ */
+function growBuffers(libc: Libc, fd: number, octets: number): number {
+  const value = Int32Array.of(octets);
+  if (libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, value, 4) < 0) {
+    libc.setsockopt(fd, SOL_SOCKET, SO_RCVBUF, value, 4);
+  }
+  if (libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, value, 4) < 0) {
+    libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, value, 4);
+  }
+  const granted = new Int32Array(1);
+  return libc.getsockopt(fd, SOL_SOCKET, SO_RCVBUF, granted, Int32Array.of(4)) < 0
+    ? 0
+    : granted[0]!;
+}
+
+function setOption(libc: Libc, fd: number, level: number, name: number, value: number): void {
+  if (libc.setsockopt(fd, level, name, Int32Array.of(value), 4) < 0) {
+    throw new SystemCallError(`setsockopt ${level} ${name}`, libc.errno());
+  }
+}
+
+function boundPort(libc: Libc, fd: number): number {
+  const address = new Uint8Array(SOCKADDR_OCTETS);
+  if (libc.getsockname(fd, address, Int32Array.of(SOCKADDR_OCTETS)) < 0) {
+    throw new SystemCallError('getsockname', libc.errno());
+  }
+  return (address[2]! << 8) | address[3]!;
+}
+
+/** A struct sockaddr_in or sockaddr_in6. */
+function socketAddress(host: string, port: number, family: 4 | 6): Uint8Array {
+  const [text, scope] = host.split('%');
+  const address = new Uint8Array(family === 6 ? SOCKADDR_OCTETS : 16);
+  address[0] = family === 6 ? AF_INET6 : AF_INET;
+  address[2] = port >> 8;
+  address[3] = port & 0xff;
+  if (family === 4) {
+    address.set(text!.split('.').map(Number), 4);
+  } else {
+    address.set(ipv6Octets(text!), 8);
+    if (scope !== undefined) address.set(scopeOctets(scope), 24);
+  }
+  return address;
+}
+
+/** The index of an interface, or that number itself, as sin6_scope_id. */
+function scopeOctets(scope: string): Uint8Array {
+  const known = networkInterfaces()[scope]?.find(({ family }) => family === 'IPv6');
+  const index = known?.family === 'IPv6' ? known.scopeid : Number(scope);
+  return new Uint8Array(Uint32Array.of(Number.isInteger(index) ? index : 0).buffer);
+}
+
+/** The 16 octets of a valid IPv6 address in text form. */
+function ipv6Octets(text: string): Uint8Array {
+  const octets = new Uint8Array(16);
+  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
+  const groups =
+    dotted === null
+      ? text
+      : dotted[1]! + hex(dotted[2]!, dotted[3]!) + ':' + hex(dotted[4]!, dotted[5]!);
+  const [head, tail] = groups.split('::');
+  const before = head === '' ? [] : head!.split(':');
+  const after = tail === undefined || tail === '' ? [] : tail.split(':');
+  const missing = 8 - before.length - after.length;
+  const all = [...before, ...Array.from({ length: missing }, () => '0'), ...after];
+  all.forEach((group, i) => {
+    const value = Number.parseInt(group, 16);
+    octets[2 * i] = value >> 8;
+    octets[2 * i + 1] = value & 0xff;
+  });
+  return octets;
+}
+
+function hex(high: string, low: string): string {
+  return ((Number(high) << 8) | Number(low)).toString(16);
+}
