@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import { type Socket, connect, isIPv6 } from 'node:net';
 import type { Endpoint, Lab } from './lab.ts';
 import { Reply, u16 } from './message.ts';
-import { within } from './timing.ts';
+import { sleep, within } from './timing.ts';
 
 /** glibc's patience. */
 const PATIENCE_MS = 5000;
@@ -144,13 +144,17 @@ export class StreamClient {
     this.#socket.destroy();
   }
 
-  /** Octets that the kernel has not taken from us yet. */
-  get unsentOctets(): number {
-    return this.#socket.writableLength;
-  }
-
+  /** Takes nothing more of what the server sends. */
   pause(): void {
     this.#socket.pause();
+  }
+
+  /** Resolves when what we send meets a reset: a paused stream would not hear of an end. */
+  async closedByPeer(): Promise<void> {
+    while (!this.#socket.destroyed) {
+      this.write(Buffer.of(0));
+      await sleep(100);
+    }
   }
 
   /** The next reply. Throws if none comes in time. */

@@ -46,6 +46,11 @@ export class Asked {
     this.#send(this.transport === 'udp' ? octets : Buffer.concat([u16(length), octets]));
   }
 
+  /** Sends octets as they are, length or not: a piece of a stream. */
+  part(octets: Buffer): void {
+    this.#send(octets);
+  }
+
   /** Closes the connection; over UDP nothing. */
   close(): void {
     this.#close();

@@ -41,7 +41,7 @@ export class Lab {
 
   async close(): Promise<void> {
     const failures: unknown[] = [];
-    for (const closer of this.#closers.reverse()) {
+    for (const closer of this.#closers.toReversed()) {
       try {
         await closer();
       } catch (error) {

@@ -37,6 +37,8 @@ const pair = await startPair(lab, (asked) =>
 );
 const { at } = pair;
 
+const subnet = (...octets: number[]): Buffer => option(8, Buffer.from(octets));
+
 describe('messages that deserve silence (an answer could start a loop of answers)', () => {
   test.each([
     { octets: 0, because: 'it is empty' },
@@ -147,7 +149,6 @@ describe('counts that no query has get FORMERR, the header alone (RFC 9619)', ()
 });
 
 describe('a readable question with nonsense behind it gets FORMERR with the question', () => {
-  const subnet = (...octets: number[]): Buffer => option(8, Buffer.from(octets));
   test.each([
     {
       what: 'an EDNS option that runs past the end of the OPT',
