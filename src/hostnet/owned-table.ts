@@ -1,0 +1,101 @@
+/**
+ * Rules that the kernel removes when we die: an nftables table with the flag `owner` (Linux 5.12)
+ * belongs to the netlink socket that made it, and goes when that is closed. An `nft -i` holds the
+ * socket and reads its commands from a pipe of ours: if we are killed it reads the pipe's end and
+ * goes too.
+ *
+ * This is what can be had for packets of the host's own processes, which no socket match can catch
+ * (rules.ts). It works beside iptables of either kind. It costs a process of 1 MB of its own.
+ *
+ * Owns:    the process and the table. Nobody else can change or delete that table.
+ */
+import { randomBytes } from 'node:crypto';
+import { type Hold, type HeldProcess, HostnetError } from './command.ts';
+import { ruleText } from './nftables.ts';
+import type { Rule } from './rules.ts';
+
+/** For nft to start and to answer. */
+const ANSWER_MS = 3000;
+
+export class OwnedTable {
+  /** Like no other's, so that a successor has its own beside it; pids repeat among containers. */
+  readonly name: string = `nodelocald_host_${randomBytes(4).toString('hex')}`;
+  readonly #hold: Hold;
+  #process: HeldProcess | undefined;
+  #ended: Promise<void> = Promise.resolve();
+
+  constructor(hold: Hold) {
+    this.#hold = hold;
+  }
+
+  /** Whether the rules are in. */
+  get isHeld(): boolean {
+    return this.#process !== undefined;
+  }
+
+  /**
+   * Puts `rules` in, all of raw OUTPUT, if none are. Rejects with HostnetError if nft is missing,
+   * or the kernel knows no such table.
+   */
+  async put(rules: readonly Rule[]): Promise<void> {
+    if (this.#process !== undefined || rules.length === 0) return;
+    const held = this.#hold('nft', ['-i']);
+    this.#ended = new Promise((resolve) => {
+      held.onEnd(() => {
+        if (this.#process === held) this.#process = undefined;
+        resolve();
+      });
+    });
+    try {
+      await this.#fill(held, rules);
+    } catch (error) {
+      held.kill();
+      throw error;
+    }
+    this.#process = held;
+  }
+
+  #fill(held: HeldProcess, rules: readonly Rule[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const refuse = (code: 'failed' | 'timeout', said: string): void => {
+        clearTimeout(timer);
+        reject(new HostnetError(code, 'nft -i', said));
+      };
+      const timer = setTimeout(() => refuse('timeout', ''), ANSWER_MS);
+      let printed = '';
+      held.onOutput((text, isError) => {
+        if (isError) refuse('failed', text.trim().replaceAll(/\s*\n\s*/g, '; '));
+        printed += text;
+        // What it prints later is of no interest.
+        if (!printed.includes(`table inet ${this.name}`)) return;
+        clearTimeout(timer);
+        resolve();
+      });
+      held.onEnd((error) => {
+        clearTimeout(timer);
+        reject(error);
+      });
+      // One line is one transaction. The listing tells that it succeeded.
+      held.write(`${ownedTableText(this.name, rules)}\nlist table inet ${this.name}\n`);
+    });
+  }
+
+  /** Takes the rules out: the kernel does, when the process is gone. Resolves when it is. */
+  async drop(): Promise<void> {
+    const held = this.#process;
+    if (held === undefined) return;
+    const ended = this.#ended;
+    this.#process = undefined;
+    held.kill();
+    await ended;
+  }
+}
+
+/** In one line. */
+function ownedTableText(name: string, rules: readonly Rule[]): string {
+  return [
+    `add table inet ${name} { flags owner; }`,
+    `add chain inet ${name} output_raw { type filter hook output priority raw; policy accept; }`,
+    ...rules.map((rule) => `add rule inet ${name} output_raw ${ruleText(rule)}`),
+  ].join('; ');
+}

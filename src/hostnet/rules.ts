@@ -1,0 +1,130 @@
+/**
+ * The firewall rules as data: which packets skip connection tracking, and so kube-proxy's DNAT, and
+ * which are let in and out.
+ *
+ *   a pod's query      PREROUTING: NOTRACK (the diversion)   INPUT: ACCEPT
+ *   our response       OUTPUT: NOTRACK                       OUTPUT: ACCEPT
+ *   the host's query   OUTPUT: NOTRACK (the diversion)       then over lo, as a pod's
+ *   the host's probe   OUTPUT: NOTRACK both ways, on the health port
+ *
+ * Owns:    the list of node-cache, in its order, and what of it may stand while nobody listens.
+ * Is not:  a writer of rules: iptables.ts, nftables.ts and owned-table.ts put them in.
+ */
+import { ipFromText } from '../corefile/ip.ts';
+
+/**
+ * How long a rule has its effect once it is in: `always`, until it is removed; `while-listening`,
+ * while a socket is bound to its address and port (xt_socket, or nftables' socket expression);
+ * `while-alive`, while the process lives that put it in.
+ */
+export type Life = 'always' | 'while-listening' | 'while-alive';
+
+export interface Rule {
+  readonly family: 4 | 6;
+  readonly table: 'raw' | 'filter';
+  readonly chain: 'PREROUTING' | 'INPUT' | 'OUTPUT';
+  readonly protocol: 'tcp' | 'udp';
+  /** Whether the packet goes to `address` and `port`, or comes from there. */
+  readonly side: 'to' | 'from';
+  /** Ours, in the spelling of RFC 5952. */
+  readonly address: string;
+  readonly port: number;
+  readonly action: 'NOTRACK' | 'ACCEPT';
+  readonly life: Life;
+  /** Without it, someone else (kube-dns, by kube-proxy) gets the query. */
+  readonly diverts: boolean;
+}
+
+export interface RuleOptions {
+  /** Of both families, without duplicates. Each is an IP address, or Error is thrown. */
+  readonly addresses: readonly string[];
+  readonly dnsPort: number;
+  readonly healthPort: number;
+  /** No rule that diverts may outlive the listening sockets, or where that is not to be had, us. */
+  readonly crashSafe: boolean;
+}
+
+/** The comments by which node-cache, and we, know a rule again. */
+export const COMMENTS: Readonly<Record<Rule['action'], string>> = {
+  NOTRACK: 'NodeLocal DNS Cache: skip conntrack',
+  ACCEPT: 'NodeLocal DNS Cache: allow DNS traffic',
+};
+
+/**
+ * The rules in the order of node-cache's list. It inserts each at the head of its chain, so they
+ * stand there the other way round.
+ */
+export function rulesFor(options: RuleOptions): Rule[] {
+  return options.addresses.flatMap((text) => rulesOf(text, options));
+}
+
+function rulesOf(text: string, { dnsPort, healthPort, crashSafe }: RuleOptions): Rule[] {
+  const ip = ipFromText(text);
+  if (ip === undefined) throw new Error(`${JSON.stringify(text)} is not an IP address`);
+  const takenOver = !isLinkLocal(ip.octets);
+  const base = {
+    family: ip.family,
+    address: ip.text,
+    port: dnsPort,
+    life: 'always',
+    diverts: false,
+  } as const;
+  const skip = { ...base, table: 'raw', action: 'NOTRACK' } as const;
+  const allow = { ...base, table: 'filter', action: 'ACCEPT' } as const;
+  const out = { ...skip, chain: 'OUTPUT' } as const;
+
+  const pods = {
+    ...skip,
+    chain: 'PREROUTING',
+    side: 'to',
+    life: crashSafe ? 'while-listening' : 'always',
+    diverts: takenOver,
+  } as const;
+  // A packet in OUTPUT belongs to the socket that sent it, so no socket match can ask who listens.
+  // Where nobody would take over there is nothing to be safe from.
+  const host = {
+    ...out,
+    side: 'to',
+    life: crashSafe && takenOver ? 'while-alive' : 'always',
+    diverts: takenOver,
+  } as const;
+  return [
+    { ...pods, protocol: 'tcp' },
+    { ...pods, protocol: 'udp' },
+    { ...allow, chain: 'INPUT', protocol: 'tcp', side: 'to' },
+    { ...allow, chain: 'INPUT', protocol: 'udp', side: 'to' },
+    { ...out, protocol: 'tcp', side: 'from' },
+    { ...out, protocol: 'udp', side: 'from' },
+    { ...allow, chain: 'OUTPUT', protocol: 'tcp', side: 'from' },
+    { ...allow, chain: 'OUTPUT', protocol: 'udp', side: 'from' },
+    { ...host, protocol: 'tcp' },
+    { ...host, protocol: 'udp' },
+    { ...out, protocol: 'tcp', side: 'to', port: healthPort },
+    { ...out, protocol: 'tcp', side: 'from', port: healthPort },
+  ];
+}
+
+/** 169.254.0.0/16 and fe80::/10: no Service has such an address, so nobody takes over. */
+function isLinkLocal(octets: Uint8Array): boolean {
+  if (octets.length === 4) return octets[0] === 169 && octets[1] === 254;
+  return octets[0] === 0xfe && (octets[1]! & 0xc0) === 0x80;
+}
+
+/** What puts rules in, keeps them so, and takes them out. */
+export interface Firewall {
+  readonly name: 'iptables' | 'nftables';
+  /**
+   * Makes `wanted` stand once each, and nothing else of `known`, in one transaction for each
+   * family. Resolves to what was changed, a line for each rule; to nothing if all was as it should
+   * be. Rejects with HostnetError. Neither list holds rules with the life `while-alive`.
+   */
+  apply(wanted: readonly Rule[], known: readonly Rule[], signal?: AbortSignal): Promise<string[]>;
+}
+
+/** A rule for people: `raw PREROUTING -p udp to 10.96.0.10:53 NOTRACK`. */
+export function describeRule(rule: Rule): string {
+  const { table, chain, protocol, side, address, port, action, life } = rule;
+  const at = rule.family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+  const limit = life === 'always' ? '' : ` ${life}`;
+  return `${table} ${chain} ${protocol} ${side} ${at} ${action}${limit}`;
+}

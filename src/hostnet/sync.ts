@@ -1,0 +1,311 @@
+/**
+ * The node's network as we want it: the interface, and the rules that divert queries to it; put in,
+ * checked, repaired, taken out.
+ *
+ *   setUp   the interface, before sockets are bound
+ *   divert  the rules, once the listeners answer
+ *   check   both, every -syncinterval
+ *   withdraw, tearDown   the rules before the listeners stop, the interface last
+ *
+ * Nothing here rejects: what fails is told to the observer, and the daemon serves on.
+ *
+ * Owns:    the order of these, one after another, whoever calls when; that `withdraw` and `tearDown`
+ *          break off a check that waits for a lock; and the timer of `watch`.
+ * Is not:  the judge of when listeners answer, or of whether a successor has taken over what would be
+ *          torn down: the daemon calls, or does not.
+ */
+import { type Hold, HostnetError, type Run, holdCommand, runCommand } from './command.ts';
+import { HostInterface } from './interface.ts';
+import { Iptables } from './iptables.ts';
+import { Nftables } from './nftables.ts';
+import { OwnedTable } from './owned-table.ts';
+import { type Firewall, type Rule, rulesFor } from './rules.ts';
+
+/** The values of node-cache's `errortype` label that belong here. */
+export type SetupErrorKind = 'iptables' | 'iptables_lock' | 'interface_add' | 'interface_check';
+
+export interface HostNetworkObserver {
+  /** To be counted and logged. A lack of NET_ADMIN is told once, with the code `forbidden`. */
+  failed(kind: SetupErrorKind, error: HostnetError): void;
+  /** A check found something amiss and mended it; a line for each thing. */
+  repaired(what: string): void;
+  /** Something to know about how it is done on this node; once each. */
+  info(text: string): void;
+}
+
+export type FirewallChoice = 'auto' | 'iptables' | 'nftables' | 'none';
+
+export interface HostNetworkOptions {
+  readonly addresses: readonly string[];
+  readonly dnsPort: number;
+  readonly healthPort: number;
+  readonly interfaceName: string;
+  /** False with `-setupinterface=false`. */
+  readonly setupInterface: boolean;
+  /** `none` with `-setupiptables=false`. */
+  readonly firewall: FirewallChoice;
+  /** Wanted; where the kernel lacks the socket match, node-cache's own rules go in instead. */
+  readonly crashSafe: boolean;
+  /** `dummy` unless given. */
+  readonly interfaceKind?: string;
+  readonly run?: Run;
+  readonly hold?: Hold;
+  /** For the jitter; from 0 up to 1. */
+  readonly random?: () => number;
+}
+
+/** `diversion` leaves what our responses need, and what concerns link-local addresses. */
+export type Withdrawal = 'diversion' | 'all';
+
+/** After these the next check is due at its interval again. */
+const LOCK_RETRY_FIRST_MS = 1000;
+/** How long withdrawing goes on trying where another holds the lock. */
+const WITHDRAW_MS = 5000;
+const WITHDRAW_PAUSE_MS = 50;
+
+export class HostNetwork {
+  readonly #options: HostNetworkOptions;
+  readonly #observer: HostNetworkObserver;
+  readonly #run: Run;
+  readonly #interface: HostInterface;
+  readonly #owned: OwnedTable;
+  /** Every rule that could be ours, in node-cache's form. */
+  readonly #known: readonly Rule[];
+  #rules: readonly Rule[];
+  /** Which of the rules should stand now. */
+  #wanted: 'all' | 'answers' | 'none' = 'none';
+  #interfaceWanted = false;
+  #firewall: Firewall | undefined;
+  /** NET_ADMIN is missing, or there is no program to use: no use in trying again. */
+  #hopeless = false;
+  #ownedHopeless = false;
+  #lockedTimes = 0;
+  #tail: Promise<unknown> = Promise.resolve();
+  #abort = new AbortController();
+  #timer: NodeJS.Timeout | undefined;
+  #watching = false;
+
+  /** Throws Error if one of the addresses is none. */
+  constructor(options: HostNetworkOptions, observer: HostNetworkObserver) {
+    this.#options = options;
+    this.#observer = observer;
+    this.#run = options.run ?? runCommand;
+    this.#interface = new HostInterface(this.#run, {
+      name: options.interfaceName,
+      kind: options.interfaceKind ?? 'dummy',
+      addresses: options.addresses,
+    });
+    this.#owned = new OwnedTable(options.hold ?? holdCommand);
+    this.#known = rulesFor({ ...options, crashSafe: false });
+    this.#rules = rulesFor(options);
+  }
+
+  /** Makes the interface. */
+  setUp(): Promise<void> {
+    if (!this.#options.setupInterface) return Promise.resolve();
+    this.#interfaceWanted = true;
+    return this.#inTurn(async (signal) => {
+      await this.#ensureInterface(signal);
+    });
+  }
+
+  /** Puts the rules in; call when the listeners answer. Resolves to whether all of them stand. */
+  divert(): Promise<boolean> {
+    if (this.#options.firewall === 'none') return Promise.resolve(true);
+    this.#wanted = 'all';
+    return this.#inTurn(async (signal) => (await this.#ensureRules(signal)) !== undefined);
+  }
+
+  /** Looks after all that was asked for so far. Resolves to what was amiss, and is not now. */
+  check(): Promise<readonly string[]> {
+    return this.#inTurn(async (signal) => {
+      const repaired = await this.#ensureInterface(signal);
+      repaired.push(...((await this.#ensureRules(signal)) ?? []));
+      for (const what of repaired) this.#observer.repaired(what);
+      return repaired;
+    });
+  }
+
+  /**
+   * Takes rules out, so that kube-dns gets the queries: milliseconds, unless another holds the
+   * xtables lock, for which it waits 5 s altogether. Resolves to whether they are out.
+   */
+  withdraw(what: Withdrawal = 'all'): Promise<boolean> {
+    this.#wanted = what === 'all' ? 'none' : 'answers';
+    this.#abort.abort();
+    if (this.#options.firewall === 'none') return Promise.resolve(true);
+    return this.#inTurn(async () => {
+      await this.#owned.drop();
+      const deadlineMs = performance.now() + WITHDRAW_MS;
+      for (;;) {
+        this.#lockedTimes = 0;
+        if ((await this.#ensureRules(undefined, true)) !== undefined) return true;
+        if (this.#lockedTimes === 0 || performance.now() > deadlineMs) return false;
+        await new Promise((resolve) => setTimeout(resolve, WITHDRAW_PAUSE_MS));
+      }
+    });
+  }
+
+  /** Ends the watch and takes everything out: the rules, then the interface. */
+  async tearDown(): Promise<void> {
+    this.unwatch();
+    this.#interfaceWanted = false;
+    await this.withdraw('all');
+    if (!this.#options.setupInterface || this.#hopeless) return;
+    await this.#inTurn(async () => {
+      try {
+        await this.#interface.remove();
+      } catch (error) {
+        this.#failed('interface_check', error);
+      }
+    });
+  }
+
+  /**
+   * Checks every `intervalMs` from now on, and sooner after a check that met the lock. The timer
+   * does not keep the process alive.
+   */
+  watch(intervalMs: number): void {
+    this.unwatch();
+    this.#watching = true;
+    this.#schedule(intervalMs);
+  }
+
+  unwatch(): void {
+    this.#watching = false;
+    clearTimeout(this.#timer);
+  }
+
+  #schedule(intervalMs: number): void {
+    const random = this.#options.random ?? Math.random;
+    // With every contender's clock the same they would meet again.
+    const retryMs = LOCK_RETRY_FIRST_MS * 2 ** (this.#lockedTimes - 1) * (0.5 + random());
+    const waitMs = this.#lockedTimes > 0 ? Math.min(retryMs, intervalMs) : intervalMs;
+    this.#timer = setTimeout(() => {
+      void this.check().then(() => {
+        if (this.#watching) this.#schedule(intervalMs);
+      });
+    }, waitMs);
+    this.#timer.unref();
+  }
+
+  /** One after another: a check must not put back what a withdrawal takes out. */
+  #inTurn<T>(work: (signal: AbortSignal) => Promise<T>): Promise<T> {
+    const turn = this.#tail.then(() => {
+      this.#abort = new AbortController();
+      return work(this.#abort.signal);
+    });
+    this.#tail = turn.catch(() => undefined);
+    return turn;
+  }
+
+  /** What was made. */
+  async #ensureInterface(signal: AbortSignal): Promise<string[]> {
+    if (!this.#interfaceWanted || this.#hopeless) return [];
+    const { made, failures } = await this.#interface.ensure(signal);
+    for (const { kind, error } of failures) this.#failed(kind, error);
+    return [...made];
+  }
+
+  /** What was changed; undefined if it failed. */
+  async #ensureRules(
+    signal?: AbortSignal,
+    evenNone: boolean = false,
+  ): Promise<string[] | undefined> {
+    if (this.#wanted === 'none' && !evenNone) return [];
+    const firewall = await this.#chooseFirewall();
+    if (firewall === undefined || this.#hopeless) return undefined;
+    try {
+      const changes = await this.#apply(firewall, signal);
+      this.#lockedTimes = 0;
+      return [...changes, ...(await this.#applyOwned())];
+    } catch (error) {
+      this.#failed('iptables', error);
+      return undefined;
+    }
+  }
+
+  async #apply(firewall: Firewall, signal?: AbortSignal): Promise<string[]> {
+    const kept = (): Rule[] => this.#wantedRules().filter(({ life }) => life !== 'while-alive');
+    try {
+      return await firewall.apply(kept(), this.#known, signal);
+    } catch (error) {
+      const matches = kept().some(({ life }) => life === 'while-listening');
+      const other = error instanceof HostnetError && error.code === 'failed';
+      if (!matches || !other) throw error;
+      const crashSafe = this.#rules;
+      this.#rules = this.#known;
+      try {
+        const changes = await firewall.apply(kept(), this.#known, signal);
+        this.#observer.info(
+          `The rules stay in force if this process is killed, as node-cache's do, until it is ` +
+            `started again: this node has no socket match (${error.message})`,
+        );
+        return changes;
+      } catch (plainError) {
+        this.#rules = crashSafe; // The match was not what failed.
+        throw plainError;
+      }
+    }
+  }
+
+  async #applyOwned(): Promise<string[]> {
+    const rules = this.#wantedRules().filter(({ life }) => life === 'while-alive');
+    if (rules.length === 0 || this.#owned.isHeld || this.#ownedHopeless) return [];
+    try {
+      await this.#owned.put(rules);
+      return [`added: nftables table inet ${this.#owned.name}`];
+    } catch (error) {
+      this.#ownedHopeless = true;
+      const why = error instanceof Error ? error.message : String(error);
+      this.#observer.info(
+        "Queries of the host's own processes to the addresses of Services go to kube-dns, not " +
+          `through this cache: rules for them that end with this process need nftables (${why})`,
+      );
+      return [];
+    }
+  }
+
+  #wantedRules(): readonly Rule[] {
+    if (this.#wanted === 'none') return [];
+    if (this.#wanted === 'all') return this.#rules;
+    return this.#rules.filter(({ diverts }) => !diverts);
+  }
+
+  async #chooseFirewall(): Promise<Firewall | undefined> {
+    if (this.#firewall !== undefined || this.#hopeless) return this.#firewall;
+    const { firewall: choice } = this.#options;
+    if (choice === 'iptables') this.#firewall = new Iptables(this.#run);
+    else if (choice === 'nftables') this.#firewall = new Nftables(this.#run);
+    else if (await this.#has('iptables')) this.#firewall = new Iptables(this.#run);
+    else if (await this.#has('nft')) this.#firewall = new Nftables(this.#run);
+    else {
+      this.#failed('iptables', new HostnetError('missing', 'iptables', 'nor is nft'));
+      this.#hopeless = true;
+      return undefined;
+    }
+    this.#observer.info(`The firewall's rules go through ${this.#firewall.name}.`);
+    return this.#firewall;
+  }
+
+  async #has(program: string): Promise<boolean> {
+    try {
+      await this.#run(program, ['--version']);
+      return true;
+    } catch (error) {
+      return !(error instanceof HostnetError && error.code === 'missing');
+    }
+  }
+
+  #failed(kind: SetupErrorKind, thrown: unknown): void {
+    const error =
+      thrown instanceof HostnetError ? thrown : new HostnetError('failed', kind, String(thrown));
+    if (error.code === 'aborted' || this.#hopeless) return;
+    if (error.code === 'forbidden') this.#hopeless = true;
+    if (error.code !== 'locked') this.#observer.failed(kind, error);
+    else {
+      this.#lockedTimes = Math.min(this.#lockedTimes + 1, 10);
+      this.#observer.failed('iptables_lock', error);
+    }
+  }
+}
