@@ -1,0 +1,394 @@
+/**
+ * The node's network in namespaces, by the kernel and the tools as they are: `node` is the node with
+ * kube-proxy's DNAT, `pod` a pod on it, `backend` where kube-dns answers.
+ */
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { HostNetwork, type HostNetworkOptions } from '../../src/hostnet/sync.ts';
+import { cleanUp } from '../../src/hostnet/teardown.ts';
+import { surveyNode } from '../../src/hostnet/kube-proxy.ts';
+import { Namespace } from './namespace.ts';
+
+const LINK_LOCAL = '169.254.20.10';
+const SERVICE = '10.96.0.10';
+const SERVICE6 = 'fd00:96::a';
+const BACKEND = '10.2.0.2';
+const BACKEND6 = 'fd00:2::2';
+const ADDRESSES = [LINK_LOCAL, SERVICE, SERVICE6];
+const DEVICE = 'nodelocaldns';
+const TRANSPORTS = ['udp', 'tcp'] as const;
+
+let node: Namespace;
+let pod: Namespace;
+let backend: Namespace;
+let told: string[];
+let started: HostNetwork[];
+
+beforeEach(async () => {
+  told = [];
+  started = [];
+  [node, pod, backend] = [
+    await Namespace.make('node'),
+    await Namespace.make('pod'),
+    await Namespace.make('dns'),
+  ];
+  await node.link(pod, ['10.1.0.1/24', 'fd00:1::1/64'], ['10.1.0.2/24', 'fd00:1::2/64']);
+  await node.link(backend, ['10.2.0.1/24', 'fd00:2::1/64'], [`${BACKEND}/24`, `${BACKEND6}/64`]);
+  for (const [namespace, n] of [
+    [pod, 1],
+    [backend, 2],
+  ] as const) {
+    await namespace.ip(`route add default via 10.${n}.0.1`);
+    await namespace.ip(`-6 route add default via fd00:${n}::1`);
+  }
+  // An address of a Service is routed somewhere before it is translated.
+  await node.ip(`route add default via ${BACKEND}`);
+  await node.ip(`-6 route add default via ${BACKEND6}`);
+  await node.run('sysctl', ['-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
+  for (const transport of TRANSPORTS) {
+    for (const chain of ['PREROUTING', 'OUTPUT']) {
+      const rule = `-t nat -A ${chain} -p ${transport} --dport 53 -j DNAT`;
+      await node.tables('iptables', `${rule} -d ${SERVICE} --to-destination ${BACKEND}`);
+      await node.tables('ip6tables', `${rule} -d ${SERVICE6} --to-destination ${BACKEND6}`);
+    }
+  }
+  // Production makes an interface of the type dummy, which not every kernel has.
+  await node.ip(`link add ${DEVICE} type bridge`);
+});
+
+afterEach(async () => {
+  for (const network of started) await network.tearDown();
+  for (const namespace of [node, pod, backend]) await namespace.close();
+});
+
+function hostNetwork(options: Partial<HostNetworkOptions> = {}): HostNetwork {
+  const network = new HostNetwork(
+    {
+      addresses: ADDRESSES,
+      dnsPort: 53,
+      healthPort: 8080,
+      interfaceName: DEVICE,
+      interfaceKind: 'bridge',
+      setupInterface: true,
+      firewall: 'auto',
+      crashSafe: true,
+      run: node.run,
+      hold: node.hold,
+      ...options,
+    },
+    {
+      failed: (kind, error) => told.push(`failed ${kind}: ${error.message}`),
+      repaired: (what) => told.push(what),
+      info: (text) => told.push(text),
+    },
+  );
+  started.push(network);
+  return network;
+}
+
+/** The rules of the raw and filter tables, in their order. */
+async function rules(command: 'iptables' | 'ip6tables'): Promise<string[]> {
+  const saved = await node.run(`${command}-save`, []);
+  const nat = saved.indexOf('*nat');
+  const others =
+    nat === -1 ? saved : saved.slice(0, nat) + saved.slice(saved.indexOf('COMMIT', nat));
+  return others.split('\n').filter((line) => line.startsWith('-A'));
+}
+
+/** node-cache's list for an address, in the order in which its inserting leaves each chain. */
+function nodeCacheRules(address: string): string[] {
+  const host = `${address}/${address.includes(':') ? 128 : 32}`;
+  const skip = '-m comment --comment "NodeLocal DNS Cache: skip conntrack" -j NOTRACK';
+  const allow = '-m comment --comment "NodeLocal DNS Cache: allow DNS traffic" -j ACCEPT';
+  return [
+    `-A PREROUTING -d ${host} -p udp -m udp --dport 53 ${skip}`,
+    `-A PREROUTING -d ${host} -p tcp -m tcp --dport 53 ${skip}`,
+    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 8080 ${skip}`,
+    `-A OUTPUT -d ${host} -p tcp -m tcp --dport 8080 ${skip}`,
+    `-A OUTPUT -d ${host} -p udp -m udp --dport 53 ${skip}`,
+    `-A OUTPUT -d ${host} -p tcp -m tcp --dport 53 ${skip}`,
+    `-A OUTPUT -s ${host} -p udp -m udp --sport 53 ${skip}`,
+    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 53 ${skip}`,
+    `-A INPUT -d ${host} -p udp -m udp --dport 53 ${allow}`,
+    `-A INPUT -d ${host} -p tcp -m tcp --dport 53 ${allow}`,
+    `-A OUTPUT -s ${host} -p udp -m udp --sport 53 ${allow}`,
+    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 53 ${allow}`,
+  ];
+}
+
+function inChainOrder(expected: readonly string[]): string[] {
+  const ofChain = (start: string, action: string): string[] =>
+    expected.filter((rule) => rule.startsWith(start) && rule.endsWith(action));
+  return [
+    ...ofChain('-A PREROUTING', 'NOTRACK'),
+    ...ofChain('-A OUTPUT', 'NOTRACK'),
+    ...ofChain('-A INPUT', 'ACCEPT'),
+    ...ofChain('-A OUTPUT', 'ACCEPT'),
+  ];
+}
+
+async function expectAnswers(expected: Record<string, string>): Promise<void> {
+  const asked = Object.keys(expected).flatMap((question) => {
+    const [who, address] = question.split(' ') as [string, string];
+    return TRANSPORTS.map(async (transport) => {
+      const answer = await (who === 'pod' ? pod : node).ask(transport, address);
+      return `${question} ${transport}: ${answer}`;
+    });
+  });
+  const wanted = Object.entries(expected).flatMap(([question, answer]) =>
+    TRANSPORTS.map((transport) => `${question} ${transport}: ${answer}`),
+  );
+  expect(await Promise.all(asked)).toEqual(wanted);
+}
+
+describe('the interface', () => {
+  test('one that has the name gets the addresses, whatever its type, and heals', async () => {
+    const network = hostNetwork();
+    await network.setUp();
+    const addresses = async (): Promise<string> => node.ip(`-brief addr show dev ${DEVICE}`);
+    for (const address of [`${LINK_LOCAL}/32`, `${SERVICE}/32`, `${SERVICE6}/128`]) {
+      expect(await addresses()).toContain(address);
+    }
+    expect(await network.check()).toEqual([]);
+    await node.ip(`addr del ${SERVICE}/32 dev ${DEVICE}`);
+    await node.ip(`addr add 10.9.9.9/32 dev ${DEVICE}`);
+    expect(await network.check()).toEqual([`address ${SERVICE}/32 on ${DEVICE}`]);
+    expect(await addresses()).toContain('10.9.9.9/32');
+    expect(told).toEqual([`address ${SERVICE}/32 on ${DEVICE}`]);
+  });
+
+  test('it is made, made again when it was deleted, and deleted in the end', async () => {
+    await node.ip(`link del ${DEVICE}`);
+    const network = hostNetwork();
+    await network.setUp();
+    await node.ip(`link del ${DEVICE}`);
+    expect(await network.check()).toContain(`interface ${DEVICE} of type bridge`);
+    expect(await node.ip(`-brief addr show dev ${DEVICE}`)).toContain(SERVICE6);
+    await network.tearDown();
+    await expect(node.ip(`link show ${DEVICE}`)).rejects.toThrow('does not exist');
+  });
+
+  test("a type that the kernel lacks is told in both of node-cache's kinds", async () => {
+    await node.ip(`link del ${DEVICE}`);
+    await hostNetwork({ interfaceKind: 'no-such-type' }).setUp();
+    expect(told).toEqual([
+      expect.stringMatching(/^failed interface_add: .*Unknown device type/),
+      expect.stringMatching(/^failed interface_check: .*Unknown device type/),
+    ]);
+  });
+});
+
+describe('the rules through iptables', () => {
+  test("are node-cache's, one by one, and gone after tearing down", async () => {
+    await node.tables('iptables', '-A INPUT -p udp --dport 53 -j DROP');
+    const before = [await rules('iptables'), await rules('ip6tables')];
+    const network = hostNetwork({ crashSafe: false });
+    await network.setUp();
+    expect(await network.divert()).toBe(true);
+    // The last address inserted stands first; the DROP that was there stays behind ours.
+    const ours = [...nodeCacheRules(SERVICE), ...nodeCacheRules(LINK_LOCAL)];
+    const drop = '-A INPUT -p udp -m udp --dport 53 -j DROP';
+    expect((await rules('iptables')).sort()).toEqual([...ours, drop].sort());
+    expect((await rules('iptables')).filter((rule) => rule !== drop)).toEqual(inChainOrder(ours));
+    expect(await rules('ip6tables')).toEqual(inChainOrder(nodeCacheRules(SERVICE6)));
+    expect(await network.check()).toEqual([]);
+    await network.tearDown();
+    expect([await rules('iptables'), await rules('ip6tables')]).toEqual(before);
+  });
+
+  test('crash-safe, differ by the socket match and by what no socket match can do', async () => {
+    const network = hostNetwork();
+    await network.setUp();
+    await network.divert();
+    const plain = [...nodeCacheRules(SERVICE), ...nodeCacheRules(LINK_LOCAL)];
+    const expected = plain
+      .filter((rule) => !rule.startsWith(`-A OUTPUT -d ${SERVICE}/32`) || rule.includes('8080'))
+      .map((rule) =>
+        rule.startsWith('-A PREROUTING')
+          ? rule.replace('-m comment', '-m socket --nowildcard -m comment')
+          : rule,
+      );
+    expect(await rules('iptables')).toEqual(inChainOrder(expected));
+    const owned = await node.run('nft', ['list', 'ruleset', 'inet']);
+    expect(owned).toContain('flags owner');
+    expect(owned).toContain(`ip daddr ${SERVICE} udp dport 53 notrack`);
+    expect(owned).toContain(`ip6 daddr ${SERVICE6} tcp dport 53 notrack`);
+    expect(await network.check()).toEqual([]);
+  });
+
+  test('are mended: missing, twice, without comment, and of the other form', async () => {
+    await hostNetwork({ crashSafe: false }).divert();
+    const clean = await rules('iptables');
+    await node.tables('iptables', `-t raw -D OUTPUT 1`);
+    await node.tables(
+      'iptables',
+      `-t raw -I PREROUTING -d ${SERVICE} -p udp --dport 53 -j NOTRACK`,
+    );
+    await node.tables('iptables', `-I INPUT -d ${SERVICE} -p udp --dport 53 -j ACCEPT`);
+    await node.run('iptables-restore', ['--noflush'], `*filter\n${clean.at(-1)!}\nCOMMIT\n`);
+    await node.tables(
+      'iptables',
+      `-t raw -A PREROUTING -d ${SERVICE} -p tcp --dport 53 -m socket --nowildcard -j NOTRACK`,
+    );
+    expect(await started[0]!.check()).toHaveLength(5);
+    expect((await rules('iptables')).sort()).toEqual(clean.sort());
+    // The same process's successor, with the other form:
+    await hostNetwork({ crashSafe: true }).divert();
+    expect((await rules('iptables')).filter((rule) => rule.includes('--nowildcard'))).toHaveLength(
+      4,
+    );
+    expect(await rules('iptables')).toHaveLength(22);
+    await hostNetwork({ crashSafe: false }).divert();
+    expect((await rules('iptables')).sort()).toEqual(clean.sort());
+  });
+
+  test('a lock that another holds is told as such, and withdrawing waits for it', async () => {
+    const network = hostNetwork({ firewall: 'iptables' });
+    let locked = 1;
+    const run = node.run;
+    const busy = hostNetwork({
+      firewall: 'iptables',
+      run: async (command, args, stdin, signal) => {
+        if (command === 'iptables-restore' && locked-- > 0) {
+          await run('sh', ['-c', 'echo "Another app is holding the xtables lock" >&2; exit 4']);
+        }
+        return run(command, args, stdin, signal);
+      },
+    });
+    await network.divert();
+    expect(await busy.withdraw()).toBe(true);
+    expect(await rules('iptables')).toEqual([]);
+    expect(told).toContainEqual(expect.stringContaining('failed iptables_lock'));
+  });
+});
+
+describe.each(['iptables', 'nftables'] as const)('diversion by %s', (firewall) => {
+  test('takes queries of pods and of the host, untracked, and withdrawing gives them back', async () => {
+    await backend.serve('kube-dns', [BACKEND, BACKEND6]);
+    await expectAnswers({ [`pod ${SERVICE}`]: 'kube-dns', [`node ${SERVICE6}`]: 'kube-dns' });
+    const network = hostNetwork({ firewall });
+    await network.setUp();
+    await node.serve('cache', ADDRESSES);
+    await expectAnswers({ [`pod ${SERVICE}`]: 'kube-dns', [`node ${SERVICE6}`]: 'kube-dns' });
+    await network.divert();
+    await node.run('conntrack', ['-F']);
+    await expectAnswers({
+      [`pod ${SERVICE}`]: 'cache',
+      [`pod ${SERVICE6}`]: 'cache',
+      [`pod ${LINK_LOCAL}`]: 'cache',
+      [`node ${SERVICE}`]: 'cache',
+      [`node ${SERVICE6}`]: 'cache',
+      [`node ${LINK_LOCAL}`]: 'cache',
+    });
+    for (const address of ADDRESSES) expect(await node.tracked(address)).toEqual([]);
+    expect(await network.check()).toEqual([]);
+
+    const startedMs = performance.now();
+    await network.withdraw('diversion');
+    expect(performance.now() - startedMs).toBeLessThan(1000);
+    await expectAnswers({
+      [`pod ${SERVICE}`]: 'kube-dns',
+      [`pod ${SERVICE6}`]: 'kube-dns',
+      [`node ${SERVICE}`]: 'kube-dns',
+      [`node ${SERVICE6}`]: 'kube-dns',
+      [`pod ${LINK_LOCAL}`]: 'cache',
+    });
+    expect(await node.tracked(LINK_LOCAL)).toEqual([]);
+    await network.withdraw();
+    expect([...(await rules('iptables')), ...(await rules('ip6tables'))]).toEqual([]);
+    expect(await node.run('nft', ['list', 'tables', 'inet'])).toBe('');
+    expect(told.filter((line) => line.startsWith('failed'))).toEqual([]);
+  });
+
+  test('ends by itself when the listeners are killed, and begins again with them', async () => {
+    await backend.serve('kube-dns', [BACKEND, BACKEND6]);
+    const network = hostNetwork({ firewall });
+    await network.setUp();
+    const server = await node.serve('cache', ADDRESSES);
+    await network.divert();
+    await expectAnswers({ [`pod ${SERVICE}`]: 'cache', [`pod ${SERVICE6}`]: 'cache' });
+    await server.kill();
+    await expectAnswers({ [`pod ${SERVICE}`]: 'kube-dns', [`pod ${SERVICE6}`]: 'kube-dns' });
+    expect((await node.tracked(SERVICE)).length).toBeGreaterThan(0);
+    await node.serve('cache again', ADDRESSES);
+    await expectAnswers({ [`pod ${SERVICE}`]: 'cache again', [`pod ${SERVICE6}`]: 'cache again' });
+  });
+
+  test("node-cache's rules, without crash safety, leave pods with nobody", async () => {
+    await backend.serve('kube-dns', [BACKEND, BACKEND6]);
+    const network = hostNetwork({ firewall, crashSafe: false });
+    await network.setUp();
+    const server = await node.serve('cache', ADDRESSES);
+    await network.divert();
+    await expectAnswers({ [`pod ${SERVICE}`]: 'cache', [`node ${SERVICE6}`]: 'cache' });
+    await server.kill();
+    await expectAnswers({ [`pod ${SERVICE}`]: 'nobody', [`node ${SERVICE6}`]: 'nobody' });
+  });
+});
+
+describe('--cleanup', () => {
+  const options = { addresses: [SERVICE], dnsPort: 53, healthPort: 8080, interfaceName: DEVICE };
+
+  test('removes what every backend and older images left, and then finds nothing', async () => {
+    const own = '-A INPUT -p tcp -m tcp --dport 53 -j ACCEPT';
+    await node.tables('iptables', own);
+    const network = hostNetwork({ firewall: 'iptables', crashSafe: false });
+    await network.setUp();
+    await network.divert();
+    await hostNetwork({ firewall: 'nftables' }).divert();
+    // Without a comment, of an address that only the interface knows:
+    await node.tables('iptables', `-t raw -A OUTPUT -d ${LINK_LOCAL} -p udp --dport 53 -j NOTRACK`);
+    const legacy = `-t raw -A PREROUTING -d ${SERVICE} -p udp --dport 53 -j NOTRACK`;
+    await node.run('iptables-legacy', legacy.split(' '));
+    for (const holder of started.splice(0)) holder.unwatch();
+
+    const { removed, failures } = await cleanUp({ ...options, run: node.run });
+    expect(failures).toEqual([]);
+    expect(removed.filter((line) => line.includes('removed: '))).toHaveLength(24 + 12 + 1 + 1 + 1);
+    expect(removed.at(-1)).toBe(`interface ${DEVICE}`);
+    expect(await rules('iptables')).toEqual([own]);
+    expect(await rules('ip6tables')).toEqual([]);
+    expect(await node.run('iptables-legacy-save', ['-t', 'raw'])).not.toContain('-A');
+    await expect(node.ip(`link show ${DEVICE}`)).rejects.toThrow('does not exist');
+    expect(await cleanUp({ ...options, run: node.run })).toEqual({ removed: [], failures: [] });
+  });
+});
+
+describe('without NET_ADMIN', () => {
+  test('it is told once, and nothing waits', async () => {
+    const network = hostNetwork({
+      run: (command, args, stdin, signal) => {
+        const drop = ['--bounding-set=-net_admin', '--inh-caps=-net_admin', command, ...args];
+        return node.run('setpriv', drop, stdin, signal);
+      },
+    });
+    await network.setUp();
+    expect(await network.divert()).toBe(false);
+    await network.check();
+    await network.tearDown();
+    expect(told.filter((line) => line.startsWith('failed'))).toEqual([
+      expect.stringMatching(/^failed interface_check: .*NET_ADMIN capability is missing/),
+    ]);
+  });
+});
+
+describe('the survey at start', () => {
+  test('names the mode of kube-proxy, and who else has our addresses', async () => {
+    const look = async (): Promise<unknown> =>
+      surveyNode({ addresses: ADDRESSES, interfaceName: DEVICE, run: node.run });
+    expect(await look()).toEqual({ proxy: 'unknown', warnings: [] });
+    await node.run('iptables-legacy', ['-t', 'nat', '-N', 'KUBE-SERVICES']);
+    expect(await look()).toEqual({
+      proxy: 'iptables',
+      warnings: [expect.stringContaining("kube-proxy's rules are in iptables-legacy")],
+    });
+    await node.ip('link add kube-ipvs0 type bridge');
+    await node.ip(`addr add ${SERVICE}/32 dev kube-ipvs0`);
+    expect(await look()).toEqual({
+      proxy: 'ipvs',
+      warnings: [
+        expect.anything(),
+        expect.stringContaining(`${SERVICE} is on the interface kube-ipvs0 too`),
+      ],
+    });
+  });
+});

@@ -1,0 +1,144 @@
+/**
+ * Network namespaces for tests, each with its own interfaces, rules and conntrack table. Needs root.
+ * Nothing in them reaches the machine's own network.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { type Hold, type Run, holdCommand, runCommand } from '../../src/hostnet/command.ts';
+
+let made = 0;
+
+export class Namespace {
+  readonly name: string;
+  readonly #children: ChildProcess[] = [];
+
+  private constructor(name: string) {
+    this.name = name;
+  }
+
+  /** With its loopback interface up. `close` it. */
+  static async make(label: string): Promise<Namespace> {
+    const namespace = new Namespace(`nlt-${process.pid}-${made++}-${label}`);
+    await runCommand('ip', ['netns', 'add', namespace.name]);
+    // An interface is usable at once, not after the second in which duplicates are looked for.
+    await namespace.run('sysctl', ['-qw', 'net.ipv6.conf.default.accept_dad=0']);
+    await namespace.ip('link set lo up');
+    return namespace;
+  }
+
+  /** Runs a program in here; the Run that hostnet gets. */
+  readonly run: Run = (command, args, stdin, signal) =>
+    runCommand('ip', ['netns', 'exec', this.name, command, ...args], stdin, signal);
+
+  /** The Hold that hostnet gets. */
+  readonly hold: Hold = (command, args) =>
+    holdCommand('ip', ['netns', 'exec', this.name, command, ...args]);
+
+  /** `ip` with arguments that hold no blanks. */
+  async ip(args: string): Promise<string> {
+    return this.run('ip', args.split(' '));
+  }
+
+  /** A line of iptables and ip6tables. */
+  async tables(command: 'iptables' | 'ip6tables', args: string): Promise<void> {
+    await this.run(command, args.split(' '));
+  }
+
+  /** Joins this namespace and `other` by a pair of interfaces with the addresses. */
+  async link(other: Namespace, here: readonly string[], there: readonly string[]): Promise<void> {
+    const [a, b] = [`v${made++}`, `v${made++}`];
+    await this.ip(`link add ${a} type veth peer name ${b} netns ${other.name}`);
+    for (const [namespace, device, addresses] of [
+      [this, a, here],
+      [other, b, there],
+    ] as const) {
+      for (const address of addresses) {
+        const nodad = address.includes(':') ? ' nodad' : '';
+        await namespace.ip(`addr add ${address} dev ${device}${nodad}`);
+      }
+      await namespace.ip(`link set ${device} up`);
+    }
+  }
+
+  /** Starts a process that answers everything on the addresses, over UDP and TCP, with `answer`. */
+  async serve(answer: string, addresses: readonly string[], port: number = 53): Promise<Server> {
+    const child = this.#node(SERVER, [answer, String(port), ...addresses], 'pipe');
+    await once(child.stdout!, 'data');
+    return {
+      kill: async () => {
+        const ended = once(child, 'exit');
+        child.kill('SIGKILL');
+        await ended;
+      },
+    };
+  }
+
+  /** What answers at `address`, or `nobody`. */
+  async ask(transport: 'udp' | 'tcp', address: string, port: number = 53): Promise<string> {
+    const child = this.#node(CLIENT, [transport, address, String(port)], 'pipe');
+    let printed = '';
+    child.stdout!.on('data', (text) => {
+      printed += String(text);
+    });
+    await once(child, 'close');
+    return printed;
+  }
+
+  /** The entries of the conntrack table that name `address`. */
+  async tracked(address: string): Promise<string[]> {
+    const family = address.includes(':') ? 'ipv6' : 'ipv4';
+    const printed = await this.run('conntrack', ['-L', '-f', family]);
+    return printed.split('\n').filter((line) => line.includes(`=${address} `));
+  }
+
+  #node(script: string, args: readonly string[], stdout: 'pipe'): ChildProcess {
+    const node = [process.execPath, '-e', script, ...args];
+    const child = spawn('ip', ['netns', 'exec', this.name, ...node], {
+      stdio: ['ignore', stdout, 'inherit'],
+    });
+    this.#children.push(child);
+    return child;
+  }
+
+  async close(): Promise<void> {
+    for (const child of this.#children) child.kill('SIGKILL');
+    await runCommand('ip', ['netns', 'del', this.name]);
+  }
+}
+
+export interface Server {
+  /** With SIGKILL; resolves when it is gone. */
+  kill(): Promise<void>;
+}
+
+/** Arguments: the answer, the port, the addresses. Prints a line when it listens on all. */
+const SERVER = `
+  const [answer, port, ...addresses] = process.argv.slice(1);
+  const waits = addresses.flatMap((address) => {
+    const udp = require('dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    udp.on('message', (_, from) => udp.send(answer, from.port, from.address));
+    const tcp = require('net').createServer((socket) => socket.end(answer));
+    return [
+      new Promise((resolve) => udp.bind(Number(port), address, resolve)),
+      new Promise((resolve) => tcp.listen(Number(port), address, resolve)),
+    ];
+  });
+  Promise.all(waits).then(() => console.log('listening'));
+`;
+
+/** Arguments: udp or tcp, the address, the port. Prints the answer, or "nobody" after 700 ms. */
+const CLIENT = `
+  const [transport, address, port] = process.argv.slice(1);
+  const done = (text) => { process.stdout.write(text); process.exit(); };
+  setTimeout(done, 700, 'nobody');
+  if (transport === 'udp') {
+    const socket = require('dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    socket.on('error', () => {});
+    socket.on('message', (text) => done(String(text)));
+    socket.connect(Number(port), address, (error) => { if (!error) socket.send('?'); });
+  } else {
+    const socket = require('net').connect(Number(port), address);
+    socket.on('error', () => {});
+    socket.on('data', (text) => done(String(text)));
+  }
+`;
