@@ -2,7 +2,10 @@
  * The node's network in namespaces, by the kernel and the tools as they are: `node` is the node with
  * kube-proxy's DNAT, `pod` a pod on it, `backend` where kube-dns answers.
  */
-import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { rm } from 'node:fs/promises';
+import path from 'node:path';
+import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import type { Run } from '../../src/hostnet/command.ts';
 import { HostNetwork, type HostNetworkOptions } from '../../src/hostnet/sync.ts';
 import { cleanUp } from '../../src/hostnet/teardown.ts';
 import { surveyNode } from '../../src/hostnet/kube-proxy.ts';
@@ -15,15 +18,18 @@ const BACKEND = '10.2.0.2';
 const BACKEND6 = 'fd00:2::2';
 const ADDRESSES = [LINK_LOCAL, SERVICE, SERVICE6];
 const DEVICE = 'nodelocaldns';
+const LOCK_FILE = `/run/nodelocald-test-${process.pid}.lock`;
 const TRANSPORTS = ['udp', 'tcp'] as const;
 
 let node: Namespace;
 let pod: Namespace;
 let backend: Namespace;
+let iptablesVariant: 'nft' | 'legacy';
 let told: string[];
 let started: HostNetwork[];
 
 beforeEach(async () => {
+  iptablesVariant = 'nft';
   told = [];
   started = [];
   [node, pod, backend] = [
@@ -60,6 +66,10 @@ afterEach(async () => {
   for (const namespace of [node, pod, backend]) await namespace.close();
 });
 
+afterAll(async () => {
+  await rm(LOCK_FILE, { force: true });
+});
+
 function hostNetwork(options: Partial<HostNetworkOptions> = {}): HostNetwork {
   const network = new HostNetwork(
     {
@@ -71,7 +81,7 @@ function hostNetwork(options: Partial<HostNetworkOptions> = {}): HostNetwork {
       setupInterface: true,
       firewall: 'auto',
       crashSafe: true,
-      run: node.run,
+      run: runVariant,
       hold: node.hold,
       ...options,
     },
@@ -85,9 +95,30 @@ function hostNetwork(options: Partial<HostNetworkOptions> = {}): HostNetwork {
   return network;
 }
 
+/** What runs for iptables and ip6tables, with a lock that is nobody else's on this machine. */
+const runVariant: Run = (command, args, stdin, signal) =>
+  /^ip6?tables/.test(command)
+    ? node.run(
+        'env',
+        [
+          `XTABLES_LOCKFILE=${LOCK_FILE}`,
+          command.replace('tables', `tables-${iptablesVariant}`),
+          ...args,
+        ],
+        stdin,
+        signal,
+      )
+    : node.run(command, args, stdin, signal);
+
+/** A line of the variant's iptables. */
+async function tables(args: string): Promise<void> {
+  await runVariant('iptables', args.split(' '));
+}
+
 /** The rules of the raw and filter tables, in their order. */
 async function rules(command: 'iptables' | 'ip6tables'): Promise<string[]> {
-  const saved = await node.run(`${command}-save`, []);
+  const printed = await runVariant(`${command}-save`, []);
+  const saved = printed.replaceAll('-j CT --notrack', '-j NOTRACK'); // two spellings of one rule
   const nat = saved.indexOf('*nat');
   const others =
     nat === -1 ? saved : saved.slice(0, nat) + saved.slice(saved.indexOf('COMMIT', nat));
@@ -140,6 +171,32 @@ async function expectAnswers(expected: Record<string, string>): Promise<void> {
   expect(await Promise.all(asked)).toEqual(wanted);
 }
 
+/** `npm run test:system` builds first. */
+const DIST = path.join(import.meta.dirname, '../../dist');
+
+/** A process that listens and diverts. Arguments: sync.js, the firewall, the addresses. */
+const DAEMON = `
+  const [sync, firewall, ...addresses] = process.argv.slice(1);
+  import(sync).then(async ({ HostNetwork }) => {
+    await Promise.all(addresses.flatMap((address) => {
+      const udp = require('dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4');
+      udp.on('message', (_, from) => udp.send('daemon', from.port, from.address));
+      const tcp = require('net').createServer((socket) => socket.end('daemon'));
+      return [
+        new Promise((resolve) => udp.bind(53, address, resolve)),
+        new Promise((resolve) => tcp.listen(53, address, resolve)),
+      ];
+    }));
+    const network = new HostNetwork(
+      { addresses, dnsPort: 53, healthPort: 8080, interfaceName: 'nodelocaldns',
+        setupInterface: false, firewall, crashSafe: true },
+      { failed: (kind, error) => console.error(error), repaired() {}, info() {} },
+    );
+    await network.divert();
+    console.log('diverting');
+  });
+`;
+
 describe('the interface', () => {
   test('one that has the name gets the addresses, whatever its type, and heals', async () => {
     const network = hostNetwork();
@@ -177,9 +234,13 @@ describe('the interface', () => {
   });
 });
 
-describe('the rules through iptables', () => {
+describe.each(['nft', 'legacy'] as const)('the rules through iptables-%s', (variant) => {
+  beforeEach(() => {
+    iptablesVariant = variant;
+  });
+
   test("are node-cache's, one by one, and gone after tearing down", async () => {
-    await node.tables('iptables', '-A INPUT -p udp --dport 53 -j DROP');
+    await tables('-A INPUT -p udp --dport 53 -j DROP');
     const before = [await rules('iptables'), await rules('ip6tables')];
     const network = hostNetwork({ crashSafe: false });
     await network.setUp();
@@ -218,15 +279,11 @@ describe('the rules through iptables', () => {
   test('are mended: missing, twice, without comment, and of the other form', async () => {
     await hostNetwork({ crashSafe: false }).divert();
     const clean = await rules('iptables');
-    await node.tables('iptables', `-t raw -D OUTPUT 1`);
-    await node.tables(
-      'iptables',
-      `-t raw -I PREROUTING -d ${SERVICE} -p udp --dport 53 -j NOTRACK`,
-    );
-    await node.tables('iptables', `-I INPUT -d ${SERVICE} -p udp --dport 53 -j ACCEPT`);
-    await node.run('iptables-restore', ['--noflush'], `*filter\n${clean.at(-1)!}\nCOMMIT\n`);
-    await node.tables(
-      'iptables',
+    await tables(`-t raw -D OUTPUT 1`);
+    await tables(`-t raw -I PREROUTING -d ${SERVICE} -p udp --dport 53 -j NOTRACK`);
+    await tables(`-I INPUT -d ${SERVICE} -p udp --dport 53 -j ACCEPT`);
+    await runVariant('iptables-restore', ['--noflush'], `*filter\n${clean.at(-1)!}\nCOMMIT\n`);
+    await tables(
       `-t raw -A PREROUTING -d ${SERVICE} -p tcp --dport 53 -m socket --nowildcard -j NOTRACK`,
     );
     expect(await started[0]!.check()).toHaveLength(5);
@@ -244,7 +301,7 @@ describe('the rules through iptables', () => {
   test('a lock that another holds is told as such, and withdrawing waits for it', async () => {
     const network = hostNetwork({ firewall: 'iptables' });
     let locked = 1;
-    const run = node.run;
+    const run = runVariant;
     const busy = hostNetwork({
       firewall: 'iptables',
       run: async (command, args, stdin, signal) => {
@@ -258,6 +315,20 @@ describe('the rules through iptables', () => {
     expect(await busy.withdraw()).toBe(true);
     expect(await rules('iptables')).toEqual([]);
     expect(told).toContainEqual(expect.stringContaining('failed iptables_lock'));
+  });
+});
+
+describe('the xtables lock', () => {
+  test('held by another for longer than our wait is told as such; the next check mends', async () => {
+    iptablesVariant = 'legacy';
+    const network = hostNetwork({ addresses: [SERVICE], firewall: 'iptables', crashSafe: false });
+    const holder = node.run('flock', [LOCK_FILE, 'sleep', '6']);
+    await new Promise((resolve) => setTimeout(resolve, 200));
+    expect(await network.divert()).toBe(false);
+    expect(told).toContainEqual(expect.stringMatching(/^failed iptables_lock: /));
+    await holder;
+    expect(await network.check()).toHaveLength(12);
+    expect(await rules('iptables')).toHaveLength(12);
   });
 });
 
@@ -311,6 +382,26 @@ describe.each(['iptables', 'nftables'] as const)('diversion by %s', (firewall) =
     expect((await node.tracked(SERVICE)).length).toBeGreaterThan(0);
     await node.serve('cache again', ADDRESSES);
     await expectAnswers({ [`pod ${SERVICE}`]: 'cache again', [`pod ${SERVICE6}`]: 'cache again' });
+  });
+
+  test("ends when everything is killed with SIGKILL, for the host's own queries too", async () => {
+    await backend.serve('kube-dns', [BACKEND, BACKEND6]);
+    await node.ip(`addr add ${SERVICE}/32 dev ${DEVICE}`);
+    await node.ip(`addr add ${SERVICE6}/128 dev ${DEVICE} nodad`);
+    const daemon = await node.script(DAEMON, [
+      path.join(DIST, 'hostnet/sync.js'),
+      firewall,
+      SERVICE,
+      SERVICE6,
+    ]);
+    const all = (answer: string): Record<string, string> =>
+      Object.fromEntries(
+        ['pod', 'node'].flatMap((who) => [SERVICE, SERVICE6].map((ip) => [`${who} ${ip}`, answer])),
+      );
+    await expectAnswers(all('daemon'));
+    await daemon.kill();
+    await expectAnswers(all('kube-dns'));
+    expect(await node.run('nft', ['list', 'tables', 'inet'])).not.toContain('nodelocald_host');
   });
 
   test("node-cache's rules, without crash safety, leave pods with nobody", async () => {

@@ -60,9 +60,14 @@ export class Namespace {
     }
   }
 
-  /** Starts a process that answers everything on the addresses, over UDP and TCP, with `answer`. */
+  /** Starts a process that answers `answer` to everything on the addresses, over UDP and TCP. */
   async serve(answer: string, addresses: readonly string[], port: number = 53): Promise<Server> {
-    const child = this.#node(SERVER, [answer, String(port), ...addresses], 'pipe');
+    return this.script(SERVER, [answer, String(port), ...addresses]);
+  }
+
+  /** Starts a script of CommonJS in here; resolves when it prints something. */
+  async script(text: string, args: readonly string[]): Promise<Server> {
+    const child = this.#node(text, args);
     await once(child.stdout!, 'data');
     return {
       kill: async () => {
@@ -75,7 +80,7 @@ export class Namespace {
 
   /** What answers at `address`, or `nobody`. */
   async ask(transport: 'udp' | 'tcp', address: string, port: number = 53): Promise<string> {
-    const child = this.#node(CLIENT, [transport, address, String(port)], 'pipe');
+    const child = this.#node(CLIENT, [transport, address, String(port)]);
     let printed = '';
     child.stdout!.on('data', (text) => {
       printed += String(text);
@@ -91,10 +96,10 @@ export class Namespace {
     return printed.split('\n').filter((line) => line.includes(`=${address} `));
   }
 
-  #node(script: string, args: readonly string[], stdout: 'pipe'): ChildProcess {
+  #node(script: string, args: readonly string[]): ChildProcess {
     const node = [process.execPath, '-e', script, ...args];
     const child = spawn('ip', ['netns', 'exec', this.name, ...node], {
-      stdio: ['ignore', stdout, 'inherit'],
+      stdio: ['ignore', 'pipe', 'inherit'],
     });
     this.#children.push(child);
     return child;
