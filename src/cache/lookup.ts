@@ -79,11 +79,9 @@ export class AnswerCache {
 
   /**
    * Keeps a response of that class for `lifetimeSec`, if it is to be kept. Returns the entry.
-   * `name` is the QNAME as text, for the zones that are disabled.
    */
   keep(
-    question: Lookup,
-    name: string,
+    question: Lookup & { readonly name: string },
     checkingDisabled: boolean,
     message: NormalizedResponse,
     responseClass: ResponseClass,
@@ -92,7 +90,8 @@ export class AnswerCache {
   ): CacheEntry | undefined {
     const storeName = storeOf(responseClass);
     if (storeName === undefined || lifetimeSec <= 0 || isTruncated(message)) return undefined;
-    if (isInZones(name, this.config[storeName].disabledZones)) return undefined;
+    const { disabledZones } = this.config[storeName];
+    if (disabledZones.length > 0 && isInZones(question.name, disabledZones)) return undefined;
 
     const { nameHash, qtype, qclass, dnssecOk } = question;
     const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);

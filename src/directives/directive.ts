@@ -101,7 +101,8 @@ export interface Handler {
   onQuery?(query: Query): Verdict;
   /**
    * Sees the response on its way back, if the query had passed this handler. Returns it, or another
-   * one in its place. Never throws, and changes nothing in the response, which others may share.
+   * one in its place. Never throws. A handler above the cache changes nothing in the response,
+   * which other queries that waited for it share.
    */
   onResponse?(query: Query, response: Response): Response;
   /**

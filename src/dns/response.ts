@@ -99,11 +99,9 @@ export function normalize(
   return new Normalizer(message).run();
 }
 
-/** The same message with every record's TTL set to `ttlSec`. */
-export function withTtl(message: NormalizedResponse, ttlSec: number): NormalizedResponse {
-  const wire = copyOctets(message.wire);
-  for (let i = 0; i < message.ttlAt.length; i++) writeU32(wire, message.ttlAt[i]!, ttlSec);
-  return { ...message, wire };
+/** Sets every record's TTL, in place. */
+export function setTtl({ wire, ttlAt }: NormalizedResponse, ttlSec: number): void {
+  for (let i = 0; i < ttlAt.length; i++) writeU32(wire, ttlAt[i]!, ttlSec);
 }
 
 class Normalizer {

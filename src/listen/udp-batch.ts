@@ -244,6 +244,8 @@ class BatchClient implements Client {
   }
 }
 
+const NO_CONTROL = new Uint8Array(0);
+
 class BatchReplyPath implements ReplyPath {
   readonly transport = UDP;
   readonly family: Family;
@@ -257,7 +259,11 @@ class BatchReplyPath implements ReplyPath {
     const nameAt = vector.nameAt(slot);
     const controlAt = vector.controlAt(slot);
     this.name = copyOctets(vector.octets, nameAt, nameAt + vector.nameOctets(slot));
-    this.control = copyOctets(vector.octets, controlAt, controlAt + vector.controlOctets(slot));
+    const controlOctets = vector.controlOctets(slot);
+    this.control =
+      controlOctets === 0
+        ? NO_CONTROL
+        : copyOctets(vector.octets, controlAt, controlAt + controlOctets);
     this.family = familyOf(this.name, 0);
   }
 

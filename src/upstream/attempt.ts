@@ -27,6 +27,8 @@ export class Attempt {
   /** The message to send; its ID is replaced. */
   readonly query: Uint8Array;
   readonly nameOctets: number;
+  /** Sent with AD set, whatever the query has (RFC 6840 section 5.7). */
+  readonly askAuthentic: boolean;
   /** Set when it is sent. */
   sentMs = 0;
   id = 0;
@@ -38,10 +40,17 @@ export class Attempt {
   toldSlow = false;
   toldSilent = false;
 
-  constructor(owner: AttemptOwner, upstream: Upstream, query: Uint8Array, nameOctets: number) {
+  constructor(
+    owner: AttemptOwner,
+    upstream: Upstream,
+    query: Uint8Array,
+    nameOctets: number,
+    askAuthentic: boolean,
+  ) {
     this.owner = owner;
     this.upstream = upstream;
     this.query = query;
     this.nameOctets = nameOctets;
+    this.askAuthentic = askAuthentic;
   }
 }

@@ -7,7 +7,7 @@
  */
 import { type Socket, connect as connectTcp } from 'node:net';
 import { type TLSSocket, connect as connectTls } from 'node:tls';
-import { HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
+import { AD, HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { nowMs } from '../sys/clock.ts';
 import { random16 } from '../sys/random.ts';
@@ -21,6 +21,17 @@ const LENGTH_OCTETS = 2;
 const OUTSTANDING_MAX = 32768;
 /** A connection attempt must succeed within that time (the whole query has 4 s). */
 export const CONNECT_MS = 1000;
+
+/** Frames are written into slabs, never overwritten: the kernel may take them later. */
+const SLAB_OCTETS = 64 * 1024;
+let slab: Buffer = Buffer.alloc(0);
+let slabNext = 0;
+/** Whose frames stand at the end of the slab. */
+let slabUser: Connection | undefined;
+
+/** What arrives is read into one buffer for all connections, and used before the next read. */
+const READ_OCTETS = 64 * 1024;
+let readBuffer: Buffer | undefined;
 
 export interface ConnectionEvents {
   /** An answer arrived for an attempt. `silent` attempts count nothing. */
@@ -45,8 +56,8 @@ export class Connection {
   readonly #outstanding = new Map<number, Attempt>();
   #state: ConnectionState = 'connecting';
   #partial: Buffer | undefined;
-  /** Frames of this turn of the event loop, written at its end. */
-  #frames: Buffer[] = [];
+  /** Frames of this turn of the event loop stand in the slab from here, and leave at its end. */
+  #framesAt = -1;
   readonly startedMs: number = nowMs();
   /** When the last answer came, or the first of what is outstanding was sent. */
   #progressMs: number = this.startedMs;
@@ -68,14 +79,13 @@ export class Connection {
     this.#target = target;
     this.#events = events;
     this.retireAtMs = retireAtMs;
-    this.#socket = openSocket(target, session);
+    this.#socket = openSocket(target, session, (chunk) => this.#read(chunk));
     this.#socket.setNoDelay(true);
     this.#socket.on(target.tls === undefined ? 'connect' : 'secureConnect', () => {
       this.#state = nextConnectionState(this.#state, 'connected');
       this.#progressMs = nowMs();
     });
     this.#socket.on('session', (session: Buffer) => this.#events.session(session));
-    this.#socket.on('data', (chunk: Buffer) => this.#read(chunk));
     this.#socket.on('error', (error: NodeJS.ErrnoException) => {
       this.#closeReason ??= {
         text: this.#describe(error),
@@ -141,13 +151,41 @@ export class Connection {
     attempt.sentMs = now;
     attempt.withdraw = this.#withdraw;
     this.#outstanding.set(id, attempt);
-    const { query } = attempt;
-    const frame = Buffer.allocUnsafe(LENGTH_OCTETS + query.length);
-    writeU16(frame, 0, query.length);
-    frame.set(query, LENGTH_OCTETS);
-    writeU16(frame, LENGTH_OCTETS, id);
-    this.#frames.push(frame);
-    if (this.#frames.length === 1) process.nextTick(this.#flush);
+    this.#frame(attempt);
+  }
+
+  /** Appends the message to what leaves at the end of this turn of the event loop. */
+  #frame({ query, id, askAuthentic }: Attempt): void {
+    const octets = LENGTH_OCTETS + query.length;
+    if (slab.length - slabNext < octets || (slabUser !== this && slabUser !== undefined)) {
+      slabUser?.flush();
+      if (slab.length - slabNext < octets) {
+        slab = Buffer.allocUnsafeSlow(Math.max(SLAB_OCTETS, octets));
+        slabNext = 0;
+      }
+    }
+    slabUser = this;
+    if (this.#framesAt === -1) {
+      this.#framesAt = slabNext;
+      process.nextTick(this.#flushLater);
+    }
+    writeU16(slab, slabNext, query.length);
+    slab.set(query, slabNext + LENGTH_OCTETS);
+    writeU16(slab, slabNext + LENGTH_OCTETS, id);
+    if (askAuthentic) {
+      const flagsAt = slabNext + LENGTH_OCTETS + 3;
+      slab[flagsAt] = slab[flagsAt]! | AD;
+    }
+    slabNext += octets;
+  }
+
+  /** Writes what was framed. */
+  flush(): void {
+    if (slabUser === this) slabUser = undefined;
+    if (this.#framesAt === -1) return;
+    const frames = slab.subarray(this.#framesAt, slabNext);
+    this.#framesAt = -1;
+    if (!this.#socket.destroyed) this.#socket.write(frames);
   }
 
   /** Takes no more queries, and closes when the last answer has come. */
@@ -167,12 +205,7 @@ export class Connection {
     this.#socket.unref();
   }
 
-  readonly #flush = (): void => {
-    const frames = this.#frames;
-    this.#frames = [];
-    if (this.#socket.destroyed) return;
-    this.#socket.write(frames.length === 1 ? frames[0]! : Buffer.concat(frames));
-  };
+  readonly #flushLater = (): void => this.flush();
 
   /** The attempt's owner has its answer from elsewhere; ours will be a stray. */
   readonly #withdraw = (attempt: Attempt): void => {
@@ -196,7 +229,7 @@ export class Connection {
       else this.#events.disbelieved('malformed');
       at = end;
     }
-    if (at < data.length) this.#partial = at === 0 ? data : Buffer.from(data.subarray(at));
+    if (at < data.length) this.#partial = Buffer.from(data.subarray(at));
     this.#settle();
   }
 
@@ -270,10 +303,23 @@ const GO_WORDS: Readonly<Record<string, string>> = {
   EPIPE: 'broken pipe',
 };
 
-function openSocket(target: UpstreamTarget, session: Buffer | undefined): Socket | TLSSocket {
+/** Begins to connect. `read` gets what arrives, in memory that is only lent. */
+function openSocket(
+  target: UpstreamTarget,
+  session: Buffer | undefined,
+  read: (chunk: Buffer) => void,
+): Socket | TLSSocket {
   const { host, port, tls } = target;
-  if (tls === undefined) return connectTcp({ host, port, noDelay: true });
-  return connectTls({
+  if (tls === undefined) {
+    readBuffer ??= Buffer.allocUnsafeSlow(READ_OCTETS);
+    const buffer = readBuffer;
+    const callback = (octets: number): boolean => {
+      read(buffer.subarray(0, octets));
+      return true;
+    };
+    return connectTcp({ host, port, noDelay: true, onread: { buffer, callback } });
+  }
+  const socket = connectTls({
     host,
     port,
     minVersion: 'TLSv1.2',
@@ -284,4 +330,6 @@ function openSocket(target: UpstreamTarget, session: Buffer | undefined): Socket
     ...(tls.key === undefined ? {} : { key: tls.key }),
     ...(session === undefined ? {} : { session }),
   });
+  socket.on('data', read);
+  return socket;
 }

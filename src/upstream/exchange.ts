@@ -22,6 +22,7 @@ export interface ExchangeOptions {
   /** The message to send; its ID does not matter. */
   readonly query: Uint8Array;
   readonly nameOctets: number;
+  readonly askAuthentic: boolean;
   /** In the order in which they are tried; at least one. */
   readonly upstreams: readonly Upstream[];
   readonly overStream: boolean;
@@ -142,7 +143,8 @@ export class Exchange implements AttemptOwner {
   }
 
   #send(upstream: Upstream, overStream: boolean, fresh: boolean): void {
-    const attempt = new Attempt(this, upstream, this.#options.query, this.#options.nameOctets);
+    const { query, nameOctets, askAuthentic } = this.#options;
+    const attempt = new Attempt(this, upstream, query, nameOctets, askAuthentic);
     attempt.overStream = overStream;
     this.#live.push(attempt);
     if (overStream) upstream.sendStream(attempt, fresh);

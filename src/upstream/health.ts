@@ -113,7 +113,7 @@ export class Health implements AttemptOwner {
     query.set(domain, HEADER_OCTETS);
     query[query.length - 3] = TYPE_NS;
     query[query.length - 1] = 1;
-    this.#check = new Attempt(this, this.#upstream, query, domain.length);
+    this.#check = new Attempt(this, this.#upstream, query, domain.length, false);
     this.#check.sentMs = nowMs();
     if (this.overStream) this.#upstream.sendStream(this.#check, true);
     else this.#upstream.sendDatagram(this.#check);

@@ -26,6 +26,11 @@ import { UdpQuery } from './udp.ts';
 const CONNECTIONS_MAX = 8;
 /** Outstanding queries on the least loaded connection that are worth another one. */
 const GROW_AT_OUTSTANDING = 128;
+/**
+ * Up to so many outstanding queries the first connection that will do is taken, beyond them the least
+ * loaded: what leaves together costs one write, and what is not needed becomes idle.
+ */
+const FILL_OUTSTANDING = 32;
 /** A response time that is none: what a first guess goes by. */
 const RESPONSE_MS_INITIAL = 20;
 /** Weight of the newest response time in the smoothed one (RFC 6298 section 2). */
@@ -145,21 +150,28 @@ export class Upstream {
   /** The connection to use, or undefined if a new one is better. */
   #pick(now: number, fresh: boolean): Connection | undefined {
     let best: Connection | undefined;
+    let filling = false;
     let fallback: Connection | undefined;
     let connecting = false;
+    const slowMs = this.#slowMs();
     for (const connection of this.#connections) {
       if (!connection.usable) continue;
       if (connection.isConnecting()) connecting = true;
       if (fallback === undefined || connection.outstanding < fallback.outstanding) {
         fallback = connection;
       }
-      if (connection.suspected || now > connection.retireAtMs) continue;
-      if (best === undefined || connection.outstanding < best.outstanding) best = connection;
+      if (filling || connection.suspected || now > connection.retireAtMs) continue;
+      if (connection.outstanding < FILL_OUTSTANDING && connection.silentMs(now) < slowMs) {
+        best = connection;
+        filling = true;
+      } else if (best === undefined || connection.outstanding < best.outstanding) {
+        best = connection;
+      }
     }
     if (this.#connections.length >= CONNECTIONS_MAX) return best ?? fallback;
     if (best === undefined) return undefined;
     if (best.outstanding === 0 || connecting) return best;
-    if (fresh || best.silentMs(now) > this.#slowMs()) return undefined;
+    if (fresh || best.silentMs(now) > slowMs) return undefined;
     return best.outstanding < GROW_AT_OUTSTANDING ? best : undefined;
   }
 

@@ -4,7 +4,7 @@
  */
 import { type Socket, createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import { HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
+import { AD, HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
 import { copyOctets } from '../dns/octets.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { nowMs } from '../sys/clock.ts';
@@ -42,6 +42,7 @@ export class UdpQuery {
     attempt.withdraw = () => this.close();
     const message = copyOctets(attempt.query);
     writeU16(message, 0, attempt.id);
+    if (attempt.askAuthentic) message[3] = message[3]! | AD;
     this.#socket = createSocket(isIPv6(target.host) ? 'udp6' : 'udp4');
     this.#socket.on('message', (reply, from) => {
       // A port and address that we did not ask is a forger's, or a stray.

@@ -13,7 +13,7 @@ import { OPT_OCTETS, frameAnswer } from '../../dns/frame.ts';
 import { CD, OPCODE_QUERY } from '../../dns/header.ts';
 import { isInZones } from '../../dns/zone.ts';
 import type { QueryView } from '../../dns/question.ts';
-import { normalize, withTtl } from '../../dns/response.ts';
+import { normalize, setTtl } from '../../dns/response.ts';
 import type { Query } from '../../query/query.ts';
 import { Response } from '../../query/response.ts';
 import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
@@ -122,20 +122,15 @@ export class CacheHandler implements Handler, HitSource {
       return response;
     }
     const ttlSec = lifetimeSec(message, responseClass, this.#config);
-    this.#cache.keep(
-      query,
-      query.name,
-      query.checkingDisabled,
-      message,
-      responseClass,
-      ttlSec,
-      toDs(nowMs()),
-    );
-    return new Response(this.#config.keepTtl ? message : withTtl(message, ttlSec), this.name);
+    this.#cache.keep(query, query.checkingDisabled, message, responseClass, ttlSec, toDs(nowMs()));
+    // Whoever wrote it below has no further use for it, and who waits for it has not seen it yet.
+    if (!this.#config.keepTtl) setTtl(message, ttlSec);
+    return new Response(message, this.name);
   }
 
   #handles(query: Query): boolean {
-    return query.opcode === OPCODE_QUERY && isInZones(query.name, this.#config.zones);
+    if (query.opcode !== OPCODE_QUERY) return false;
+    return this.hits !== undefined || isInZones(query.name, this.#config.zones);
   }
 
   /** Negative means: as stored. */

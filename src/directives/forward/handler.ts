@@ -2,9 +2,7 @@
  * What `forward` does with queries: the first forward of the block whose zone holds the name sends
  * it upstream. The engine is src/upstream/.
  */
-import { AD } from '../../dns/header.ts';
-import { copyOctets } from '../../dns/octets.ts';
-import { isInZones } from '../../dns/zone.ts';
+import { isInZone, isInZones } from '../../dns/zone.ts';
 import { REFUSED, SERVFAIL } from '../../dns/rcode.ts';
 import type { Counter } from '../../observe/counters.ts';
 import type { Log } from '../../observe/log.ts';
@@ -37,7 +35,7 @@ export class ForwardHandler implements Handler {
 
   onQuery(query: Query): Verdict {
     for (let i = 0; i < this.#forwarders.length; i++) {
-      if (this.#forwarders[i]!.matches(query.name)) return this.#send(query, i);
+      if (this.#forwarders[i]!.matches(query)) return this.#send(query, i);
     }
     return PASS;
   }
@@ -61,7 +59,7 @@ export class ForwardHandler implements Handler {
     const next = this.#forwarders[at + 1];
     if (next === undefined || !this.#forwarders[at]!.handsOn(outcome.rcode)) {
       query.answer(new Response(outcome, this.name));
-    } else if (next.matches(query.name)) {
+    } else if (next.matches(query)) {
       this.#send(query, at + 1);
     } else {
       const message = 'plugin/forward: no next plugin found';
@@ -93,10 +91,11 @@ class Forwarder {
     context.onStop(() => this.#use([]));
   }
 
-  matches(name: string): boolean {
+  matches(query: Query): boolean {
     const { from, except } = this.#config;
-    if (name === from) return true;
-    return isInZones(name, [from]) && !isInZones(name, except);
+    if (from === '.' && except.length === 0) return true; // spares most queries their name as text
+    const { name } = query;
+    return name === from || (isInZone(name, from) && !isInZones(name, except));
   }
 
   handsOn(rcode: number): boolean {
@@ -128,8 +127,10 @@ class Forwarder {
     this.#outstanding++;
     const exchange = new Exchange(
       {
-        query: messageFor(query),
+        query: query.toForward(),
         nameOctets: query.nameOctets,
+        // What a cache will keep is asked for with AD, so that later clients who ask get the truth.
+        askAuthentic: query.viaCache,
         upstreams: this.#policy.order(),
         overStream: transport === 'tcp' || (transport === 'client' && clientTransport === TCP),
         failover,
@@ -186,16 +187,4 @@ class Forwarder {
   #names(): string {
     return this.#upstreams.map(({ label }) => label).join(', ');
   }
-}
-
-/**
- * The message to forward: the client's own, options and all. What a cache will keep is asked for
- * with AD, so that clients who want to know get the truth from it (RFC 6840 section 5.7).
- */
-function messageFor(query: Query): Uint8Array {
-  const message = query.toForward();
-  if (!query.viaCache) return message;
-  const asking = copyOctets(message);
-  asking[3] = asking[3]! | AD;
-  return asking;
 }
