@@ -38,10 +38,11 @@ export class NameCompressor {
   write(name: Uint8Array, octets: number, at: number, allowed: boolean): number {
     const out = this.#out;
     const labels = this.#hashSuffixes(name, octets);
+    const begin = at - this.#start;
     let copied = 0;
     for (let label = 0; label < labels; label++) {
       const suffixAt = this.#labelAt[label]!;
-      const known = this.#find(name, suffixAt, octets, this.#suffixHash[label]!);
+      const known = this.#find(name, suffixAt, octets, this.#suffixHash[label]!, begin);
       if (known !== 0 && allowed) {
         for (; copied < suffixAt; copied++) out[at++] = name[copied]!;
         out[at++] = POINTER_MASK | (known >> 8);
@@ -70,12 +71,15 @@ export class NameCompressor {
     return labels;
   }
 
-  /** The offset at which the suffix of `name` from `from` stands already, or 0. */
-  #find(name: Uint8Array, from: number, octets: number, hash: number): number {
+  /**
+   * The offset below `begin` at which the suffix of `name` from `from` stands already, or 0. From
+   * `begin` on stands what is not written yet, and would be read as the message before has left it.
+   */
+  #find(name: Uint8Array, from: number, octets: number, hash: number, begin: number): number {
     for (let probe = 0; probe < PROBES_MAX; probe++) {
       const offset = this.#offsets[(hash + probe) & (BUCKETS - 1)]!;
       if (offset === 0) return 0;
-      if (this.#equals(offset, name, from, octets)) return offset;
+      if (offset < begin && this.#equals(offset, name, from, octets)) return offset;
     }
     return 0;
   }
