@@ -115,14 +115,14 @@ async function tables(args: string): Promise<void> {
   await runVariant('iptables', args.split(' '));
 }
 
-/** The rules of the raw and filter tables, in their order. */
+/** The rules of the raw table, then those of the filter table, in their order. */
 async function rules(command: 'iptables' | 'ip6tables'): Promise<string[]> {
-  const printed = await runVariant(`${command}-save`, []);
-  const saved = printed.replaceAll('-j CT --notrack', '-j NOTRACK'); // two spellings of one rule
-  const nat = saved.indexOf('*nat');
-  const others =
-    nat === -1 ? saved : saved.slice(0, nat) + saved.slice(saved.indexOf('COMMIT', nat));
-  return others.split('\n').filter((line) => line.startsWith('-A'));
+  const raw = await runVariant(`${command}-save`, ['-t', 'raw']);
+  const filter = await runVariant(`${command}-save`, ['-t', 'filter']);
+  return `${raw}\n${filter}`
+    .replaceAll('-j CT --notrack', '-j NOTRACK') // two spellings of one rule
+    .split('\n')
+    .filter((line) => line.startsWith('-A'));
 }
 
 /** node-cache's list for an address, in the order in which its inserting leaves each chain. */
