@@ -8,7 +8,7 @@ export interface DigAnswer {
   readonly flags: readonly string[];
   readonly answers: readonly DigRecord[];
   readonly authorities: readonly DigRecord[];
-  /** Lines of the tool that begin with `;; WARNING` or say that something is wrong. */
+  /** What the tool finds wrong with the answer; not that an authoritative upstream offers no RA. */
   readonly warnings: readonly string[];
   readonly text: string;
 }
@@ -43,7 +43,10 @@ async function askWith(
     flags: (/^;; [Ff]lags: ([a-z ]*);/m.exec(text)?.[1] ?? '').split(' ').filter(Boolean),
     answers: section(text, 'ANSWER'),
     authorities: section(text, 'AUTHORITY'),
-    warnings: text.split('\n').filter((line) => /WARNING|malformed|Warning|mismatch/.test(line)),
+    warnings: text
+      .split('\n')
+      .filter((line) => /warning|malformed|mismatch|trunc/i.test(line))
+      .filter((line) => !/recursion requested but not available|\.local is reserved/.test(line)),
     text,
   };
 }

@@ -25,6 +25,8 @@ export interface Pair {
   metrics(): Promise<Scrape>;
 }
 
+/** Addresses from here on are those of pairs; a test's own ones are below. */
+const FIRST_ADDRESS = 150;
 let pairs = 0;
 
 export async function startPair(
@@ -32,10 +34,10 @@ export async function startPair(
   behaviour: Behaviour,
   options: PairOptions = {},
 ): Promise<Pair> {
-  pairs++;
-  const host = lab.address(2 * pairs);
+  const first = FIRST_ADDRESS + 2 * pairs++;
+  const host = lab.address(first);
   const at = { host, port: DNS_PORT };
-  const upstreamAt = { host: lab.address(2 * pairs + 1), port: DNS_PORT };
+  const upstreamAt = { host: lab.address(first + 1), port: DNS_PORT };
   const upstream = await FakeUpstream.start(lab, upstreamAt, behaviour);
   const daemon = await Daemon.start(
     lab,

@@ -1,0 +1,133 @@
+/**
+ * Builds the image from the Dockerfile without a container engine or a registry: buildah, Debian
+ * packages for the base image, Node and npm from npm packages.
+ *
+ * Owns:    everything it leaves on disk is in the lab's directory, buildah's storage included.
+ * Is not:  what a release builds: that takes the Dockerfile's own base images.
+ */
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { arch } from 'node:os';
+import { join } from 'node:path';
+import type { Lab } from '../harness/lab.ts';
+import { run } from '../harness/process.ts';
+
+const ROOT = join(import.meta.dirname, '..', '..');
+
+/** The runtime of the Dockerfile's base images. */
+const NODE_MAJOR = 26;
+
+/** Debian's package of each command that the build runs. */
+const PACKAGE_OF: Readonly<Record<string, string>> = {
+  buildah: 'buildah',
+  mmdebstrap: 'mmdebstrap',
+};
+
+/** What the OCI image configuration says. */
+export interface ImageConfig {
+  readonly Entrypoint: readonly string[];
+  readonly Env: readonly string[];
+  readonly User: string;
+  readonly StopSignal: string;
+  readonly Labels: Readonly<Record<string, string>>;
+}
+
+export interface Image {
+  /** Where its files are mounted. */
+  readonly root: string;
+  readonly config: ImageConfig;
+}
+
+/** Builds the image and mounts it until the lab is closed. Takes one to three minutes. */
+export async function buildImage(lab: Lab, version: string): Promise<Image> {
+  await requireCommands(lab);
+  const [base, npmCache] = [join(lab.directory, 'base'), join(lab.directory, 'npm-cache')];
+  const npm = ['npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund'];
+
+  const runtime = join(lab.directory, 'runtime');
+  mkdirSync(base);
+  mkdirSync(runtime);
+  const node = `node-linux-${arch()}`;
+  await must(lab, [...npm, '--prefix', runtime, `${node}@${NODE_MAJOR}`, 'npm@11']);
+  await makeBase(lab, base, join(runtime, 'node_modules'), node);
+
+  // Filled with the machine's own npm configuration, so that the build needs none, and no network.
+  const packages = join(lab.directory, 'packages');
+  mkdirSync(packages);
+  await must(lab, ['cp', join(ROOT, 'package.json'), join(ROOT, 'package-lock.json'), packages]);
+  await must(lab, [...npm, '--prefix', packages, '--cache', npmCache]);
+
+  const buildah = buildahIn(lab);
+  lab.defer(() => run(lab, [...buildah, 'rm', '--all']));
+  lab.write('base/Dockerfile', 'FROM scratch\nADD base.tar /\n');
+  const bud = [...buildah, 'bud', '--isolation=chroot'];
+  await must(lab, [...bud, '--tag', 'base', base]);
+  await must(lab, [
+    ...bud,
+    ...['--tag', 'nodelocald'],
+    ...['--build-arg', 'BUILD_IMAGE=localhost/base', '--build-arg', 'RUNTIME_IMAGE=localhost/base'],
+    ...['--build-arg', 'NPM_FLAGS=--offline', '--build-context', `npm-cache=${npmCache}`],
+    ...['--build-arg', `VERSION=${version}`],
+    ROOT,
+  ]);
+  const container = await must(lab, [...buildah, 'from', '--pull-never', 'localhost/nodelocald']);
+  const inspected = await must(lab, [...buildah, 'inspect', '--type', 'image', 'nodelocald']);
+  const { OCIv1 } = JSON.parse(inspected) as { OCIv1: { config: ImageConfig } };
+  return { root: await must(lab, [...buildah, 'mount', container]), config: OCIv1.config };
+}
+
+/** base.tar in `directory`: what the Dockerfile expects of its base images, and no more. */
+async function makeBase(lab: Lab, directory: string, modules: string, node: string): Promise<void> {
+  const tar = join(directory, 'base.tar');
+  await must(lab, [
+    'mmdebstrap',
+    '--quiet',
+    '--variant=essential',
+    '--include=iptables,nftables,iproute2,libatomic1,libstdc++6',
+    '--dpkgopt=path-exclude=/usr/share/doc/*',
+    '--dpkgopt=path-exclude=/usr/share/locale/*',
+    '--dpkgopt=path-exclude=/usr/share/man/*',
+    '--dpkgopt=path-include=/usr/share/doc/*/copyright',
+    '--customize-hook=mkdir -p "$1/usr/local/lib/node_modules"',
+    `--customize-hook=copy-in ${join(modules, node, 'bin', 'node')} /usr/local/bin`,
+    `--customize-hook=copy-in ${join(modules, 'npm')} /usr/local/lib/node_modules`,
+    '--customize-hook=ln -s ../lib/node_modules/npm/bin/npm-cli.js "$1/usr/local/bin/npm"',
+    'bookworm',
+    `${tar}.part`,
+  ]);
+  renameSync(`${tar}.part`, tar);
+}
+
+/** buildah with a storage of the lab's own. vfs works on every filesystem, also inside a container. */
+function buildahIn(lab: Lab): string[] {
+  const storage = join(lab.directory, 'storage');
+  return ['buildah', '--root', storage, '--runroot', `${storage}-run`, '--storage-driver', 'vfs'];
+}
+
+/** Runs a program and returns what it printed, trimmed. Throws with its complaints if it fails. */
+async function must(lab: Lab, argv: readonly string[]): Promise<string> {
+  const { code, stdout, stderr } = await run(lab, argv);
+  if (code !== 0) throw new Error(`${argv.join(' ')}: exit code ${code}\n${stdout}${stderr}`);
+  return stdout.trim();
+}
+
+async function requireCommands(lab: Lab): Promise<void> {
+  const found = await Promise.all(
+    Object.keys(PACKAGE_OF).map(async (command) => (await run(lab, ['which', command])).code === 0),
+  );
+  const missing = Object.values(PACKAGE_OF).filter((_, i) => !found[i]);
+  if (missing.length > 0) {
+    throw new Error(`the image's tests need: apt-get install ${missing.join(' ')}`);
+  }
+}
+
+/** The project's package.json, as far as the image depends on it. */
+export function projectPackage(): {
+  version: string;
+  dependencies: Record<string, string>;
+  devDependencies: Record<string, string>;
+  optionalDependencies: Record<string, string>;
+} {
+  const path = join(ROOT, 'package.json');
+  if (!existsSync(path)) throw new Error(`no ${path}`);
+  return JSON.parse(readFileSync(path, 'utf8')) as ReturnType<typeof projectPackage>;
+}

@@ -1,0 +1,78 @@
+/**
+ * Runs programs of an image as the DaemonSet's pods run them, without a container runtime: its files
+ * as a read-only root, a writable /run, the capabilities of the manifest, no new privileges.
+ *
+ * Is not:  seccomp and cgroups. The bounding set also holds what chroot itself needs; a program that
+ *          keeps uid 0 therefore has SYS_CHROOT, SETUID and SETGID beyond the manifest's two.
+ */
+import { type End, Child, run } from '../harness/process.ts';
+import type { Lab } from '../harness/lab.ts';
+import type { Image } from './build.ts';
+
+export interface Confinement {
+  /** As in the manifest's `add`, in lower case; NET_ADMIN and NET_BIND_SERVICE by default. */
+  readonly capabilities?: readonly string[];
+  /** uid and gid; 0 by default. */
+  readonly user?: number;
+  /** Whether it gets a network of its own, with nothing but `lo`. */
+  readonly ownNetwork?: boolean;
+  /** A directory to be seen as /etc/coredns. */
+  readonly config?: string;
+}
+
+/** Mounts made in a namespace of their own, which end with the program. $1 root, $2 config or "". */
+const MOUNT_AND_RUN = `
+set -e
+root=$1 config=$2
+shift 2
+mount --bind "$root" "$root"
+mount -t proc proc "$root/proc"
+mount -t tmpfs tmpfs "$root/run"
+mkdir -m 1777 "$root/run/nodelocald"
+if [ -n "$config" ]; then mount --bind -o ro "$config" "$root/etc/coredns"; fi
+mount -o remount,bind,ro "$root"
+exec "$@"
+`;
+
+const MANIFEST_CAPABILITIES = ['net_admin', 'net_bind_service'];
+
+function argvOf(image: Image, argv: readonly string[], confinement: Confinement): string[] {
+  const capabilities = [
+    '-all',
+    ...[
+      'sys_chroot',
+      'setuid',
+      'setgid',
+      ...(confinement.capabilities ?? MANIFEST_CAPABILITIES),
+    ].map((name) => `+${name}`),
+  ].join(',');
+  const user = confinement.user ?? 0;
+  return [
+    ...['unshare', '--mount', ...(confinement.ownNetwork === true ? ['--net'] : [])],
+    ...['sh', '-c', MOUNT_AND_RUN, 'sh', image.root, confinement.config ?? ''],
+    ...['env', '-i', ...image.config.Env],
+    ...['setpriv', `--bounding-set=${capabilities}`, '--inh-caps=-all', '--no-new-privs'],
+    ...['chroot', `--userspec=${user}:${user}`, '--groups=', image.root],
+    ...argv,
+  ];
+}
+
+/** Runs a program of the image to its end. */
+export function runIn(
+  lab: Lab,
+  image: Image,
+  argv: readonly string[],
+  confinement: Confinement = {},
+): Promise<End & { stdout: string; stderr: string }> {
+  return run(lab, argvOf(image, argv, confinement));
+}
+
+/** Starts the image's entry point, as a pod with these args. */
+export function startIn(
+  lab: Lab,
+  image: Image,
+  args: readonly string[],
+  confinement: Confinement = {},
+): Child {
+  return new Child(lab, 'pod', argvOf(image, [...image.config.Entrypoint, ...args], confinement));
+}

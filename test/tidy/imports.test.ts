@@ -1,0 +1,151 @@
+/**
+ * Who may import whom. A row may import from the rows below it, and from its own folder: never up, and
+ * never sideways. docs/ARCHITECTURE.md gives the reasons.
+ */
+import { posix } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type Import, filesBelow, importsOf } from './source-files.ts';
+
+const ROWS: readonly (readonly string[])[] = [
+  ['main.ts'],
+  ['daemon'],
+  ['cli', 'listen', 'server', 'hostnet', 'http'],
+  ['directives'],
+  ['cache', 'upstream', 'corefile'],
+  ['query'],
+  ['observe', 'dns'],
+  ['sys'],
+];
+
+/** Package to the files or folders that may import it. */
+const PACKAGES: Readonly<Record<string, readonly string[]>> = {
+  koffi: ['src/sys/libc.ts'],
+  'dns-packet': ['src/dns/codec.ts', 'src/dns/codec.property.test.ts'],
+  pino: ['src/observe/log.ts'],
+  'prom-client': ['src/http/'],
+  'lru-cache': ['src/cache/store.ts'],
+};
+
+/** Only in tests. */
+const TEST_PACKAGES: readonly string[] = ['vitest', 'fast-check'];
+
+/** dns/ has no I/O and no clock; of Node it takes what only looks at text. */
+const DNS_BUILTINS: readonly string[] = ['node:net'];
+
+const SOURCES = filesBelow('src', '.ts');
+const IMPORTS = SOURCES.flatMap(importsOf);
+
+describe('the layers of src/', () => {
+  test('every folder has a place in a row', () => {
+    const placed = new Set(ROWS.flat());
+    const homeless = new Set(SOURCES.map(folderOf).filter((folder) => !placed.has(folder)));
+    const cure = 'put it into a row of ROWS in test/tidy/imports.test.ts and in ARCHITECTURE.md';
+    expect([...homeless].map((folder) => `src/${folder}: ${cure}`)).toEqual([]);
+  });
+
+  test('nothing imports upwards or sideways', () => {
+    expect(IMPORTS.flatMap(layerViolation)).toEqual([]);
+  });
+
+  test('directives never import each other', () => {
+    expect(IMPORTS.flatMap(directiveViolation)).toEqual([]);
+  });
+
+  test('dns/ imports no I/O and no clock', () => {
+    const wrong = IMPORTS.filter(
+      ({ file, from }) =>
+        folderOf(file) === 'dns' &&
+        !isTest(file) &&
+        from.startsWith('node:') &&
+        !DNS_BUILTINS.includes(from),
+    );
+    const cure = 'let the caller read it, and hand it in';
+    expect(wrong.map((found) => `${told(found)}: ${cure}`)).toEqual([]);
+  });
+});
+
+describe('packages have one door', () => {
+  test('each is imported where it is wrapped, and nowhere else', () => {
+    expect(IMPORTS.flatMap(packageViolation)).toEqual([]);
+  });
+
+  test.each(Object.entries(PACKAGES))('%s is imported at all', (name, places) => {
+    const used = IMPORTS.some(({ from }) => from === name);
+    expect(used, `${name} is for ${places.join(', ')}: drop it from package.json and here`).toBe(
+      true,
+    );
+  });
+});
+
+/** The folder of src/ that a path is in, or main.ts. */
+function folderOf(path: string): string {
+  return path.split('/')[1]!;
+}
+
+/** The path below the project that a relative import names. */
+function targetOf({ file, from }: Import): string | undefined {
+  return from.startsWith('.') ? posix.join(posix.dirname(file), from) : undefined;
+}
+
+function told({ file, line, from }: Import): string {
+  return `${file}:${line}: imports ${from}`;
+}
+
+function isTest(file: string): boolean {
+  return file.endsWith('.test.ts') || file.endsWith('/testing.ts');
+}
+
+function rowOf(folder: string): number {
+  return ROWS.findIndex((row) => row.includes(folder));
+}
+
+function layerViolation(found: Import): string[] {
+  const target = targetOf(found);
+  if (target === undefined) return [];
+  if (!target.startsWith('src/')) {
+    return [`${told(found)}: src/ imports nothing from outside src/`];
+  }
+  const from = folderOf(found.file);
+  const to = folderOf(target);
+  if (from === to || rowOf(to) > rowOf(from)) return [];
+  const row = ROWS[rowOf(from)]!.join(', ');
+  return rowOf(to) === rowOf(from)
+    ? [
+        `${told(found)}: ${from}/ and ${to}/ are of one row (${row}) and do not know each other; ` +
+          'declare what both need in a row below, or let daemon/ hand it over',
+      ]
+    : [
+        `${told(found)}: ${to}/ is above ${from}/; declare an interface in ${from}/ or below, and ` +
+          `let ${to}/ implement it`,
+      ];
+}
+
+function directiveViolation(found: Import): string[] {
+  const target = targetOf(found);
+  if (target === undefined || !found.file.startsWith('src/directives/')) return [];
+  if (!target.startsWith('src/directives/')) return [];
+  const [, , own] = found.file.split('/');
+  const [, , other] = target.split('/');
+  const isDirective = found.file.split('/').length > 3;
+  if (!isDirective || other === own || other === 'directive.ts' || isTest(target)) return [];
+  return [
+    `${told(found)}: the directive ${own} may import directive.ts and its own folder; move what ` +
+      'both need to cache/, upstream/, corefile/ or query/',
+  ];
+}
+
+function packageViolation(found: Import): string[] {
+  const { file, from } = found;
+  if (from.startsWith('.') || from.startsWith('node:')) return [];
+  if (TEST_PACKAGES.includes(from)) {
+    return isTest(file) ? [] : [`${told(found)}: that is for tests`];
+  }
+  const places = PACKAGES[from];
+  if (places === undefined) {
+    return [`${told(found)}: no file may; a new package needs a line in docs/decisions/ and here`];
+  }
+  const allowed = places.some((place) =>
+    place.endsWith('/') ? file.startsWith(place) : file === place,
+  );
+  return allowed ? [] : [`${told(found)}: only ${places.join(', ')} may; call what that exports`];
+}
