@@ -1,0 +1,241 @@
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { HostNetwork, type HostNetworkOptions } from './sync.ts';
+import { FakeNode } from './testing.ts';
+
+let node: FakeNode;
+let told: string[];
+
+beforeEach(() => {
+  node = new FakeNode();
+  told = [];
+});
+
+function network(options: Partial<HostNetworkOptions> = {}): HostNetwork {
+  return new HostNetwork(
+    {
+      addresses: ['169.254.20.10', '10.96.0.10'],
+      dnsPort: 53,
+      healthPort: 8080,
+      interfaceName: 'nodelocaldns',
+      setupInterface: true,
+      firewall: 'auto',
+      crashSafe: true,
+      run: node.run,
+      hold: node.hold,
+      random: () => 0.5,
+      ...options,
+    },
+    {
+      failed: (kind, error) => told.push(`failed ${kind} ${error.code}`),
+      repaired: (what) => told.push(`repaired ${what}`),
+      info: (text) => told.push(`info ${text}`),
+    },
+  );
+}
+
+describe('one life, in order', () => {
+  test('nothing of the firewall before divert, nothing of the interface after tearDown', async () => {
+    const host = network();
+    await host.setUp();
+    expect(node.interfaces.get('nodelocaldns')).toEqual(['169.254.20.10', '10.96.0.10']);
+    await host.check();
+    expect(node.allRules).toEqual([]);
+    expect(await host.divert()).toBe(true);
+    expect(node.allRules).toHaveLength(22);
+    expect(node.held).toBe(1);
+    expect(await host.check()).toEqual([]);
+    await host.tearDown();
+    expect(node.allRules).toEqual([]);
+    expect(node.held).toBe(0);
+    expect(node.interfaces.has('nodelocaldns')).toBe(false);
+    const order = node.lines.filter((line) => /restore|link del/.test(line));
+    expect(order.at(-1)).toBe('ip link del nodelocaldns');
+    expect(told).toEqual([`info The firewall's rules go through iptables.`]);
+  });
+
+  test('a check repairs what went, and tells each thing', async () => {
+    const host = network({ crashSafe: false });
+    await host.setUp();
+    await host.divert();
+    node.interfaces.clear();
+    node.rules.get('iptables raw')!.pop();
+    const repaired = await host.check();
+    expect(repaired).toEqual([
+      'interface nodelocaldns of type dummy',
+      'address 169.254.20.10/32 on nodelocaldns',
+      'address 10.96.0.10/32 on nodelocaldns',
+      'added: raw PREROUTING tcp to 169.254.20.10:53 NOTRACK',
+    ]);
+    expect(told.filter((line) => line.startsWith('repaired'))).toHaveLength(4);
+  });
+
+  test("withdrawing the diversion keeps the link-local's rules and those of responses", async () => {
+    const host = network();
+    await host.divert();
+    expect(await host.withdraw('diversion')).toBe(true);
+    const left = node.allRules.filter((rule) => rule.includes('10.96.0.10'));
+    expect(left.some((rule) => rule.startsWith('-A PREROUTING'))).toBe(false);
+    expect(left).toHaveLength(8);
+    expect(node.allRules).toHaveLength(20);
+    expect(node.held).toBe(0);
+    await host.check();
+    expect(node.allRules).toHaveLength(20);
+  });
+
+  test('rules of a predecessor can be withdrawn before anything else is done', async () => {
+    await network({ crashSafe: false }).divert();
+    expect(await network().withdraw()).toBe(true);
+    expect(node.allRules).toEqual([]);
+  });
+
+  test('with -setupinterface=false and -setupiptables=false nothing is run', async () => {
+    const host = network({ setupInterface: false, firewall: 'none' });
+    await host.setUp();
+    expect(await host.divert()).toBe(true);
+    await host.check();
+    await host.tearDown();
+    expect(node.lines).toEqual([]);
+  });
+});
+
+describe('which firewall', () => {
+  test.each([
+    [[], 'auto', 'iptables'],
+    [['iptables'], 'auto', 'nftables'],
+    [[], 'nftables', 'nftables'],
+  ] as const)('without %j, --firewall %s is %s', async (missing, firewall, expected) => {
+    for (const command of missing) node.missing.add(command);
+    expect(await network({ firewall }).divert()).toBe(true);
+    expect(told).toEqual([`info The firewall's rules go through ${expected}.`]);
+    expect(node.nftTable === undefined).toBe(expected === 'iptables');
+  });
+
+  test('without either it is told once', async () => {
+    node.missing.add('iptables').add('nft');
+    const host = network();
+    expect(await host.divert()).toBe(false);
+    await host.check();
+    expect(told).toEqual(['failed iptables missing']);
+  });
+});
+
+describe('what a node may lack', () => {
+  test("the socket match: node-cache's own rules, told once", async () => {
+    node.fail = (_, stdin) =>
+      stdin.includes('socket') ? { code: 'failed', said: "Couldn't load match" } : undefined;
+    const host = network();
+    expect(await host.divert()).toBe(true);
+    expect(node.allRules).toHaveLength(24);
+    await host.check();
+    expect(told.slice(1)).toEqual([expect.stringContaining('no socket match')]);
+  });
+
+  test('a failure that has nothing to do with the match does not give it up', async () => {
+    let failing = true;
+    node.fail = (line) =>
+      failing && line.includes('restore') ? { code: 'failed', said: 'busy' } : undefined;
+    const host = network();
+    expect(await host.divert()).toBe(false);
+    failing = false;
+    await host.check();
+    expect(node.allRules.some((rule) => rule.includes('--nowildcard'))).toBe(true);
+  });
+
+  test("tables with an owner: the host's queries are not diverted, told once", async () => {
+    node.fail = (line) => (line === 'nft -i' ? { code: 'failed', said: 'Error: x' } : undefined);
+    const host = network();
+    expect(await host.divert()).toBe(true);
+    await host.check();
+    expect(node.held).toBe(0);
+    expect(told.slice(1)).toEqual([expect.stringContaining("host's own processes")]);
+  });
+
+  test('NET_ADMIN: told once, and nothing is tried again', async () => {
+    node.fail = (line) =>
+      line.includes('show') ? undefined : { code: 'forbidden', said: 'Operation not permitted' };
+    const host = network();
+    await host.setUp();
+    const tried = node.lines.length;
+    expect(await host.divert()).toBe(false);
+    await host.check();
+    await host.tearDown();
+    expect(told.filter((line) => line.startsWith('failed'))).toEqual([
+      'failed interface_add forbidden',
+    ]);
+    expect(node.lines.length).toBe(tried);
+  });
+});
+
+describe('one after another', () => {
+  test('withdrawing breaks off a check, which puts nothing back', async () => {
+    const host = network();
+    await host.divert();
+    node.rules.clear();
+    const check = host.check();
+    const withdrawn = host.withdraw();
+    void host.check();
+    expect(await withdrawn).toBe(true);
+    await check;
+    await host.check();
+    expect(node.allRules).toEqual([]);
+  });
+
+  test('withdrawing goes on while another holds the lock', async () => {
+    const host = network();
+    await host.divert();
+    let times = 3;
+    node.fail = (line) =>
+      line.includes('restore') && times-- > 0
+        ? { code: 'locked', said: 'holding the xtables lock' }
+        : undefined;
+    expect(await host.withdraw()).toBe(true);
+    expect(told.filter((line) => line === 'failed iptables_lock locked')).toHaveLength(3);
+    expect(node.allRules).toEqual([]);
+  });
+});
+
+describe('the watch', () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+  });
+  afterEach(() => {
+    vi.useRealTimers();
+  });
+
+  test('checks at its interval, until it is ended', async () => {
+    const host = network();
+    await host.setUp();
+    host.watch(60_000);
+    node.interfaces.clear();
+    await vi.advanceTimersByTimeAsync(59_000);
+    expect(node.interfaces.size).toBe(0);
+    await vi.advanceTimersByTimeAsync(2000);
+    expect(node.interfaces.size).toBe(1);
+    host.unwatch();
+    node.interfaces.clear();
+    await vi.advanceTimersByTimeAsync(600_000);
+    expect(node.interfaces.size).toBe(0);
+  });
+
+  test('comes back sooner where another holds the lock, later each time', async () => {
+    const host = network({ setupInterface: false });
+    node.fail = (line) => (line.includes('restore') ? { code: 'locked', said: '' } : undefined);
+    expect(await host.divert()).toBe(false);
+    node.lines.length = 0;
+    host.watch(60_000);
+    const restores = (): number => node.lines.filter((line) => line.includes('restore')).length;
+    for (const [afterMs, expected] of [
+      [1100, 1],
+      [2000, 2],
+      [4000, 3],
+      [8000, 4],
+    ] as const) {
+      await vi.advanceTimersByTimeAsync(afterMs);
+      expect(restores()).toBe(expected);
+    }
+    node.fail = () => undefined;
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(node.allRules).toHaveLength(22);
+    host.unwatch();
+  });
+});
