@@ -28,11 +28,13 @@ export class AnswerCache {
   readonly config: CacheConfig;
   readonly success: Store;
   readonly denial: Store;
+  readonly #prefersPositive: boolean;
 
   constructor(config: CacheConfig) {
     this.config = config;
     this.success = new Store(config.success.entriesMax);
     this.denial = new Store(config.denial.entriesMax);
+    this.#prefersPositive = config.stale?.preferPositive ?? false;
   }
 
   /** The live entry that answers the question, or undefined. */
@@ -42,6 +44,12 @@ export class AnswerCache {
     let entry = this.success.get(key);
     if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
       if (answers(entry, question, qtype, checkingDisabled)) return entry;
+    }
+    if (
+      this.#prefersPositive &&
+      usable(entry, question, qtype, checkingDisabled, nowDs, this.config.stale!.durationSec)
+    ) {
+      return undefined; // a stale positive answer is wanted rather than a live denial
     }
     const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
     entry = this.denial.get(nameKey);
@@ -120,12 +128,12 @@ export class AnswerCache {
     } else if (deniesName) {
       this.denial.set(nameKey, entry);
       this.denial.delete(key);
-      this.success.delete(key);
+      if (!this.#prefersPositive) this.success.delete(key);
     } else {
       this.denial.set(key, entry);
       if (responseClass !== 'server-error') {
         this.denial.delete(nameKey);
-        this.success.delete(key);
+        if (!this.#prefersPositive) this.success.delete(key);
       }
     }
     return entry;

@@ -58,8 +58,17 @@ export interface Asked {
   readonly dnssecOk: boolean;
 }
 
+/** All that is known of a query once it is read: what an owned copy is made from. */
+export interface QueryFacts extends Asked {
+  /** The offset just past the message. */
+  readonly end: number;
+  readonly nameHash: number;
+  /** Where the OPT record begins in `msg`, 0 if there is none. */
+  readonly optAt: number;
+}
+
 /** One query, as numbers. A listener owns one and reads every message into it. */
-export class QueryView implements Asked {
+export class QueryView implements QueryFacts {
   msg: Uint8Array = new Uint8Array(0);
   /** Where the message begins in `msg`, and the offset just past it. */
   at: number = 0;

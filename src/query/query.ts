@@ -8,7 +8,7 @@
 import { copyOctets } from '../dns/octets.ts';
 import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
 import { LOWER, lowerText, nameToText } from '../dns/name.ts';
-import type { Asked, QueryView } from '../dns/question.ts';
+import type { QueryFacts } from '../dns/question.ts';
 import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import type { ReplyPath } from './responder.ts';
 import type { Response } from './response.ts';
@@ -24,12 +24,15 @@ export interface QueryChain {
   run(query: Query, from: number): void;
   /** Takes `response` back through the handlers above `depth`, up to the query's floor. */
   unwind(query: Query, depth: number, response: Response): void;
+  /** Whether the handlers from depth `from` on can expect to answer soon. */
+  isReachable(from: number): boolean;
 }
 
-export class Query implements Asked {
+export class Query implements QueryFacts {
   /** The message as received, our own copy. `at` is always 0. */
   readonly msg: Uint8Array;
   readonly at = 0;
+  readonly end: number;
   readonly nameOctets: number;
   readonly qtype: number;
   readonly qclass: number;
@@ -64,19 +67,20 @@ export class Query implements Asked {
   #lowered: Uint8Array | undefined;
 
   /**
-   * Copies the message that `view` has read. `client` undefined means that we ask ourselves, for
+   * Copies the message that `from` has read. `client` undefined means that we ask ourselves, for
    * instance to refresh an entry.
    */
-  constructor(view: QueryView, client: ReplyPath | undefined, receivedMs: number, sink: Sink) {
-    this.msg = copyOctets(view.msg, view.at, view.end);
-    this.nameOctets = view.nameOctets;
-    this.qtype = view.qtype;
-    this.qclass = view.qclass;
-    this.hasEdns = view.hasEdns;
-    this.dnssecOk = view.dnssecOk;
-    this.optAt = view.optAt === 0 ? 0 : view.optAt - view.at;
-    this.nameHash = view.nameHash;
-    this.payloadOctets = view.payloadOctets;
+  constructor(from: QueryFacts, client: ReplyPath | undefined, receivedMs: number, sink: Sink) {
+    this.msg = copyOctets(from.msg, from.at, from.end);
+    this.end = this.msg.length;
+    this.nameOctets = from.nameOctets;
+    this.qtype = from.qtype;
+    this.qclass = from.qclass;
+    this.hasEdns = from.hasEdns;
+    this.dnssecOk = from.dnssecOk;
+    this.optAt = from.optAt === 0 ? 0 : from.optAt - from.at;
+    this.nameHash = from.nameHash;
+    this.payloadOctets = from.payloadOctets;
     this.client = client;
     this.receivedMs = receivedMs;
     this.deadlineMs = receivedMs + PATIENCE_MS;

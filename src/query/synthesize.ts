@@ -24,6 +24,8 @@ export interface Synthesis {
 
 /** The length that TCP's two octets can say (RFC 1035 section 4.2.2). */
 const MESSAGE_OCTETS_MAX = 0xffff;
+/** One message is written at a time, and normalize copies it. */
+const scratch = new Uint8Array(MESSAGE_OCTETS_MAX);
 
 /**
  * The response of the directive `writer`. What is beyond 65,535 octets is left out, and TC set. A
@@ -31,7 +33,7 @@ const MESSAGE_OCTETS_MAX = 0xffff;
  * the record, which `errors` should show.
  */
 export function synthesize(query: Query, writer: string, synthesis: Synthesis): Response {
-  const out = new Uint8Array(MESSAGE_OCTETS_MAX);
+  const out = scratch;
   let at = writeEmpty(query, out, 0, synthesis.rcode ?? NOERROR);
   let flags = out[2]! | AA;
   for (const [countAt, records] of [

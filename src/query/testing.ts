@@ -46,6 +46,7 @@ export function askQuery(name: string, type: string, options: AskOptions = {}): 
   const query = new Query(view, client, options.receivedMs ?? performance.now(), sink);
   query.chain = {
     run: () => undefined,
+    isReachable: () => true,
     unwind: (asked, _depth, response) => asked.deliver(response),
   };
   return { query, responses };

@@ -44,6 +44,13 @@ export class Chain implements QueryChain {
     query.answer(Response.failed(query, SERVFAIL, `plugin/${last}: no next plugin found`));
   }
 
+  isReachable(from: number): boolean {
+    for (let depth = from; depth < this.handlers.length; depth++) {
+      if (this.handlers[depth]!.isReachable?.() === false) return false;
+    }
+    return true;
+  }
+
   unwind(query: Query, depth: number, response: Response): void {
     let current = response;
     for (let above = depth - 1; above >= query.floor; above--) {

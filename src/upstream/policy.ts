@@ -30,6 +30,11 @@ export class Policy {
     return this.#upstreams.every((upstream) => upstream.health.state(this.#failsMax) === 'down');
   }
 
+  /** Whether there is one that nothing is known against. */
+  get anyUp(): boolean {
+    return this.#upstreams.some((upstream) => upstream.health.state(this.#failsMax) === 'up');
+  }
+
   #ordered(): readonly Upstream[] {
     const upstreams = this.#upstreams;
     const count = upstreams.length;

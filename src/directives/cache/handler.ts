@@ -5,16 +5,19 @@
 import { AnswerCache } from '../../cache/lookup.ts';
 import { CacheCounters } from '../../cache/cache-counters.ts';
 import { Coalescer } from '../../cache/coalesce.ts';
-import type { CacheConfig } from '../../cache/config.ts';
-import { type CacheEntry, POSITIVE } from '../../cache/entry.ts';
+import type { CacheConfig, StaleConfig } from '../../cache/config.ts';
+import { type CacheEntry, POSITIVE, SERVER_ERROR } from '../../cache/entry.ts';
 import { cacheKey } from '../../cache/key.ts';
+import { countHitForPrefetch } from '../../cache/prefetch.ts';
+import { Refreshes } from '../../cache/refresh.ts';
 import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
 import { OPT_OCTETS, frameAnswer } from '../../dns/frame.ts';
 import { CD, OPCODE_QUERY } from '../../dns/header.ts';
 import { isInZones } from '../../dns/zone.ts';
-import type { QueryView } from '../../dns/question.ts';
+import type { QueryFacts, QueryView } from '../../dns/question.ts';
+import { NOERROR, NXDOMAIN } from '../../dns/rcode.ts';
 import { normalize, setTtl } from '../../dns/response.ts';
-import type { Query } from '../../query/query.ts';
+import { Query, type QueryChain, type Sink } from '../../query/query.ts';
 import { Response } from '../../query/response.ts';
 import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
 import { nowMs, toDs } from '../../sys/clock.ts';
@@ -26,6 +29,9 @@ import {
   NO_ROOM,
 } from '../directive.ts';
 
+/** Stale answers are there within 100 ms of the news that no upstream answers. */
+const REACHABILITY_CHECK_MS = 50;
+
 export class CacheHandler implements Handler, HitSource {
   readonly name = 'cache';
   readonly seesHits = false;
@@ -36,6 +42,13 @@ export class CacheHandler implements Handler, HitSource {
   readonly #config: CacheConfig;
   readonly #cache: AnswerCache;
   readonly #coalescer = new Coalescer();
+  readonly #refreshes = new Refreshes();
+  readonly #sink: Sink = { deliver: (query, response) => this.#refreshed(query, response) };
+  /** The entry that each query of our own is to replace. */
+  readonly #refreshing = new Map<Query, CacheEntry>();
+  #chain: QueryChain | undefined;
+  #depth = 0;
+  #reachabilityCheck: NodeJS.Timeout | undefined;
   /** By server address of the block. */
   readonly #counters: readonly CacheCounters[];
 
@@ -61,6 +74,11 @@ export class CacheHandler implements Handler, HitSource {
     this.hits = coversBlock ? this : undefined;
   }
 
+  attach(chain: QueryChain, depth: number): void {
+    this.#chain = chain;
+    this.#depth = depth;
+  }
+
   /** The walk of a hit. Hot path, stop 4 of 6. */
   answer(
     view: QueryView,
@@ -76,6 +94,7 @@ export class CacheHandler implements Handler, HitSource {
     if (entry === undefined) return NOT_CACHED;
     if (at + entry.neededOctets + OPT_OCTETS > outEnd) return NO_ROOM;
     this.#counters[server]!.countHit(entry.kind === POSITIVE);
+    this.#prefetch(view, server, entry, nowDs);
     entry.write(out, at, view.qtype, this.#hitTtlSec(entry, nowDs));
     this.lastRcode = entry.rcode;
     this.lastPlainOctets = entry.plainOctets;
@@ -91,8 +110,19 @@ export class CacheHandler implements Handler, HitSource {
       : this.#cache.find(query, query.checkingDisabled, nowDs);
     if (entry !== undefined) {
       counters.countHit(entry.kind === POSITIVE);
+      this.#prefetch(query, query.server, entry, nowDs);
       query.answer(responseOf(entry, query, this.#hitTtlSec(entry, nowDs)));
       return ANSWERED;
+    }
+    const { stale } = this.#config;
+    if (stale !== undefined) {
+      const expired = this.#cache.findStale(
+        query,
+        query.checkingDisabled,
+        nowDs,
+        stale.durationSec,
+      );
+      if (expired !== undefined) return this.#answerStale(query, expired, stale, nowDs);
     }
     counters.requests.value++;
     counters.misses.value++;
@@ -122,10 +152,95 @@ export class CacheHandler implements Handler, HitSource {
       return response;
     }
     const ttlSec = lifetimeSec(message, responseClass, this.#config);
-    this.#cache.keep(query, query.checkingDisabled, message, responseClass, ttlSec, toDs(nowMs()));
+    const nowDs = toDs(nowMs());
+    const kept = this.#cache.keep(
+      query,
+      query.checkingDisabled,
+      message,
+      responseClass,
+      ttlSec,
+      nowDs,
+    );
+    const refreshed = this.#refreshing.get(query);
+    if (kept !== undefined && refreshed !== undefined) {
+      kept.hits = refreshed.hits;
+      kept.lastHitDs = refreshed.lastHitDs;
+    }
     // Whoever wrote it below has no further use for it, and who waits for it has not seen it yet.
     if (!this.#config.keepTtl) setTtl(message, ttlSec);
     return new Response(message, this.name);
+  }
+
+  /** Refreshes an entry that is asked for often and near its end. Hot path, where configured. */
+  #prefetch(question: QueryFacts, server: number, entry: CacheEntry, nowDs: number): void {
+    const { prefetch } = this.#config;
+    if (prefetch === undefined || entry.kind === SERVER_ERROR) return;
+    if (countHitForPrefetch(entry, prefetch, nowDs)) this.#refresh(question, server, entry, nowDs);
+  }
+
+  /** An expired entry stands in: at once, or when its refresh has failed or takes too long. */
+  #answerStale(query: Query, entry: CacheEntry, stale: StaleConfig, nowDs: number): Verdict {
+    this.#counters[query.server]!.countHit(entry.kind === POSITIVE);
+    this.#refresh(query, query.server, entry, nowDs);
+    const waits =
+      stale.mode === 'verify' && entry.refreshing && this.#chain!.isReachable(this.#depth + 1);
+    if (!waits) {
+      this.#answerFrom(entry, query);
+      return ANSWERED;
+    }
+    this.#refreshes.wait(entry, query);
+    this.#watchReachability();
+    if (stale.verifyTimeoutMs > 0) {
+      setTimeout(() => this.#answerFrom(entry, query), stale.verifyTimeoutMs).unref();
+    }
+    return LATER;
+  }
+
+  /** Answers with the expired entry; nothing happens if the query has its answer. */
+  #answerFrom(entry: CacheEntry, query: Query): void {
+    if (query.answered) return;
+    this.#counters[query.server]!.servedStale.value++;
+    const ttlSec = this.#config.keepTtl ? -1 : this.#config.stale!.ttlSec;
+    query.answer(responseOf(entry, query, ttlSec));
+  }
+
+  /** Asks what is below for a new answer, unless that is under way or was just in vain. */
+  #refresh(question: QueryFacts, server: number, entry: CacheEntry, nowDs: number): void {
+    if (this.#chain === undefined || !this.#refreshes.begin(entry, nowDs)) return;
+    this.#counters[server]!.prefetches.value++;
+    const query = new Query(question, undefined, nowMs(), this.#sink);
+    query.server = server;
+    query.viaCache = true;
+    query.floor = this.#depth + 1;
+    this.#refreshing.set(query, entry);
+    this.#chain.run(query, this.#depth + 1);
+  }
+
+  /** A refresh has ended, for better or worse. */
+  #refreshed(query: Query, response: Response): void {
+    const entry = this.#refreshing.get(query)!;
+    const failed = response.failure !== undefined || !isUsable(response.rcode);
+    const kept = failed ? response : this.#keep(query, response);
+    this.#refreshing.delete(query);
+    const recheckMs = this.#config.stale?.recheckMs ?? 0;
+    this.#refreshes.ended(entry, failed ? toDs(nowMs() + recheckMs) : 0);
+    for (const waiter of this.#refreshes.takeWaiters(entry)) {
+      if (failed) this.#answerFrom(entry, waiter);
+      else if (!waiter.answered) waiter.answer(kept);
+    }
+  }
+
+  /** Whoever waits for a refresh waits no longer once every upstream has fallen silent. */
+  #watchReachability(): void {
+    this.#reachabilityCheck ??= setInterval(() => {
+      const awaited = this.#refreshes.awaited();
+      if (awaited.length > 0 && this.#chain!.isReachable(this.#depth + 1)) return;
+      for (const entry of awaited) {
+        for (const waiter of this.#refreshes.takeWaiters(entry)) this.#answerFrom(entry, waiter);
+      }
+      clearInterval(this.#reachabilityCheck);
+      this.#reachabilityCheck = undefined;
+    }, REACHABILITY_CHECK_MS).unref();
   }
 
   #handles(query: Query): boolean {
@@ -137,6 +252,11 @@ export class CacheHandler implements Handler, HitSource {
   #hitTtlSec(entry: CacheEntry, nowDs: number): number {
     return this.#config.keepTtl ? -1 : entry.remainingSec(nowDs);
   }
+}
+
+/** What a refresh may bring: any other RCODE is the upstream's trouble, not news of the name. */
+function isUsable(rcode: number): boolean {
+  return rcode === NOERROR || rcode === NXDOMAIN;
 }
 
 function flightOf(query: Query): number {

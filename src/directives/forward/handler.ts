@@ -40,6 +40,10 @@ export class ForwardHandler implements Handler {
     return PASS;
   }
 
+  isReachable(): boolean {
+    return this.#forwarders.some((forwarder) => forwarder.isReachable);
+  }
+
   #send(query: Query, at: number): Verdict {
     const forwarder = this.#forwarders[at]!;
     const refusal = forwarder.refusal(query);
@@ -96,6 +100,10 @@ class Forwarder {
     if (from === '.' && except.length === 0) return true; // spares most queries their name as text
     const { name } = query;
     return name === from || (isInZone(name, from) && !isInZones(name, except));
+  }
+
+  get isReachable(): boolean {
+    return this.#policy.anyUp;
   }
 
   handsOn(rcode: number): boolean {
