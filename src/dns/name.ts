@@ -10,6 +10,8 @@ export const NAME_OCTETS_MAX = 255;
 export const LABEL_OCTETS_MAX = 63;
 /** A name of 255 octets has at most 127 labels, the root's not counted. */
 export const LABELS_MAX = 127;
+/** Pointers followed within one name: a sane one has no more of them than labels. */
+const POINTERS_MAX = LABELS_MAX;
 /** Set in both high bits of a length octet: the rest is an offset (RFC 1035 section 4.1.4). */
 export const POINTER_MASK = 0xc0;
 
@@ -38,7 +40,8 @@ export function skipName(msg: Uint8Array, at: number, end: number): number {
 /**
  * Expands the name at `at` into `out` at `outAt`, following compression pointers, case kept.
  * Returns the octets written (1 to 255), or -1 if the name is malformed: it runs past `end`, is
- * longer than 255 octets, or a pointer does not point backwards (which also excludes loops).
+ * longer than 255 octets, has more than 127 pointers, or one that does not point backwards (which
+ * also excludes loops).
  */
 export function expandName(
   msg: Uint8Array,
@@ -49,6 +52,7 @@ export function expandName(
 ): number {
   let written = 0;
   let lowest = at;
+  let pointers = 0;
   while (at < end) {
     const length = msg[at]!;
     if (length === 0) {
@@ -58,7 +62,7 @@ export function expandName(
     if (length >= POINTER_MASK) {
       if (at + 1 >= end) return -1;
       const target = ((length & 0x3f) << 8) | msg[at + 1]!;
-      if (target >= lowest) return -1;
+      if (target >= lowest || ++pointers > POINTERS_MAX) return -1;
       lowest = target;
       at = target;
       continue;

@@ -19,9 +19,9 @@ import {
   writeU16,
   writeU32,
 } from './header.ts';
-import { NAME_OCTETS_MAX, expandName } from './name.ts';
+import { NAME_OCTETS_MAX, expandName, skipName } from './name.ts';
 import { copyOctets } from './octets.ts';
-import { CNAME, DNAME, MX, NS, OPT, RRSIG, SOA } from './rrtype.ts';
+import { A, AAAA, CNAME, DNAME, IN, MX, NS, OPT, RRSIG, SOA } from './rrtype.ts';
 
 /** What `normalize` found. All offsets are into `wire`. */
 export interface NormalizedResponse {
@@ -180,21 +180,17 @@ class Normalizer {
   /** Copies one record, or takes in the OPT. */
   #copyRecord(section: number): typeof KEPT | typeof DROPPED | typeof MALFORMED {
     const msg = this.#msg;
-    const recordTo = this.#to;
-    const plainBefore = this.#plainOctets;
-    if (this.#copyName(true) < 0 || this.#from + 10 > msg.length) return MALFORMED;
-    const type = readU16(msg, this.#from);
+    const ownerEnd = skipName(msg, this.#from, msg.length);
+    if (ownerEnd < 0 || ownerEnd + 10 > msg.length) return MALFORMED;
+    const type = readU16(msg, ownerEnd);
+    if (type === OPT && section === ARCOUNT_AT) return this.#takeOpt(ownerEnd);
+    if (this.#copyName(true) < 0) return MALFORMED;
     const ttlSec = readU32(msg, this.#from + 4);
     const rdataEnd = this.#from + 10 + readU16(msg, this.#from + 8);
     if (rdataEnd > msg.length) return MALFORMED;
-    if (type === OPT && section === ARCOUNT_AT) {
-      this.#extendedRcode = msg[this.#from + 4]!;
-      this.#dnssecOk = (msg[this.#from + 6]! & 0x80) !== 0;
-      this.#options = copyOctets(msg, this.#from + 10, rdataEnd);
-      this.#from = rdataEnd;
-      this.#to = recordTo;
-      this.#plainOctets = plainBefore;
-      return DROPPED;
+    const addressOctets = type === A ? 4 : type === AAAA ? 16 : 0;
+    if (addressOctets !== 0 && readU16(msg, this.#from + 2) === IN) {
+      if (rdataEnd - this.#from - 10 !== addressOctets) return MALFORMED;
     }
     if (this.#ttls === TTL_FIELDS_MAX || this.#to + 10 > MESSAGE_OCTETS_MAX) return MALFORMED;
     // A TTL with its highest bit set counts as 0 (RFC 2181 section 8).
@@ -207,6 +203,21 @@ class Normalizer {
     writeU16(scratch, rdataTo - 2, this.#to - rdataTo);
     this.#note(section, type, ttl, rdataTo);
     return KEPT;
+  }
+
+  /**
+   * The OPT belongs to one hop, and so it is read and not copied; nor is its owner, which is the root
+   * (RFC 6891 section 6.1.2) or of no interest: what is taken back must not be pointed to.
+   */
+  #takeOpt(at: number): typeof DROPPED | typeof MALFORMED {
+    const msg = this.#msg;
+    const rdataEnd = at + 10 + readU16(msg, at + 8);
+    if (rdataEnd > msg.length) return MALFORMED;
+    this.#extendedRcode = msg[at + 4]!;
+    this.#dnssecOk = (msg[at + 6]! & 0x80) !== 0;
+    this.#options = copyOctets(msg, at + 10, rdataEnd);
+    this.#from = rdataEnd;
+    return DROPPED;
   }
 
   /** RDATA, its names expanded and where allowed compressed anew; false if it is malformed. */
@@ -269,7 +280,7 @@ class Normalizer {
     // Where the name ends in the message: past its first pointer, or its root label.
     let next = this.#from;
     while (msg[next]! !== 0 && msg[next]! < 0xc0) next += msg[next]! + 1;
-    next += msg[next]! === 0 ? 1 : 2;
+    next += msg[next] === 0 ? 1 : 2;
     if (next > end) return -1;
     this.#from = next;
     this.#to = compressor.write(name, octets, this.#to, compress);
