@@ -370,6 +370,40 @@ describe.each(['iptables', 'nftables'] as const)('diversion by %s', (firewall) =
     expect(told.filter((line) => line.startsWith('failed'))).toEqual([]);
   });
 
+  test.each([SERVICE, SERVICE6])(
+    'beginning and withdrawing lose no query to %s',
+    async (address) => {
+      await backend.serve('kube-dns', [BACKEND, BACKEND6]);
+      const network = hostNetwork({ firewall });
+      const losses = await pod.askOnAndOn(address, async () => {
+        await network.setUp();
+        const server = await node.serve('cache', ADDRESSES);
+        await network.divert();
+        await expectAnswers({ [`pod ${address}`]: 'cache' });
+        await network.withdraw('diversion');
+        await expectAnswers({ [`pod ${address}`]: 'kube-dns' });
+        await server.kill();
+        await network.tearDown();
+      });
+      expect(losses.asked).toBeGreaterThan(100);
+      expect(losses).toMatchObject({ lost: 0 });
+    },
+  );
+
+  test('a SIGKILL loses at most what was in the socket that moment', async () => {
+    await backend.serve('kube-dns', [BACKEND, BACKEND6]);
+    const network = hostNetwork({ firewall });
+    await network.setUp();
+    const server = await node.serve('cache', ADDRESSES);
+    await network.divert();
+    const { spanMs } = await pod.askOnAndOn(SERVICE, async () => {
+      await expectAnswers({ [`pod ${SERVICE}`]: 'cache' });
+      await server.kill();
+      await expectAnswers({ [`pod ${SERVICE}`]: 'kube-dns' });
+    });
+    expect(spanMs).toBeLessThan(100);
+  });
+
   test('ends by itself when the listeners are killed, and begins again with them', async () => {
     await backend.serve('kube-dns', [BACKEND, BACKEND6]);
     const network = hostNetwork({ firewall });

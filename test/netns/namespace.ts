@@ -89,6 +89,25 @@ export class Namespace {
     return printed;
   }
 
+  /**
+   * Asks over UDP every 5 ms, each time from a new socket, until `meanwhile` is done and half a
+   * second more. Resolves to how many got no answer, and to the time between the first and the last
+   * of these.
+   */
+  async askOnAndOn(address: string, meanwhile: () => Promise<void>): Promise<Losses> {
+    const child = this.#node(PROBE, [address]);
+    let printed = '';
+    child.stdout!.on('data', (text) => {
+      printed += String(text);
+    });
+    await once(child.stdout!, 'data');
+    await meanwhile();
+    child.kill('SIGTERM');
+    await once(child, 'close');
+    const [asked, lost, spanMs] = printed.trim().split(/\s+/).slice(1).map(Number);
+    return { asked: asked!, lost: lost!, spanMs: spanMs! };
+  }
+
   /** The entries of the conntrack table that name `address`. */
   async tracked(address: string): Promise<string[]> {
     const family = address.includes(':') ? 'ipv6' : 'ipv4';
@@ -109,6 +128,12 @@ export class Namespace {
     for (const child of this.#children) child.kill('SIGKILL');
     await runCommand('ip', ['netns', 'del', this.name]);
   }
+}
+
+export interface Losses {
+  readonly asked: number;
+  readonly lost: number;
+  readonly spanMs: number;
 }
 
 export interface Server {
@@ -146,4 +171,29 @@ const CLIENT = `
     socket.on('error', () => {});
     socket.on('data', (text) => done(String(text)));
   }
+`;
+
+/** Argument: the address. Prints "asking", and after SIGTERM what askOnAndOn tells. */
+const PROBE = `
+  const [address] = process.argv.slice(1);
+  const waiting = new Set();
+  let asked = 0;
+  const timer = setInterval(() => {
+    const socket = require('dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4');
+    const atMs = performance.now();
+    asked++;
+    waiting.add(atMs);
+    socket.on('error', () => {});
+    socket.on('message', () => { waiting.delete(atMs); socket.close(); });
+    socket.send('?', 53, address);
+  }, 5);
+  console.log('asking');
+  process.on('SIGTERM', () => setTimeout(() => {
+    clearInterval(timer);
+    setTimeout(() => {
+      const lost = [...waiting];
+      console.log(asked, lost.length, lost.length ? lost.at(-1) - lost[0] : 0);
+      process.exit();
+    }, 500);
+  }, 500));
 `;
