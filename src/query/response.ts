@@ -11,6 +11,8 @@ import { type NormalizedResponse, normalize } from '../dns/response.ts';
 export interface Failure {
   /** For the log of `errors`, in CoreDNS's words. */
   readonly message: string;
+  /** Asking again sooner would only fail again: a cache may say so in our place. 0 if unknown. */
+  readonly restSec: number;
 }
 
 export class Response {
@@ -33,8 +35,8 @@ export class Response {
   }
 
   /** A bare RCODE with the reason for it. */
-  static failed(query: Query, rcode: number, message: string): Response {
-    return new Response(emptyMessage(query, rcode), '', { message });
+  static failed(query: Query, rcode: number, message: string, restSec: number = 0): Response {
+    return new Response(emptyMessage(query, rcode), '', { message, restSec });
   }
 
   /** A message of `writer` that has a question and no records. */

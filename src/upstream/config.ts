@@ -33,8 +33,10 @@ export interface ForwardConfig {
   readonly concurrentMax: number;
   /** RCODEs with which the next `forward` of the block is asked. */
   readonly next: readonly number[];
-  /** RCODEs with which the next upstream is asked. */
-  readonly failover: readonly number[];
+  /** RCODEs with which the next upstream is asked; undefined is SERVFAIL and REFUSED. */
+  readonly failover: readonly number[] | undefined;
+  /** Upstreams that take no TCP are asked over UDP for a while, then tried again. */
+  readonly tcpOptional: boolean;
   /** SERVFAIL at once when every upstream is down, instead of trying one all the same. */
   readonly failFast: boolean;
   /** Connections live no longer than that; 0 is the default of the pool. */

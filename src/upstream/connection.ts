@@ -59,7 +59,6 @@ export class Connection {
   /** Frames of this turn of the event loop stand in the slab from here, and leave at its end. */
   #framesAt = -1;
   readonly startedMs: number = nowMs();
-  /** When the last answer came, or the first of what is outstanding was sent. */
   #progressMs: number = this.startedMs;
   /** When nothing was outstanding any more. */
   #idleSinceMs: number = this.startedMs;
@@ -134,12 +133,9 @@ export class Connection {
     return [...this.#outstanding.values()].filter((attempt) => attempt !== withdrawn);
   }
 
-  /** The attempt that has waited longest, if its owner still waits. */
-  oldest(): Attempt | undefined {
-    for (const attempt of this.#outstanding.values()) {
-      return attempt === withdrawn ? undefined : attempt;
-    }
-    return undefined;
+  /** When the last answer came, or the first of what is outstanding was sent. */
+  get progressMs(): number {
+    return this.#progressMs;
   }
 
   send(attempt: Attempt): void {

@@ -26,6 +26,8 @@ export interface ExchangeOptions {
   /** In the order in which they are tried; at least one. */
   readonly upstreams: readonly Upstream[];
   readonly overStream: boolean;
+  /** Whether an upstream that takes no TCP may be asked over UDP instead. */
+  readonly tcpOptional: boolean;
   /** RCODEs that are answers only if no other upstream has a better one. */
   readonly failover: readonly number[];
   /** 0 is two for each upstream. */
@@ -57,7 +59,7 @@ export class Exchange implements AttemptOwner {
 
   start(): void {
     this.#registry.began(this);
-    this.#tryNext(false);
+    this.#tryNext();
   }
 
   onAnswer(attempt: Attempt, message: NormalizedResponse): void {
@@ -66,7 +68,7 @@ export class Exchange implements AttemptOwner {
     if (!attempt.overStream && (message.wire[2]! & TC) !== 0) {
       // The whole answer is to be had over TCP (RFC 7766 section 5). It is not another attempt.
       this.#lastAnswer = message;
-      this.#send(attempt.upstream, true, false);
+      this.#send(attempt.upstream, true);
       return;
     }
     if (this.#options.failover.includes(message.rcode)) {
@@ -77,14 +79,20 @@ export class Exchange implements AttemptOwner {
   }
 
   onSlow(attempt: Attempt, silent: boolean): void {
-    if (this.#ended || this.#live.length > 1) return;
+    // What was sent after it, to mend that, has its own time.
+    if (this.#ended || attempt !== this.#live.at(-1)) return;
     if (silent) {
-      this.#tryNext(true);
+      if (attempt.overStream && this.#mayFallBack(attempt.upstream)) {
+        attempt.upstream.avoidStreams();
+        this.#send(attempt.upstream, false);
+      } else {
+        this.#tryNext();
+      }
       return;
     }
     // Only its connection is busy: the same upstream, over another one.
     const at = this.#options.upstreams.indexOf(attempt.upstream);
-    if (this.#mayTry(at)) this.#try(at, true);
+    if (this.#mayTry(at)) this.#try(at);
   }
 
   onFailure(attempt: Attempt, reason: string, cause: FailureCause): void {
@@ -92,12 +100,17 @@ export class Exchange implements AttemptOwner {
     this.#forget(attempt);
     this.#lastFailure = reason;
     const at = this.#options.upstreams.indexOf(attempt.upstream);
-    // A connection that had served was closed: nothing is wrong with the upstream.
-    if (cause === 'closed' && this.#mayTry(at)) {
-      this.#try(at, true);
+    if (cause === 'unreachable' && attempt.overStream && this.#mayFallBack(attempt.upstream)) {
+      attempt.upstream.avoidStreams();
+      this.#send(attempt.upstream, false);
       return;
     }
-    if (this.#live.length === 0) this.#tryNext(true);
+    // A connection that had served was closed: nothing is wrong with the upstream.
+    if (cause === 'closed' && this.#mayTry(at)) {
+      this.#try(at);
+      return;
+    }
+    if (this.#live.length === 0) this.#tryNext();
   }
 
   /** The deadline has passed. */
@@ -112,12 +125,12 @@ export class Exchange implements AttemptOwner {
   }
 
   /** The upstream with the fewest attempts, the first in order among equals. */
-  #tryNext(fresh: boolean): void {
+  #tryNext(): void {
     let best = -1;
     for (let at = 0; at < this.#made.length; at++) {
       if (this.#mayTry(at) && (best === -1 || this.#made[at]! < this.#made[best]!)) best = at;
     }
-    if (best !== -1) this.#try(best, fresh);
+    if (best !== -1) this.#try(best);
     else if (this.#live.length === 0) this.#end(this.#lastAnswer ?? this.#lastFailure);
   }
 
@@ -125,7 +138,7 @@ export class Exchange implements AttemptOwner {
   #tryUntried(): boolean {
     const at = this.#made.indexOf(0);
     if (at === -1 || !this.#mayTry(at)) return false;
-    this.#try(at, false);
+    this.#try(at);
     return true;
   }
 
@@ -135,19 +148,25 @@ export class Exchange implements AttemptOwner {
     return this.#made[at]! < ATTEMPTS_PER_UPSTREAM;
   }
 
-  #try(at: number, fresh: boolean): void {
+  #try(at: number): void {
     this.#made[at]!++;
     this.#attempts++;
     const upstream = this.#options.upstreams[at]!;
-    this.#send(upstream, this.#options.overStream || upstream.target.tls !== undefined, fresh);
+    const overStream = this.#options.overStream || upstream.target.tls !== undefined;
+    this.#send(upstream, overStream && !(this.#mayFallBack(upstream) && upstream.avoidsStreams));
   }
 
-  #send(upstream: Upstream, overStream: boolean, fresh: boolean): void {
+  /** UDP in place of TCP that is not to be had: not another attempt, the first was none. */
+  #mayFallBack(upstream: Upstream): boolean {
+    return this.#options.tcpOptional && upstream.target.tls === undefined;
+  }
+
+  #send(upstream: Upstream, overStream: boolean): void {
     const { query, nameOctets, askAuthentic } = this.#options;
     const attempt = new Attempt(this, upstream, query, nameOctets, askAuthentic);
     attempt.overStream = overStream;
     this.#live.push(attempt);
-    if (overStream) upstream.sendStream(attempt, fresh);
+    if (overStream) upstream.sendStream(attempt);
     else upstream.sendDatagram(attempt);
   }
 

@@ -51,11 +51,7 @@ export class Health implements AttemptOwner {
     return this.#fails > failsMax ? 'down' : 'suspect';
   }
 
-  /** An attempt failed: checks begin. */
-  failed(): void {
-    this.suspect();
-  }
-
+  /** An attempt failed, or waits too long: checks begin. */
   suspect(): void {
     if (this.#suspected) return;
     this.#suspected = true;
@@ -115,7 +111,7 @@ export class Health implements AttemptOwner {
     query[query.length - 1] = 1;
     this.#check = new Attempt(this, this.#upstream, query, domain.length, false);
     this.#check.sentMs = nowMs();
-    if (this.overStream) this.#upstream.sendStream(this.#check, true);
+    if (this.overStream) this.#upstream.sendStream(this.#check);
     else this.#upstream.sendDatagram(this.#check);
   }
 

@@ -41,12 +41,16 @@ const SLOW_MS_MAX = 200;
 /** No answer for 8 usual response times, within these bounds: ask elsewhere as well. */
 const SILENT_MS_MIN = 250;
 const SILENT_MS_MAX = 500;
-/** CoreDNS's read timeout: then the attempt has failed. */
-export const ATTEMPT_MS = 2000;
+/** CoreDNS's read timeout: an answer that is later is still taken, but not waited for. */
+const LATE_MS = 2000;
+/** A connection that owes answers and has sent nothing for so long is dead: nobody waits longer. */
+const DEAD_MS = 4000;
 /** Connections are retired at that age, give or take a fifth, so that new pods get their share. */
 export const AGE_MAX_MS = 30_000;
 /** CoreDNS closes idle connections after 10 s: we do it first. */
 const IDLE_MS_MAX = 8000;
+/** An upstream that took no TCP is tried over TCP again after that (`prefer_tcp`). */
+const STREAM_RETRY_MS = 30_000;
 /** Between attempts to connect after one that failed. */
 const REDIAL_MS = 20;
 
@@ -67,6 +71,7 @@ export class Upstream {
   #session: Buffer | undefined;
   #noDialBeforeMs = 0;
   #dialFailure = '';
+  #noStreamBeforeMs = 0;
   /** Lowered by `expire`. */
   idleMaxMs = IDLE_MS_MAX;
   ageMaxMs = AGE_MAX_MS;
@@ -98,6 +103,15 @@ export class Upstream {
     };
   }
 
+  /** Takes no TCP, as it seems: UDP for a while. */
+  avoidStreams(): void {
+    this.#noStreamBeforeMs = nowMs() + STREAM_RETRY_MS;
+  }
+
+  get avoidsStreams(): boolean {
+    return nowMs() < this.#noStreamBeforeMs;
+  }
+
   get outstanding(): number {
     let sum = this.#datagrams.size;
     for (const connection of this.#connections) sum += connection.outstanding;
@@ -123,13 +137,10 @@ export class Upstream {
     );
   }
 
-  /**
-   * Sends over a stream, the best there is or a new one. `fresh`: over none that is suspected, and
-   * rather a new one than one with anything outstanding.
-   */
-  sendStream(attempt: Attempt, fresh: boolean = false): void {
+  /** Sends over a stream: the best there is, or a new one. */
+  sendStream(attempt: Attempt): void {
     const now = nowMs();
-    const known = this.#pick(now, fresh);
+    const known = this.#pick(now);
     if (known !== undefined) {
       this.#hits.value++;
       known.send(attempt);
@@ -148,7 +159,7 @@ export class Upstream {
   }
 
   /** The connection to use, or undefined if a new one is better. */
-  #pick(now: number, fresh: boolean): Connection | undefined {
+  #pick(now: number): Connection | undefined {
     let best: Connection | undefined;
     let filling = false;
     let fallback: Connection | undefined;
@@ -171,7 +182,7 @@ export class Upstream {
     if (this.#connections.length >= CONNECTIONS_MAX) return best ?? fallback;
     if (best === undefined) return undefined;
     if (best.outstanding === 0 || connecting) return best;
-    if (fresh || best.silentMs(now) > slowMs) return undefined;
+    if (best.silentMs(now) > slowMs) return undefined;
     return best.outstanding < GROW_AT_OUTSTANDING ? best : undefined;
   }
 
@@ -189,8 +200,7 @@ export class Upstream {
     for (const query of this.#datagrams) {
       const waitedMs = now - query.attempt.sentMs;
       if (waitedMs < this.#silentMs()) break; // the rest are younger
-      if (waitedMs >= ATTEMPT_MS) {
-        this.health.failed();
+      if (waitedMs >= DEAD_MS) {
         query.timeOut();
       } else if (!query.attempt.toldSilent) {
         query.attempt.toldSilent = true;
@@ -207,7 +217,7 @@ export class Upstream {
       return;
     }
     const silentMs = connection.silentMs(now);
-    if (silentMs >= ATTEMPT_MS) {
+    if (silentMs >= DEAD_MS) {
       connection.abort(`read tcp ${this.label}: i/o timeout`, 'timeout');
     } else if (silentMs >= this.#silentMs()) {
       this.#tellSilent(connection);
@@ -217,10 +227,11 @@ export class Upstream {
       const idleMs = connection.idleMs(now);
       if (idleMs > this.idleMaxMs || now > connection.retireAtMs) connection.retire();
     }
-    const oldest = connection.oldest();
-    if (oldest !== undefined && now - oldest.sentMs > ATTEMPT_MS) {
-      oldest.withdraw?.(oldest);
-      oldest.owner.onFailure(oldest, `read tcp ${this.label}: i/o timeout`, 'timeout');
+    for (const attempt of connection.attempts()) {
+      if (now - attempt.sentMs < LATE_MS) break; // the rest are younger
+      if (attempt.toldSilent) continue;
+      attempt.toldSilent = true;
+      attempt.owner.onSlow(attempt, true);
     }
   }
 
@@ -238,12 +249,19 @@ export class Upstream {
   /** Perhaps dead: the pod behind it is gone, and nothing says so (kube-proxy drops in silence). */
   #tellSilent(connection: Connection): void {
     connection.suspected = true;
-    this.health.suspect();
+    if (!this.#answersElsewhere(connection)) this.health.suspect();
     for (const attempt of connection.attempts()) {
       if (attempt.toldSilent) continue;
       attempt.toldSilent = true;
       attempt.owner.onSlow(attempt, true);
     }
+  }
+
+  /** Whether another connection has had an answer while this one was silent. */
+  #answersElsewhere(silent: Connection): boolean {
+    return this.#connections.some(
+      (connection) => connection !== silent && connection.progressMs > silent.progressMs,
+    );
   }
 
   #answered(
@@ -288,7 +306,7 @@ export class Upstream {
       this.#noDialBeforeMs = nowMs() + REDIAL_MS;
       this.#session = undefined; // perhaps it was what the upstream did not like
     }
-    if (left.length > 0 && cause !== 'closed') this.health.failed();
+    if (left.length > 0 && cause !== 'closed') this.health.suspect();
     for (const attempt of left) attempt.owner.onFailure(attempt, reason, cause);
   }
 

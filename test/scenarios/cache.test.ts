@@ -97,11 +97,12 @@ describe('identical misses', () => {
     s.clientGets('NOERROR a.example. 20 A 192.0.2.1').clientGets('nothing');
   });
 
-  test('all fail together, and the next client asks again', () => {
+  test('all fail together, and who asks again within 1 s is told so at once (RFC 9520)', () => {
     s = new Scenario('cache');
     s.client('a.example. A').client('a.example. A').upstreamHolds(1).upstreamFails();
     s.clientGets('SERVFAIL').clientGets('SERVFAIL').clientGets('nothing');
-    s.client('a.example. A').upstreamHolds(1);
+    s.client('a.example. A').upstreamHolds(0).clientGets('SERVFAIL');
+    s.pass(1).client('a.example. A').upstreamHolds(1);
   });
 
   test('are not identical if DO differs', () => {

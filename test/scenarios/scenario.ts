@@ -129,7 +129,7 @@ export class Scenario {
   /** The oldest waiting query fails, as when every attempt has timed out. */
   upstreamFails(): this {
     const query = this.#upstream.waiting.shift()!;
-    query.answer(Response.failed(query, rcodeFromName('SERVFAIL')!, 'i/o timeout'));
+    query.answer(Response.failed(query, rcodeFromName('SERVFAIL')!, 'i/o timeout', 1));
     return this;
   }
 

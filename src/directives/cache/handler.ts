@@ -16,9 +16,9 @@ import { CD, OPCODE_QUERY } from '../../dns/header.ts';
 import { isInZones } from '../../dns/zone.ts';
 import type { QueryFacts, QueryView } from '../../dns/question.ts';
 import { NOERROR, NXDOMAIN } from '../../dns/rcode.ts';
-import { normalize, setTtl } from '../../dns/response.ts';
+import { type NormalizedResponse, normalize, setTtl } from '../../dns/response.ts';
 import { Query, type QueryChain, type Sink } from '../../query/query.ts';
-import { Response } from '../../query/response.ts';
+import { type Failure, Response } from '../../query/response.ts';
 import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
 import { nowMs, toDs } from '../../sys/clock.ts';
 import {
@@ -136,9 +136,17 @@ export class CacheHandler implements Handler, HitSource {
 
   onResponse(query: Query, response: Response): Response {
     if (!this.#handles(query)) return response;
+    if (response.failure !== undefined) this.#rest(query, response.message, response.failure);
     const kept = response.failure === undefined ? this.#keep(query, response) : response;
     for (const waiter of this.#coalescer.land(flightOf(query), query)) waiter.answer(kept);
     return kept;
+  }
+
+  /** Keeps a failure for a moment, so that retries do not pile up where there is trouble. */
+  #rest(query: Query, message: NormalizedResponse, { restSec }: Failure): void {
+    const seconds = Math.min(restSec, this.#config.servfailSec);
+    const nowDs = toDs(nowMs());
+    this.#cache.keep(query, query.checkingDisabled, message, 'server-error', seconds, nowDs);
   }
 
   /** Stores the response if it may be, and gives all its records the TTL of the entry. */

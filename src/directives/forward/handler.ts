@@ -21,6 +21,10 @@ import { fileStamp, resolveTargets } from './targets.ts';
 
 /** An answer must be on its way before the query's own deadline. */
 const DEADLINE_MARGIN_MS = 100;
+/** Retries pile up on upstreams that are in trouble (RFC 9520 section 3.2: at least 1 s). */
+const FAILURE_REST_SEC = 1;
+/** What is tried elsewhere, if there is an elsewhere: the trouble of one upstream, not an answer. */
+const FAILOVER_DEFAULT: readonly number[] = [SERVFAIL, REFUSED];
 /** Files that name upstreams are looked at that often. */
 const FILE_CHECK_MS = 2000;
 
@@ -57,7 +61,7 @@ export class ForwardHandler implements Handler {
 
   #ended(query: Query, at: number, outcome: Outcome): void {
     if (typeof outcome === 'string') {
-      query.answer(Response.failed(query, SERVFAIL, outcome));
+      query.answer(Response.failed(query, SERVFAIL, outcome, FAILURE_REST_SEC));
       return;
     }
     const next = this.#forwarders[at + 1];
@@ -129,7 +133,7 @@ class Forwarder {
   }
 
   send(query: Query, done: (outcome: Outcome) => void): void {
-    const { transport, failover, attemptsMax } = this.#config;
+    const { transport, tcpOptional, failover, attemptsMax } = this.#config;
     // A query of our own (a refresh) goes over TCP, so that it is not cut.
     const clientTransport = query.client?.transport ?? TCP;
     this.#outstanding++;
@@ -141,7 +145,8 @@ class Forwarder {
         askAuthentic: query.viaCache,
         upstreams: this.#policy.order(),
         overStream: transport === 'tcp' || (transport === 'client' && clientTransport === TCP),
-        failover,
+        tcpOptional,
+        failover: failover ?? FAILOVER_DEFAULT,
         attemptsMax,
         deadlineMs: query.deadlineMs - DEADLINE_MARGIN_MS,
         done: (outcome) => {

@@ -36,6 +36,7 @@ export interface ForwardUse {
 
 type Draft = { -readonly [Key in keyof ForwardUse['config']]: ForwardUse['config'][Key] } & {
   forceTcp: boolean;
+  preferTcp: boolean;
   preferUdp: boolean;
   tls: Tls;
 };
@@ -52,6 +53,10 @@ const OPTIONS: OptionTable<Draft> = {
   }),
   prefer_udp: flag((draft) => {
     draft.preferUdp = true;
+  }),
+  // Ours: TCP, but UDP to upstreams that take none.
+  prefer_tcp: flag((draft) => {
+    draft.preferTcp = true;
   }),
   expire: one((draft, value) => {
     draft.expireMs = notNegative(value, parseDuration(value), `expire can't be negative`);
@@ -83,12 +88,16 @@ const OPTIONS: OptionTable<Draft> = {
     draft.next = [...draft.next, ...[first, ...rest].map(readRcode)];
   }),
   failover: oneOrMore((draft, first, rest) => {
+    if (first.text === 'none' && rest.length === 0) {
+      draft.failover = [];
+      return;
+    }
     const rcodes = [first, ...rest].map((token) => {
       const rcode = readRcode(token);
       if (rcode === NOERROR) throw badValue(token, 'NoError cannot be used in failover');
       return rcode;
     });
-    draft.failover = [...draft.failover, ...rcodes];
+    draft.failover = [...(draft.failover ?? []), ...rcodes];
   }),
   failfast_all_unhealthy_upstreams: flag((draft) => {
     draft.failFast = true;
@@ -132,12 +141,16 @@ function readForward(use: DirectiveUse, warn: (message: string) => void): Forwar
     );
   }
   const draft = readOptions(use, OPTIONS, initialDraft(zone));
-  const { forceTcp, preferUdp, tls, ...config } = draft;
+  const { forceTcp, preferTcp, preferUdp, tls, ...config } = draft;
   if (config.ageMaxMs > 0 && config.ageMaxMs < config.expireMs) {
     throw new CorefileError('COREFILE_CONFLICT', use.place, 'max_age is shorter than expire');
   }
   return {
-    config: { ...config, transport: forceTcp ? 'tcp' : preferUdp ? 'udp' : 'client' },
+    config: {
+      ...config,
+      transport: forceTcp || preferTcp ? 'tcp' : preferUdp ? 'udp' : 'client',
+      tcpOptional: preferTcp && !forceTcp,
+    },
     to: to.map((token) => readTo(token, tls)),
     tls,
   };
@@ -156,7 +169,9 @@ function initialDraft(zone: string): Draft {
     policy: 'random',
     concurrentMax: 0,
     next: [],
-    failover: [],
+    failover: undefined,
+    tcpOptional: false,
+    preferTcp: false,
     failFast: false,
     ageMaxMs: 0,
     attemptsMax: 0,
