@@ -15,7 +15,7 @@ import path from 'node:path';
 import { ipFromText } from './ip.ts';
 import type { KubeDnsConfig } from './pillar.ts';
 
-export const CONFIG_MAP_CODES = {
+const CONFIG_MAP_CODES = {
   CONFIGMAP_UNREADABLE: 'The directory or one of its files cannot be read, or is too large.',
   CONFIGMAP_NOT_UTF8: 'A file is not UTF-8 text.',
   CONFIGMAP_JSON: 'A value is not the JSON that its key wants.',

@@ -17,7 +17,7 @@ export interface InterfaceOptions {
 }
 
 /** The kinds of node-cache's setup-error metric. */
-export interface InterfaceFailure {
+interface InterfaceFailure {
   readonly kind: 'interface_add' | 'interface_check';
   readonly error: HostnetError;
 }
@@ -62,7 +62,7 @@ export class HostInterface {
     for (const address of addresses) {
       const ip = ipFromText(address);
       if (ip !== undefined && present.has(ip.text)) continue;
-      const prefix = `${address}/${ip?.family === 6 ? 128 : 32}`;
+      const prefix = `${ip?.text ?? address}/${ip?.family === 6 ? 128 : 32}`;
       // Nobody else has the address, so detecting duplicates is a second's wait for nothing.
       const options = ip?.family === 6 ? ['nodad'] : [];
       try {

@@ -32,6 +32,11 @@ describe("the list is node-cache's, in its order", () => {
     ]);
   });
 
+  test('an address that stands twice counts once', () => {
+    const rules = rulesFor({ ...OPTIONS, addresses: ['fd00::a', 'fd00:0::a'] });
+    expect(rules).toHaveLength(12);
+  });
+
   test('what is no address is refused', () => {
     expect(() => rulesFor({ ...OPTIONS, addresses: ['10.96.0'] })).toThrow('not an IP address');
   });

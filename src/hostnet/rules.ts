@@ -10,14 +10,14 @@
  * Owns:    the list of node-cache, in its order, and what of it may stand while nobody listens.
  * Is not:  a writer of rules: iptables.ts, nftables.ts and owned-table.ts put them in.
  */
-import { ipFromText } from '../corefile/ip.ts';
+import { type IpAddress, ipFromText } from '../corefile/ip.ts';
 
 /**
  * How long a rule has its effect once it is in: `always`, until it is removed; `while-listening`,
  * while a socket is bound to its address and port (xt_socket, or nftables' socket expression);
  * `while-alive`, while the process lives that put it in.
  */
-export type Life = 'always' | 'while-listening' | 'while-alive';
+type Life = 'always' | 'while-listening' | 'while-alive';
 
 export interface Rule {
   readonly family: 4 | 6;
@@ -36,7 +36,7 @@ export interface Rule {
 }
 
 export interface RuleOptions {
-  /** Of both families, without duplicates. Each is an IP address, or Error is thrown. */
+  /** Of both families; one that stands twice counts once. Error is thrown for what is no address. */
   readonly addresses: readonly string[];
   readonly dnsPort: number;
   readonly healthPort: number;
@@ -55,12 +55,16 @@ export const COMMENTS: Readonly<Record<Rule['action'], string>> = {
  * stand there the other way round.
  */
 export function rulesFor(options: RuleOptions): Rule[] {
-  return options.addresses.flatMap((text) => rulesOf(text, options));
+  const addresses = new Map<string, IpAddress>();
+  for (const text of options.addresses) {
+    const ip = ipFromText(text);
+    if (ip === undefined) throw new Error(`${JSON.stringify(text)} is not an IP address`);
+    addresses.set(ip.text, ip);
+  }
+  return [...addresses.values()].flatMap((ip) => rulesOf(ip, options));
 }
 
-function rulesOf(text: string, { dnsPort, healthPort, crashSafe }: RuleOptions): Rule[] {
-  const ip = ipFromText(text);
-  if (ip === undefined) throw new Error(`${JSON.stringify(text)} is not an IP address`);
+function rulesOf(ip: IpAddress, { dnsPort, healthPort, crashSafe }: RuleOptions): Rule[] {
   const takenOver = !isLinkLocal(ip.octets);
   const base = {
     family: ip.family,

@@ -110,6 +110,14 @@ describe('which firewall', () => {
     expect(node.nftTable === undefined).toBe(expected === 'iptables');
   });
 
+  test('rules that a predecessor left by the other one go', async () => {
+    await network({ firewall: 'nftables', crashSafe: false }).divert();
+    await network({ firewall: 'iptables' }).divert();
+    expect(node.nftTable).toBeUndefined();
+    await network({ firewall: 'nftables' }).divert();
+    expect(node.allRules).toEqual([]);
+  });
+
   test('without either it is told once', async () => {
     node.missing.add('iptables').add('nft');
     const host = network();

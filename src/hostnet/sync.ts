@@ -79,6 +79,7 @@ export class HostNetwork {
   /** NET_ADMIN is missing, or there is no program to use: no use in trying again. */
   #hopeless = false;
   #ownedHopeless = false;
+  #otherCleared = false;
   #lockedTimes = 0;
   #tail: Promise<unknown> = Promise.resolve();
   #abort = new AbortController();
@@ -218,7 +219,9 @@ export class HostNetwork {
     try {
       const changes = await this.#apply(firewall, signal);
       this.#lockedTimes = 0;
-      return [...changes, ...(await this.#applyOwned())];
+      changes.push(...(await this.#applyOwned()));
+      await this.#clearOther(firewall, signal);
+      return changes;
     } catch (error) {
       this.#failed('iptables', error);
       return undefined;
@@ -263,6 +266,21 @@ export class HostNetwork {
           `through this cache: rules for them that end with this process need nftables (${why})`,
       );
       return [];
+    }
+  }
+
+  /**
+   * Removes what a predecessor left by the other firewall: its rules would go on without anyone to
+   * look after them. Once; that it cannot be looked at is no news.
+   */
+  async #clearOther(chosen: Firewall, signal?: AbortSignal): Promise<void> {
+    if (this.#otherCleared) return;
+    this.#otherCleared = true;
+    const other = chosen.name === 'iptables' ? new Nftables(this.#run) : new Iptables(this.#run);
+    try {
+      await other.apply([], this.#known, signal);
+    } catch {
+      // Missing, most often.
     }
   }
 

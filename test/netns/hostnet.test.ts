@@ -6,6 +6,8 @@ import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Run } from '../../src/hostnet/command.ts';
+import { Nftables } from '../../src/hostnet/nftables.ts';
+import { rulesFor } from '../../src/hostnet/rules.ts';
 import { HostNetwork, type HostNetworkOptions } from '../../src/hostnet/sync.ts';
 import { cleanUp } from '../../src/hostnet/teardown.ts';
 import { surveyNode } from '../../src/hostnet/kube-proxy.ts';
@@ -49,7 +51,8 @@ beforeEach(async () => {
   // An address of a Service is routed somewhere before it is translated.
   await node.ip(`route add default via ${BACKEND}`);
   await node.ip(`-6 route add default via ${BACKEND6}`);
-  await node.run('sysctl', ['-qw', 'net.ipv4.ip_forward=1', 'net.ipv6.conf.all.forwarding=1']);
+  await node.set('net/ipv4/ip_forward', '1');
+  await node.set('net/ipv6/conf/all/forwarding', '1');
   for (const transport of TRANSPORTS) {
     for (const chain of ['PREROUTING', 'OUTPUT']) {
       const rule = `-t nat -A ${chain} -p ${transport} --dport 53 -j DNAT`;
@@ -459,7 +462,7 @@ describe('--cleanup', () => {
     const network = hostNetwork({ firewall: 'iptables', crashSafe: false });
     await network.setUp();
     await network.divert();
-    await hostNetwork({ firewall: 'nftables' }).divert();
+    await new Nftables(node.run).apply(rulesFor({ ...options, crashSafe: true }).slice(0, 8), []);
     // Without a comment, of an address that only the interface knows:
     await node.tables('iptables', `-t raw -A OUTPUT -d ${LINK_LOCAL} -p udp --dport 53 -j NOTRACK`);
     const legacy = `-t raw -A PREROUTING -d ${SERVICE} -p udp --dport 53 -j NOTRACK`;

@@ -21,7 +21,7 @@ export class Namespace {
     const namespace = new Namespace(`nlt-${process.pid}-${made++}-${label}`);
     await runCommand('ip', ['netns', 'add', namespace.name]);
     // An interface is usable at once, not after the second in which duplicates are looked for.
-    await namespace.run('sysctl', ['-qw', 'net.ipv6.conf.default.accept_dad=0']);
+    await namespace.set('net/ipv6/conf/default/accept_dad', '0');
     await namespace.ip('link set lo up');
     return namespace;
   }
@@ -33,6 +33,11 @@ export class Namespace {
   /** The Hold that hostnet gets. */
   readonly hold: Hold = (command, args) =>
     holdCommand('ip', ['netns', 'exec', this.name, command, ...args]);
+
+  /** Sets a kernel parameter, by its path below /proc/sys. */
+  async set(parameter: string, value: string): Promise<void> {
+    await this.run('tee', [`/proc/sys/${parameter}`], value);
+  }
 
   /** `ip` with arguments that hold no blanks. */
   async ip(args: string): Promise<string> {
