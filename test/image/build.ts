@@ -5,7 +5,7 @@
  * Owns:    everything it leaves on disk is in the lab's directory, buildah's storage included.
  * Is not:  what a release builds: that takes the Dockerfile's own base images.
  */
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
+import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { arch } from 'node:os';
 import { join } from 'node:path';
 import type { Lab } from '../harness/lab.ts';
@@ -23,7 +23,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
 };
 
 /** What the OCI image configuration says. */
-export interface ImageConfig {
+interface ImageConfig {
   readonly Entrypoint: readonly string[];
   readonly Env: readonly string[];
   readonly User: string;
@@ -61,14 +61,14 @@ export async function buildImage(lab: Lab, version: string): Promise<Image> {
   lab.write('base/Dockerfile', 'FROM scratch\nADD base.tar /\n');
   const bud = [...buildah, 'bud', '--isolation=chroot'];
   await must(lab, [...bud, '--tag', 'base', base]);
-  await must(lab, [
-    ...bud,
-    ...['--tag', 'nodelocald'],
-    ...['--build-arg', 'BUILD_IMAGE=localhost/base', '--build-arg', 'RUNTIME_IMAGE=localhost/base'],
-    ...['--build-arg', 'NPM_FLAGS=--offline', '--build-context', `npm-cache=${npmCache}`],
-    ...['--build-arg', `VERSION=${version}`],
-    ROOT,
-  ]);
+  const replacements = [
+    'BUILD_IMAGE=localhost/base',
+    'RUNTIME_IMAGE=localhost/base',
+    'NPM_FLAGS=--offline',
+    `VERSION=${version}`,
+  ].flatMap((argument) => ['--build-arg', argument]);
+  const context = ['--build-context', `npm-cache=${npmCache}`];
+  await must(lab, [...bud, '--tag', 'nodelocald', ...replacements, ...context, ROOT]);
   const container = await must(lab, [...buildah, 'from', '--pull-never', 'localhost/nodelocald']);
   const inspected = await must(lab, [...buildah, 'inspect', '--type', 'image', 'nodelocald']);
   const { OCIv1 } = JSON.parse(inspected) as { OCIv1: { config: ImageConfig } };
@@ -127,7 +127,6 @@ export function projectPackage(): {
   devDependencies: Record<string, string>;
   optionalDependencies: Record<string, string>;
 } {
-  const path = join(ROOT, 'package.json');
-  if (!existsSync(path)) throw new Error(`no ${path}`);
-  return JSON.parse(readFileSync(path, 'utf8')) as ReturnType<typeof projectPackage>;
+  const text = readFileSync(join(ROOT, 'package.json'), 'utf8');
+  return JSON.parse(text) as ReturnType<typeof projectPackage>;
 }

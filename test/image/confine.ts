@@ -36,25 +36,20 @@ exec "$@"
 
 const MANIFEST_CAPABILITIES = ['net_admin', 'net_bind_service'];
 
+/** What chroot needs to be let in, whatever the program is to have. */
+const CHROOT_CAPABILITIES = ['sys_chroot', 'setuid', 'setgid'];
+
 function argvOf(image: Image, argv: readonly string[], confinement: Confinement): string[] {
-  const capabilities = [
-    '-all',
-    ...[
-      'sys_chroot',
-      'setuid',
-      'setgid',
-      ...(confinement.capabilities ?? MANIFEST_CAPABILITIES),
-    ].map((name) => `+${name}`),
-  ].join(',');
+  const added = confinement.capabilities ?? MANIFEST_CAPABILITIES;
+  const bounding = [...CHROOT_CAPABILITIES, ...added].map((name) => `+${name}`).join(',');
   const user = confinement.user ?? 0;
-  return [
-    ...['unshare', '--mount', ...(confinement.ownNetwork === true ? ['--net'] : [])],
-    ...['sh', '-c', MOUNT_AND_RUN, 'sh', image.root, confinement.config ?? ''],
-    ...['env', '-i', ...image.config.Env],
-    ...['setpriv', `--bounding-set=${capabilities}`, '--inh-caps=-all', '--no-new-privs'],
-    ...['chroot', `--userspec=${user}:${user}`, '--groups=', image.root],
-    ...argv,
-  ];
+  const unshare = ['unshare', '--mount'];
+  if (confinement.ownNetwork === true) unshare.push('--net');
+  const mount = ['sh', '-c', MOUNT_AND_RUN, 'sh', image.root, confinement.config ?? ''];
+  const env = ['env', '-i', ...image.config.Env];
+  const drop = ['setpriv', `--bounding-set=-all,${bounding}`, '--inh-caps=-all', '--no-new-privs'];
+  const chroot = ['chroot', `--userspec=${user}:${user}`, '--groups=', image.root];
+  return [...unshare, ...mount, ...env, ...drop, ...chroot, ...argv];
 }
 
 /** Runs a program of the image to its end. */

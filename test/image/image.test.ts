@@ -47,7 +47,7 @@ describe('what is in the image', () => {
     [['iptables-legacy', '--version'], /legacy/],
     [['ip6tables-legacy-save', '--version'], /legacy/],
   ])('%j runs', async (argv, expected) => {
-    expect((await runIn(lab, image, ['/usr/sbin/' + argv[0], ...argv.slice(1)])).stdout).toMatch(
+    expect((await runIn(lab, image, [`/usr/sbin/${argv[0]}`, ...argv.slice(1)])).stdout).toMatch(
       expected,
     );
   });
@@ -133,19 +133,8 @@ describe('a pod with the manifest’s security context', () => {
     expect(await pod.stop()).toEqual({ code: 0, signal: null });
   });
 
-  const rule = [
-    ...['-w', '5', '-t', 'raw', '-A', 'PREROUTING', '-p', 'udp', '-d', '169.254.20.10'],
-    ...[
-      '--dport',
-      '53',
-      '-j',
-      'NOTRACK',
-      '-m',
-      'comment',
-      '--comment',
-      'NodeLocal DNS Cache: test',
-    ],
-  ];
+  const rule = '-w 5 -t raw -A PREROUTING -p udp -d 169.254.20.10 --dport 53 -j NOTRACK'.split(' ');
+  rule.push('-m', 'comment', '--comment', 'NodeLocal DNS Cache: skip conntrack');
 
   test.each([
     { what: 'iptables adds a rule', argv: ['iptables', ...rule], works: true },
@@ -164,7 +153,7 @@ describe('a pod with the manifest’s security context', () => {
       works: true,
     },
   ])('$what', async ({ argv, works, ...confinement }) => {
-    const command = ['/usr/sbin/' + argv[0], ...argv.slice(1)];
+    const command = [`/usr/sbin/${argv[0]}`, ...argv.slice(1)];
     const { code, stderr } = await runIn(lab, image, command, { ...confinement, ownNetwork: true });
     expect({ works: code === 0, stderr: works ? '' : stderr }).toEqual({
       works,
