@@ -16,7 +16,7 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: 'system',
-          include: ['test/{protocol,netns,faults,parity,image}/**/*.test.ts'],
+          include: ['test/{protocol,netns,faults,parity,image,deploy}/**/*.test.ts'],
           globalSetup: ['test/system-requirements.ts'],
           fileParallelism: false,
           testTimeout: 60_000,
