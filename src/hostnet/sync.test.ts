@@ -40,11 +40,14 @@ describe('one life, in order', () => {
     expect(node.interfaces.get('nodelocaldns')).toEqual(['169.254.20.10', '10.96.0.10']);
     await host.check();
     expect(node.allRules).toEqual([]);
+    expect(host.isDiverting).toBe(false);
     expect(await host.divert()).toBe(true);
+    expect(host.isDiverting).toBe(true);
     expect(node.allRules).toHaveLength(22);
     expect(node.held).toBe(1);
     expect(await host.check()).toEqual([]);
     await host.tearDown();
+    expect(host.isDiverting).toBe(false);
     expect(node.allRules).toEqual([]);
     expect(node.held).toBe(0);
     expect(node.interfaces.has('nodelocaldns')).toBe(false);
@@ -121,9 +124,14 @@ describe('which firewall', () => {
   test('without either it is told once', async () => {
     node.missing.add('iptables').add('nft');
     const host = network();
+    await host.setUp();
     expect(await host.divert()).toBe(false);
+    node.interfaces.clear();
     await host.check();
-    expect(told).toEqual(['failed iptables missing']);
+    expect(told.filter((line) => line.startsWith('failed'))).toEqual(['failed iptables missing']);
+    expect(node.interfaces.has('nodelocaldns')).toBe(true);
+    await host.tearDown();
+    expect(node.interfaces.has('nodelocaldns')).toBe(false);
   });
 });
 
@@ -156,6 +164,9 @@ describe('what a node may lack', () => {
     await host.check();
     expect(node.held).toBe(0);
     expect(told.slice(1)).toEqual([expect.stringContaining("host's own processes")]);
+    node.fail = () => undefined; // nft was only slow
+    await host.check();
+    expect(node.held).toBe(1);
   });
 
   test('NET_ADMIN: told once, and nothing is tried again', async () => {

@@ -76,9 +76,12 @@ export class HostNetwork {
   #wanted: 'all' | 'answers' | 'none' = 'none';
   #interfaceWanted = false;
   #firewall: Firewall | undefined;
-  /** NET_ADMIN is missing, or there is no program to use: no use in trying again. */
-  #hopeless = false;
-  #ownedHopeless = false;
+  /** NET_ADMIN is missing, which does not change: no use in trying anything. */
+  #forbidden = false;
+  /** Nor the firewall alone, for which there may also be no program. */
+  #firewallHopeless = false;
+  #ownedToldMissing = false;
+  #standing = false;
   #otherCleared = false;
   #lockedTimes = 0;
   #tail: Promise<unknown> = Promise.resolve();
@@ -101,6 +104,11 @@ export class HostNetwork {
     this.#rules = rulesFor(options);
   }
 
+  /** Whether all rules stood when they were last looked at: queries come here. */
+  get isDiverting(): boolean {
+    return this.#standing && this.#wanted === 'all';
+  }
+
   /** Makes the interface. */
   setUp(): Promise<void> {
     if (!this.#options.setupInterface) return Promise.resolve();
@@ -113,6 +121,7 @@ export class HostNetwork {
   /** Puts the rules in; call when the listeners answer. Resolves to whether all of them stand. */
   divert(): Promise<boolean> {
     if (this.#options.firewall === 'none') return Promise.resolve(true);
+    if (this.#wanted !== 'all') this.#standing = false;
     this.#wanted = 'all';
     return this.#inTurn(async (signal) => (await this.#ensureRules(signal)) !== undefined);
   }
@@ -152,7 +161,7 @@ export class HostNetwork {
     this.unwatch();
     this.#interfaceWanted = false;
     await this.withdraw('all');
-    if (!this.#options.setupInterface || this.#hopeless) return;
+    if (!this.#options.setupInterface || this.#forbidden) return;
     await this.#inTurn(async () => {
       try {
         await this.#interface.remove();
@@ -202,7 +211,7 @@ export class HostNetwork {
 
   /** What was made. */
   async #ensureInterface(signal: AbortSignal): Promise<string[]> {
-    if (!this.#interfaceWanted || this.#hopeless) return [];
+    if (!this.#interfaceWanted || this.#forbidden) return [];
     const { made, failures } = await this.#interface.ensure(signal);
     for (const { kind, error } of failures) this.#failed(kind, error);
     return [...made];
@@ -214,15 +223,18 @@ export class HostNetwork {
     evenNone: boolean = false,
   ): Promise<string[] | undefined> {
     if (this.#wanted === 'none' && !evenNone) return [];
+    if (this.#forbidden || this.#firewallHopeless) return undefined;
     const firewall = await this.#chooseFirewall();
-    if (firewall === undefined || this.#hopeless) return undefined;
+    if (firewall === undefined) return undefined;
     try {
       const changes = await this.#apply(firewall, signal);
       this.#lockedTimes = 0;
       changes.push(...(await this.#applyOwned()));
       await this.#clearOther(firewall, signal);
+      this.#standing = true;
       return changes;
     } catch (error) {
+      this.#standing = false;
       this.#failed('iptables', error);
       return undefined;
     }
@@ -254,13 +266,14 @@ export class HostNetwork {
 
   async #applyOwned(): Promise<string[]> {
     const rules = this.#wantedRules().filter(({ life }) => life === 'while-alive');
-    if (rules.length === 0 || this.#owned.isHeld || this.#ownedHopeless) return [];
+    if (rules.length === 0 || this.#owned.isHeld) return [];
     try {
       await this.#owned.put(rules);
       return [`added: nftables table inet ${this.#owned.name}`];
     } catch (error) {
-      this.#ownedHopeless = true;
       const why = error instanceof Error ? error.message : String(error);
+      if (this.#ownedToldMissing) return [];
+      this.#ownedToldMissing = true;
       this.#observer.info(
         "Queries of the host's own processes to the addresses of Services go to kube-dns, not " +
           `through this cache: rules for them that end with this process need nftables (${why})`,
@@ -291,7 +304,7 @@ export class HostNetwork {
   }
 
   async #chooseFirewall(): Promise<Firewall | undefined> {
-    if (this.#firewall !== undefined || this.#hopeless) return this.#firewall;
+    if (this.#firewall !== undefined) return this.#firewall;
     const { firewall: choice } = this.#options;
     if (choice === 'iptables') this.#firewall = new Iptables(this.#run);
     else if (choice === 'nftables') this.#firewall = new Nftables(this.#run);
@@ -299,7 +312,7 @@ export class HostNetwork {
     else if (await this.#has('nft')) this.#firewall = new Nftables(this.#run);
     else {
       this.#failed('iptables', new HostnetError('missing', 'iptables', 'nor is nft'));
-      this.#hopeless = true;
+      this.#firewallHopeless = true;
       return undefined;
     }
     this.#observer.info(`The firewall's rules go through ${this.#firewall.name}.`);
@@ -318,8 +331,11 @@ export class HostNetwork {
   #failed(kind: SetupErrorKind, thrown: unknown): void {
     const error =
       thrown instanceof HostnetError ? thrown : new HostnetError('failed', kind, String(thrown));
-    if (error.code === 'aborted' || this.#hopeless) return;
-    if (error.code === 'forbidden') this.#hopeless = true;
+    if (error.code === 'aborted' || this.#forbidden) return;
+    if (error.code === 'forbidden') {
+      if (kind === 'iptables') this.#firewallHopeless = true;
+      else this.#forbidden = true;
+    }
     if (error.code !== 'locked') this.#observer.failed(kind, error);
     else {
       this.#lockedTimes = Math.min(this.#lockedTimes + 1, 10);
