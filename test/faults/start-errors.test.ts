@@ -96,13 +96,12 @@ describe('a command line that cannot be understood', () => {
   });
 });
 
-describe('an address that cannot be had', () => {
-  const corefile = (host: string, port: number, more = ''): string =>
-    lab.write(
-      `taken-${++written}`,
-      `.:${port} {\n bind ${host}\n ${more}\n forward . 127.0.0.1:9\n}\n`,
-    );
+function corefile(host: string, port: number, more: string = ''): string {
+  const lines = ` bind ${host}\n ${more}\n forward . 127.0.0.1:9\n`;
+  return lab.write(`taken-${++written}`, `.:${port} {\n${lines}}\n`);
+}
 
+describe('an address that cannot be had', () => {
   test('UDP is taken', async () => {
     const taken = createSocket('udp4');
     lab.defer(() => taken.close());

@@ -101,9 +101,9 @@ describe('an upstream whose established flows die in silence', () => {
     const { at, upstream } = await startPair(lab, (asked) =>
       asked.answer({ answers: [aRecord(asked.name, 60)] }),
     );
-    let flapping = true;
+    const flapping = { on: true };
     const flap = (async () => {
-      while (flapping) {
+      while (flapping.on) {
         await upstream.close();
         await sleep(300);
         await upstream.open();
@@ -117,7 +117,7 @@ describe('an upstream whose established flows die in silence', () => {
       expect(tookMs).toBeLessThan(LIMIT_MS);
       await sleep(30);
     }
-    flapping = false;
+    flapping.on = false;
     await flap;
     expect(rcodes.filter((rcode) => rcode === NOERROR).length).toBeGreaterThan(10);
     await sleep(1000);

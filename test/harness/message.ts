@@ -205,6 +205,23 @@ export function responseTo(message: Buffer, options: ResponseOptions = {}): Buff
   ]);
 }
 
+/**
+ * Where the last record that the header announces ends, by the lengths in the message; what RDATA
+ * holds is not looked at. Throws if that is beyond the message.
+ */
+export function recordsEndAt(message: Buffer): number {
+  const counts = [4, 6, 8, 10].map((at) => message.readUInt16BE(at));
+  let at = HEADER_OCTETS;
+  for (const [section, count] of counts.entries()) {
+    for (let left = count; left > 0; left--) {
+      while (message.readUInt8(at) !== 0 && message[at]! < 0xc0) at += message[at]! + 1;
+      at += message.readUInt8(at) === 0 ? 1 : 2;
+      at += section === 0 ? 4 : 10 + message.readUInt16BE(at + 8);
+    }
+  }
+  return at;
+}
+
 /** A name as text, as spelled; the message must be well-formed and the name uncompressed. */
 export function nameAt(message: Buffer, at: number): string {
   const labels: string[] = [];

@@ -4,79 +4,23 @@
  *
  * One change: `prometheus :9253` listens on every address, which a test must not; it gets an address.
  */
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { ask, askStream } from '../harness/client.ts';
-import { Daemon } from '../harness/daemon.ts';
+import { startCluster } from '../harness/cluster.ts';
 import { dig, kdig } from '../harness/dig.ts';
-import { Knotd } from '../harness/knotd.ts';
 import { useLab } from '../harness/lab.ts';
 import { AA, RA, type TypeName, query } from '../harness/message.ts';
 import { scrape } from '../harness/metrics.ts';
 import { sleep } from '../harness/timing.ts';
 
 const lab = useLab();
-const LOCAL = lab.address(10);
-const KUBE_DNS = lab.address(11);
-const at = { host: LOCAL, port: 53 };
-const metricsAt = { host: LOCAL, port: 9253 };
+const { daemon, local, kubeDns, metricsAt } = await startCluster(lab);
+const at = { host: local, port: 53 };
 
-const SOA = (zone: string, ttl: number): string =>
-  `@ ${ttl} SOA ns.dns.${zone}. hostmaster.${zone}. 1 7200 1800 86400 ${ttl}`;
-
-const cluster = await Knotd.start(
-  lab,
-  { host: lab.address(20), port: 53 },
-  {
-    'cluster.local': `
-${SOA('cluster.local', 30)}
-@ 30 NS ns.dns
-ns.dns 30 A 10.96.0.10
-kubernetes.default.svc 30 A 10.96.0.1
-_https._tcp.kubernetes.default.svc 30 SRV 0 100 443 kubernetes.default.svc
-dual.default.svc 30 A 10.96.0.77
-dual.default.svc 30 AAAA fd00::77
-headless.default.svc 30 A 10.244.0.1
-headless.default.svc 30 A 10.244.0.2
-headless.default.svc 30 A 10.244.0.3
-alias.default.svc 30 CNAME dual.default.svc
-`,
-    'in-addr.arpa': `
-${SOA('in-addr.arpa', 30)}
-@ 30 NS ns.dns.cluster.local.
-1.0.96.10 30 PTR kubernetes.default.svc.cluster.local.
-`,
-    'ip6.arpa': `
-${SOA('ip6.arpa', 30)}
-@ 30 NS ns.dns.cluster.local.
-7.7.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.0.d.f 30 PTR dual.default.svc.cluster.local.
-`,
-  },
-);
-const outside = await Knotd.start(
-  lab,
-  { host: lab.address(21), port: 53 },
-  {
-    'example.com': `
-${SOA('example.com', 300)}
-@ 300 NS ns
-ns 300 A 192.0.2.53
-www 300 A 192.0.2.80
-www 300 AAAA 2001:db8::80
-large 300 TXT ${Array.from({ length: 12 }, (_, i) => `"${String(i).repeat(200).slice(0, 200)}"`).join(' ')}
-`,
-  },
-);
-
-const corefile = readFileSync(join(import.meta.dirname, 'nodelocaldns.Corefile'), 'utf8')
-  .replaceAll('__PILLAR__DNS__DOMAIN__', 'cluster.local')
-  .replaceAll('__PILLAR__LOCAL__DNS__', LOCAL)
-  .replaceAll('__PILLAR__DNS__SERVER__', KUBE_DNS)
-  .replaceAll('__PILLAR__CLUSTER__DNS__', cluster.endpoint.host)
-  .replaceAll('__PILLAR__UPSTREAM__SERVERS__', outside.endpoint.host)
-  .replaceAll('prometheus :9253', `prometheus ${LOCAL}:9253`);
-const daemon = await Daemon.start(lab, corefile);
+async function clusterMisses(): Promise<number> {
+  const metrics = await scrape(metricsAt);
+  return metrics.sum('coredns_cache_misses_total', { zones: 'cluster.local.' });
+}
 
 interface Row {
   readonly name: string;
@@ -198,8 +142,8 @@ const ROWS: readonly Row[] = [
 ];
 
 describe.each([
-  { transport: 'UDP', flag: '+notcp', host: LOCAL },
-  { transport: 'TCP', flag: '+tcp', host: KUBE_DNS },
+  { transport: 'UDP', flag: '+notcp', host: local },
+  { transport: 'TCP', flag: '+tcp', host: kubeDns },
 ])('over $transport, at one of the two addresses', ({ flag, host }) => {
   const server = `dns://${host}:53`;
   const here = { host, port: 53 };
@@ -259,21 +203,19 @@ describe('TTLs', () => {
     const miss = await ask(lab, at, message);
     expect(miss.ttls).toEqual([5]);
     expect(miss.has(AA) || miss.has(RA)).toBe(true);
-    const misses = async (): Promise<number> =>
-      (await scrape(metricsAt)).sum('coredns_cache_misses_total', { zones: 'cluster.local.' });
-    const before = await misses();
+    const before = await clusterMisses();
     await sleep(3000);
     expect((await ask(lab, at, message)).ttls[0]).toBeLessThanOrEqual(2);
-    expect(await misses()).toBe(before);
+    expect(await clusterMisses()).toBe(before);
     await sleep(2200);
     expect((await ask(lab, at, message)).ttls).toEqual([5]);
-    expect(await misses()).toBe(before + 1);
+    expect(await clusterMisses()).toBe(before + 1);
   });
 });
 
 describe('around it', () => {
   test('health answers OK at the address of the first block', async () => {
-    const response = await fetch(`http://${LOCAL}:8080/health`);
+    const response = await fetch(`http://${local}:8080/health`);
     expect(response.status).toBe(200);
     expect(await response.text()).toBe('OK');
   });

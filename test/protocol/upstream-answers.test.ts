@@ -230,16 +230,19 @@ describe('answers that are odd and fine', () => {
   });
 });
 
+/** Answers with the question spelled as `name`. */
+function respell(asked: Asked, name: string): void {
+  asked.answer({ question: questionOf(query(name, 'A')), answers: [aRecord(name, 60)] });
+}
+
 describe('the client’s spelling of the name (0x20)', () => {
   test.each([
     { what: 'an upstream that echoes it', label: 'good' },
     { what: 'an upstream that lower-cases it', label: 'lower' },
     { what: 'an upstream that upper-cases it', label: 'upper' },
   ])('is in the answer, missed and hit: $what', async ({ label }) => {
-    const respelled = (asked: Asked, name: string): void =>
-      asked.answer({ question: questionOf(query(name, 'A')), answers: [aRecord(name, 60)] });
-    upstreamAnswers('lower', (asked) => respelled(asked, asked.name.toLowerCase()));
-    upstreamAnswers('upper', (asked) => respelled(asked, asked.name.toUpperCase()));
+    upstreamAnswers('lower', (asked) => respell(asked, asked.name.toLowerCase()));
+    upstreamAnswers('upper', (asked) => respell(asked, asked.name.toUpperCase()));
     const spellings = [
       `${label}.SpeLLed.eXAMple`,
       `${label}.spelleD.EXample`,
