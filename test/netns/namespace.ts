@@ -83,15 +83,15 @@ export class Namespace {
     };
   }
 
-  /** What answers at `address`, or `nobody`. */
-  async ask(transport: 'udp' | 'tcp', address: string, port: number = 53): Promise<string> {
-    const child = this.#node(CLIENT, [transport, address, String(port)]);
+  /** Who answers at each `TRANSPORT ADDRESS`, or `nobody`, asked all at once. */
+  async ask(questions: readonly string[]): Promise<string[]> {
+    const child = this.#node(CLIENT, questions);
     let printed = '';
     child.stdout!.on('data', (text) => {
       printed += String(text);
     });
     await once(child, 'close');
-    return printed;
+    return printed.trim().split('\n');
   }
 
   /**
@@ -161,21 +161,25 @@ const SERVER = `
   Promise.all(waits).then(() => console.log('listening'));
 `;
 
-/** Arguments: udp or tcp, the address, the port. Prints the answer, or "nobody" after 700 ms. */
+/** Arguments: each "udp ADDRESS" or "tcp ADDRESS". Prints an answer a line, "nobody" after 2 s. */
 const CLIENT = `
-  const [transport, address, port] = process.argv.slice(1);
-  const done = (text) => { process.stdout.write(text); process.exit(); };
-  setTimeout(done, 700, 'nobody');
-  if (transport === 'udp') {
-    const socket = require('dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4');
-    socket.on('error', () => {});
-    socket.on('message', (text) => done(String(text)));
-    socket.connect(Number(port), address, (error) => { if (!error) socket.send('?'); });
-  } else {
-    const socket = require('net').connect(Number(port), address);
-    socket.on('error', () => {});
-    socket.on('data', (text) => done(String(text)));
-  }
+  const ask = (question) => new Promise((resolve) => {
+    const [transport, address] = question.split(' ');
+    setTimeout(resolve, 2000, 'nobody');
+    if (transport === 'udp') {
+      const socket = require('dgram').createSocket(address.includes(':') ? 'udp6' : 'udp4');
+      socket.on('error', () => resolve('nobody'));
+      socket.on('message', (text) => resolve(String(text)));
+      socket.connect(53, address, (error) => { if (!error) socket.send('?'); });
+    } else {
+      const socket = require('net').connect(53, address);
+      socket.on('error', () => resolve('nobody'));
+      socket.on('data', (text) => resolve(String(text)));
+    }
+  });
+  Promise.all(process.argv.slice(1).map(ask)).then((answers) => {
+    process.stdout.write(answers.join('\\n'), () => process.exit());
+  });
 `;
 
 /** Argument: the address. Prints "asking", and after SIGTERM what askOnAndOn tells. */
