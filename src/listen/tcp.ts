@@ -140,6 +140,15 @@ class TcpClient implements Client, ReplyPath {
     const data = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
     this.#partial = undefined;
     this.#responder.beginBatch();
+    const at = this.#serve(data);
+    this.#responder.endBatch();
+    if (at > 0) this.#deadlineMs = nowMs() + this.#settings.idleMs;
+    if (at < data.length) this.#partial = at === 0 ? data : Buffer.from(data.subarray(at));
+    if (this.#isFull()) this.#socket.pause();
+  }
+
+  /** Serves the whole messages in `data`, as far as the limits allow. Returns where it stopped. */
+  #serve(data: Buffer): number {
     let at = 0;
     let ready = 0; // octets gathered
     while (data.length - at >= LENGTH_OCTETS) {
@@ -159,19 +168,18 @@ class TcpClient implements Client, ReplyPath {
         ready + LENGTH_OCTETS,
         ready + ANSWER_ROOM,
       );
-      if (answered === ANSWER_LATER) this.#outstanding++;
-      else if (answered !== NO_ANSWER) {
+      at = end;
+      if (answered === ANSWER_LATER) {
+        this.#outstanding++;
+      } else if (answered !== NO_ANSWER) {
         writeU16(gathered, ready, answered);
         ready += LENGTH_OCTETS + answered;
         if (gathered.length - ready < ANSWER_ROOM) ready = this.#flush(ready);
       }
-      at = end;
+      if (this.#isFull()) break; // the rest waits until the client has taken something
     }
-    if (at > 0) this.#deadlineMs = nowMs() + this.#settings.idleMs;
     this.#flush(ready);
-    this.#responder.endBatch();
-    if (at < data.length) this.#partial = at === 0 ? data : Buffer.from(data.subarray(at));
-    if (this.#isFull()) this.#socket.pause();
+    return at;
   }
 
   /** Writes what was gathered. Returns 0, the octets that are gathered then. */
@@ -200,8 +208,16 @@ class TcpClient implements Client, ReplyPath {
     );
   }
 
+  /** Goes on with what was read before the limits stopped it, then reads on. */
   #resume(): void {
-    if (this.#socket.isPaused() && !this.#isFull()) this.#socket.resume();
+    if (!this.#socket.isPaused() || this.#isFull() || this.#socket.destroyed) return;
+    const waiting = this.#partial;
+    if (waiting !== undefined) {
+      this.#partial = undefined;
+      this.#read(waiting);
+      if (this.#isFull()) return;
+    }
+    this.#socket.resume();
   }
 
   /** The client has sent all it will; it still gets its answers (RFC 7766 section 6.2.4). */

@@ -11,6 +11,7 @@ import { AD, HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { nowMs } from '../sys/clock.ts';
 import { random16 } from '../sys/random.ts';
+import { isAcknowledged, setUserTimeout } from '../sys/tcp-info.ts';
 import { acceptResponse } from './accept.ts';
 import type { Attempt, FailureCause } from './attempt.ts';
 import { type UpstreamTarget, formatTarget } from './config.ts';
@@ -32,6 +33,9 @@ let slabUser: Connection | undefined;
 /** What arrives is read into one buffer for all connections, and used before the next read. */
 const READ_OCTETS = 64 * 1024;
 let readBuffer: Buffer | undefined;
+
+/** The kernel gives up on octets that nobody acknowledges for so long. */
+const USER_TIMEOUT_MS = 4000;
 
 export interface ConnectionEvents {
   /** An answer arrived for an attempt. `silent` attempts count nothing. */
@@ -82,6 +86,7 @@ export class Connection {
     this.#socket.setNoDelay(true);
     this.#socket.on(target.tls === undefined ? 'connect' : 'secureConnect', () => {
       this.#state = nextConnectionState(this.#state, 'connected');
+      setUserTimeout(this.#socket, USER_TIMEOUT_MS);
       this.#progressMs = nowMs();
     });
     this.#socket.on('session', (session: Buffer) => this.#events.session(session));
@@ -182,6 +187,11 @@ export class Connection {
     const frames = slab.subarray(this.#framesAt, slabNext);
     this.#framesAt = -1;
     if (!this.#socket.destroyed) this.#socket.write(frames);
+  }
+
+  /** Whether the other side's kernel has taken all that was sent; undefined if that is not known. */
+  isAcknowledged(): boolean | undefined {
+    return isAcknowledged(this.#socket);
   }
 
   /** Takes no more queries, and closes when the last answer has come. */

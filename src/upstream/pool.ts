@@ -38,9 +38,14 @@ const SMOOTHING = 1 / 8;
 /** No answer for 4 usual response times, within these bounds: do not queue behind it. */
 const SLOW_MS_MIN = 20;
 const SLOW_MS_MAX = 200;
-/** No answer for 8 usual response times, within these bounds: ask elsewhere as well. */
+/** No answer for 8 usual response times, within these bounds: perhaps nobody is there. */
 const SILENT_MS_MIN = 250;
 const SILENT_MS_MAX = 500;
+/**
+ * The same if the other side has acknowledged the query: it is there, and probably only slow, and a
+ * second query would cost it more. A recursive resolver seldom takes that long.
+ */
+const SILENT_ACKNOWLEDGED_MS = 750;
 /** CoreDNS's read timeout: an answer that is later is still taken, but not waited for. */
 const LATE_MS = 2000;
 /** A connection that owes answers and has sent nothing for so long is dead: nobody waits longer. */
@@ -219,7 +224,7 @@ export class Upstream {
     const silentMs = connection.silentMs(now);
     if (silentMs >= DEAD_MS) {
       connection.abort(`read tcp ${this.label}: i/o timeout`, 'timeout');
-    } else if (silentMs >= this.#silentMs()) {
+    } else if (silentMs >= this.#silentMs() && isGone(connection, silentMs)) {
       this.#tellSilent(connection);
     } else if (silentMs >= this.#slowMs()) {
       this.#tellSlow(connection);
@@ -316,4 +321,9 @@ export class Upstream {
     for (const connection of [...this.#connections]) connection.abort('upstream removed', 'closed');
     for (const query of [...this.#datagrams]) query.timeOut();
   }
+}
+
+/** Whether a silent connection leads to nobody: nothing is acknowledged, or it is silent too long. */
+function isGone(connection: Connection, silentMs: number): boolean {
+  return silentMs >= SILENT_ACKNOWLEDGED_MS || connection.isAcknowledged() === false;
 }
