@@ -8,10 +8,13 @@
  * Differs from CoreDNS 1.13, which leaves the class out and may answer a CH query with an IN entry.
  */
 
-/** What NXDOMAIN is kept under: it denies the name, whatever the type (RFC 2308 section 5). */
-export const EVERY_TYPE = 0;
+/**
+ * What NXDOMAIN is kept under: it denies the name, whatever the type (RFC 2308 section 5). No type
+ * that can be asked for, as a type has 16 bits: else its NODATA would deny all others too.
+ */
+export const EVERY_TYPE = 0x10000;
 
-/** `nameHash` is that of a QueryView or Query. */
+/** `nameHash` is that of a QueryView or Query; `qtype` may be EVERY_TYPE. */
 export function cacheKey(
   nameHash: number,
   qtype: number,
@@ -19,7 +22,7 @@ export function cacheKey(
   dnssecOk: boolean,
   checkingDisabled: boolean,
 ): number {
-  let hash = nameHash ^ Math.imul(qtype | (qclass << 16), 0x9e3779b1);
+  let hash = nameHash ^ Math.imul(qtype | (qclass << 17), 0x9e3779b1);
   if (dnssecOk) hash ^= 0x5bd1e995;
   if (checkingDisabled) hash ^= 0x2c1b3c6d;
   // The finalizer of MurmurHash3: every bit of the input reaches the 30 that are kept.
