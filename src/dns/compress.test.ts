@@ -84,10 +84,11 @@ test('a pointer holds 14 bits: what begins beyond 0x3fff is never pointed to', (
 
 test('a message that does not know a name is not led astray by one that was there before', () => {
   // The memory is reused: where "x.a." is about to be written, "a." stands from the message before.
-  for (let label = 0; label < 2000; label++) {
-    const out = new Uint8Array(64);
+  const out = new Uint8Array(64);
+  for (let label = 0; label < 1000; label++) {
     out.set(nameFromText('a.')!, 12);
-    expect(read(write([`x${label}.a.`], { out }))).toEqual([`x${label}.a.`]);
+    const [found] = read(write([`x${label}.a.`], { out }));
+    if (found !== `x${label}.a.`) expect(found).toBe(`x${label}.a.`);
   }
 });
 

@@ -229,8 +229,8 @@ describe('whatever octets come', () => {
     });
 
   test.each([
-    { kind: 'arbitrary', octets: fc.uint8Array({ maxLength: 300 }), runs: 500 },
-    { kind: 'mutated', octets: mutated, runs: 2000 },
+    { kind: 'arbitrary', octets: fc.uint8Array({ maxLength: 300 }), runs: 300 },
+    { kind: 'mutated', octets: mutated, runs: 1000 },
   ])('$kind: nothing is thrown, and nothing outside of the message counts', ({ octets, runs }) => {
     fc.assert(
       fc.property(octets, fc.nat(20), fc.nat(255), (msg, at, fill) => {
@@ -241,7 +241,7 @@ describe('whatever octets come', () => {
         const before = buffer.slice();
         const view = new QueryView(5);
         expect(readQuery(view, buffer, at, at + msg.length)).toBe(reading);
-        expect(buffer).toEqual(before);
+        expect(Buffer.compare(buffer, before)).toBe(0);
         if (reading !== READ_QUERY && reading !== READ_FORMERR_QUESTION) return;
         const { nameOctets, labels, nameHash, qtype, qclass, hasEdns, payloadOctets } = alone;
         expect(view).toMatchObject({ nameOctets, labels, nameHash, qtype, qclass, hasEdns });

@@ -45,8 +45,8 @@ function records(wire: Uint8Array): string[] {
 }
 
 function isSame(a: NormalizedResponse, b: NormalizedResponse): void {
-  expect(b.wire).toEqual(a.wire);
-  expect(b).toEqual(a);
+  expect(Buffer.compare(b.wire, a.wire)).toBe(0);
+  expect({ ...b, wire: 0 }).toEqual({ ...a, wire: 0 });
 }
 
 describe('the normal form of a response', () => {
@@ -153,13 +153,13 @@ describe('octets of any kind', () => {
       fc.property(octets, (wire) => {
         const before = wire.slice();
         const normal = normalize(wire, 0, wire.length);
-        expect(wire).toEqual(before);
+        expect(Buffer.compare(wire, before)).toBe(0);
         if (normal === undefined) return;
         expect(normal.wire.length).toBeLessThanOrEqual(65535);
         expect(normal.plainOctets).toBeGreaterThanOrEqual(normal.wire.length);
         for (const at of normal.ttlAt) expect(at + 4).toBeLessThanOrEqual(normal.wire.length);
         const again = normalize(normal.wire, 0, normal.wire.length)!;
-        expect(again.wire).toEqual(normal.wire);
+        expect(Buffer.compare(again.wire, normal.wire)).toBe(0);
       }),
       { numRuns: 400 },
     );

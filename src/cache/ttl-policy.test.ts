@@ -1,0 +1,136 @@
+import { describe, expect, test } from 'vitest';
+import { parseAs } from '../directives/testing.ts';
+import { cache } from '../directives/cache/index.ts';
+import { FORMERR, NOTIMP, NXDOMAIN, REFUSED, SERVFAIL } from '../dns/rcode.ts';
+import { TC } from '../dns/header.ts';
+import { type ResponseText, response } from '../dns/testing.ts';
+import { classify, isTruncated, lifetimeSec, storeOf } from './ttl-policy.ts';
+
+const NOW = 1_700_000_000;
+const SOA = 'test. 300 SOA 20';
+const NS = 'test. 300 NS ns.test.';
+const A = 'a.test. 60 A 192.0.2.1';
+const CNAME = 'a.test. 60 CNAME b.test.';
+const dnssec = { edns: { dnssecOk: true } };
+const signed = (from: number, until: number): ResponseText => ({
+  answers: [A, `a.test. 60 RRSIG ${from} ${until}`],
+  ...dnssec,
+});
+
+const soa = (ttlSec: number): ResponseText => ({ authorities: [`test. ${ttlSec} SOA 20`] });
+const a = (ttlSec: number): ResponseText => ({ answers: [`a.test. ${ttlSec} A 192.0.2.1`] });
+
+describe('the class of a response, and so the store that it goes to (RFC 2308 section 2)', () => {
+  test.each<{ text: ResponseText; is: string; to: string | undefined; opcode?: number }>([
+    { text: { answers: [A] }, is: 'positive', to: 'success' },
+    { text: { answers: [CNAME] }, is: 'positive', to: 'success' },
+    { text: { answers: [CNAME], authorities: [SOA] }, is: 'positive', to: 'success' },
+    { text: { authorities: [SOA] }, is: 'no-data', to: 'denial' },
+    { text: { authorities: [NS, SOA] }, is: 'no-data', to: 'denial' },
+    { text: { authorities: [NS] }, is: 'delegation', to: 'success' },
+    { text: {}, is: 'positive', to: 'success' },
+    { text: { additionals: [A] }, is: 'positive', to: 'success' },
+    { text: { rcode: NXDOMAIN, authorities: [SOA] }, is: 'name-error', to: 'denial' },
+    {
+      text: { rcode: NXDOMAIN, answers: [CNAME], authorities: [SOA] },
+      is: 'name-error',
+      to: 'denial',
+    },
+    { text: { rcode: NXDOMAIN }, is: 'other-error', to: undefined },
+    { text: { rcode: NXDOMAIN, authorities: [NS] }, is: 'other-error', to: undefined },
+    { text: { rcode: SERVFAIL }, is: 'server-error', to: 'denial' },
+    { text: { rcode: SERVFAIL, authorities: [SOA] }, is: 'server-error', to: 'denial' },
+    { text: { rcode: NOTIMP }, is: 'server-error', to: 'denial' },
+    { text: { rcode: REFUSED, answers: [A] }, is: 'other-error', to: undefined },
+    { text: { rcode: FORMERR }, is: 'other-error', to: undefined },
+    { text: { rcode: 16, edns: {} }, is: 'other-error', to: undefined },
+    { text: { question: 'a.test. AXFR', answers: [A] }, is: 'meta', to: undefined },
+    { text: { question: 'a.test. IXFR' }, is: 'meta', to: undefined },
+    { text: { answers: [A] }, opcode: 4, is: 'meta', to: undefined },
+    { text: { answers: [A] }, opcode: 5, is: 'meta', to: undefined },
+    { text: signed(NOW - 10, NOW + 10), is: 'positive', to: 'success' },
+    { text: signed(NOW, NOW), is: 'positive', to: 'success' },
+    { text: signed(NOW + 1, NOW + 10), is: 'other-error', to: undefined },
+    { text: signed(NOW - 10, NOW - 1), is: 'other-error', to: undefined },
+    // Without DO nobody looks at signatures.
+    { text: { ...signed(1, 2), edns: {} }, is: 'positive', to: 'success' },
+    {
+      text: { rcode: NXDOMAIN, authorities: [SOA, 'test. 60 RRSIG 1 2'], ...dnssec },
+      is: 'other-error',
+      to: undefined,
+    },
+  ])('$text is $is and goes to $to', ({ text, opcode = 0, is, to }) => {
+    const responseClass = classify(response(text), opcode, NOW);
+    expect(responseClass).toBe(is);
+    expect(storeOf(responseClass)).toBe(to);
+  });
+
+  test('signatures are compared by serial arithmetic, also past 2106 (RFC 4034 section 3.1.5)', () => {
+    const text = signed(2 ** 32 - 100, 100);
+    expect(classify(response(text), 0, 2 ** 32 + 50)).toBe('positive');
+    expect(classify(response(text), 0, 2 ** 32 + 150)).toBe('other-error');
+  });
+});
+
+describe('how long a response is kept, and the TTL that its records get', () => {
+  test.each<{ use: string; text: ResponseText; is: number; because: string }>([
+    { use: 'cache', text: a(60), is: 60, because: 'that is its TTL' },
+    { use: 'cache 30', text: a(100), is: 30, because: 'that is the maximum' },
+    { use: 'cache', text: a(2), is: 5, because: 'that is the default MINTTL' },
+    { use: 'cache', text: a(0), is: 5, because: 'that is the default MINTTL' },
+    { use: 'cache', text: a(7200), is: 3600, because: 'that is the default maximum' },
+    { use: 'cache 86400', text: a(7200), is: 7200, because: 'a configured maximum counts (1.14)' },
+    { use: 'cache {\nsuccess 9 3600 0\n}', text: a(0), is: 0, because: 'MINTTL may be 0' },
+    { use: 'cache {\nsuccess 9 10 20\n}', text: a(15), is: 10, because: 'the maximum wins' },
+    {
+      use: 'cache',
+      text: { answers: ['a.test. 20 CNAME b.', 'b. 7 A 192.0.2.1'], authorities: [NS] },
+      is: 7,
+      because: 'the lowest TTL counts',
+    },
+    {
+      use: 'cache',
+      text: { answers: [A], additionals: ['b. 9 A 192.0.2.2'] },
+      is: 9,
+      because: 'in every section',
+    },
+    { use: 'cache', text: { answers: [A], ...dnssec }, is: 60, because: 'an OPT has no TTL' },
+    { use: 'cache', text: {}, is: 5, because: 'there is no TTL to go by' },
+    { use: 'cache', text: { authorities: [NS] }, is: 5, because: 'it is a delegation' },
+    { use: 'cache', text: soa(300), is: 300, because: 'the SOA’s MINIMUM does not count' },
+    { use: 'cache', text: soa(7200), is: 1800, because: 'denials have a maximum of their own' },
+    { use: 'cache 30', text: soa(300), is: 30, because: 'the first argument is for both' },
+    { use: 'cache {\ndenial 9 40 35\n}', text: soa(300), is: 40, because: 'denial says so' },
+    { use: 'cache {\ndenial 9 40 35\n}', text: soa(3), is: 35, because: 'denial says so' },
+    { use: 'cache', text: { rcode: NXDOMAIN, ...soa(300) }, is: 300, because: 'NXDOMAIN likewise' },
+    {
+      use: 'cache',
+      text: { rcode: SERVFAIL, ...a(60) },
+      is: 5,
+      because: 'that is servfail’s default',
+    },
+    {
+      use: 'cache 2',
+      text: { rcode: SERVFAIL },
+      is: 5,
+      because: 'maxima do not matter to servfail',
+    },
+    {
+      use: 'cache {\nservfail 60s\n}',
+      text: { rcode: NOTIMP },
+      is: 60,
+      because: 'servfail says so',
+    },
+    { use: 'cache {\nservfail 0\n}', text: { rcode: SERVFAIL }, is: 0, because: 'servfail is off' },
+    { use: 'cache', text: { rcode: REFUSED, ...a(60) }, is: 5, because: 'it is another error' },
+  ])('$use, $text: $is s, as $because', ({ use, text, is }) => {
+    const message = response(text);
+    const responseClass = classify(message, 0, NOW);
+    expect(lifetimeSec(message, responseClass, parseAs(cache, use))).toBe(is);
+  });
+});
+
+test('a message with TC is truncated', () => {
+  expect(isTruncated(response({ flags: TC << 8 }))).toBe(true);
+  expect(isTruncated(response({}))).toBe(false);
+});
