@@ -7,6 +7,7 @@ import { delimiter, join } from 'node:path';
 
 /** Debian's package of each command that a test runs. */
 const PACKAGE_OF: Readonly<Record<string, string>> = {
+  buildah: 'buildah',
   conntrack: 'conntrack',
   dig: 'bind9-dnsutils',
   dnsmasq: 'dnsmasq-base',
@@ -17,6 +18,8 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   jq: 'jq',
   kdig: 'knot-dnsutils',
   knotd: 'knot',
+  kubectl: 'kubernetes-client',
+  mmdebstrap: 'mmdebstrap',
   nft: 'nftables',
   unbound: 'unbound',
 };
