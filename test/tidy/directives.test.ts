@@ -1,0 +1,113 @@
+/** Every directive has its manual page, complete, and is in the list of docs/corefile.md. */
+import { existsSync } from 'node:fs';
+import { describe, expect, test } from 'vitest';
+import { COREDNS_DIRECTIVES } from '../../src/corefile/blocks.ts';
+import { DIRECTIVES } from '../../src/directives/index.ts';
+import { METRICS } from '../../src/observe/metrics.ts';
+import { filesBelow, textOf } from './source-files.ts';
+
+const NAMES = DIRECTIVES.map(({ name }) => name);
+/** Their pages stand in docs/directives alone; each is to move to its directive's README.md. */
+const PAGE_OWED: readonly string[] = ['cache', 'forward'];
+const SECTIONS = ['## Syntax', '## Differences from CoreDNS'];
+
+/** The keys of the option tables of a directive's folder. */
+function optionsOf(name: string): string[] {
+  return filesBelow(`src/directives/${name}`, '.ts')
+    .filter((file) => !file.endsWith('.test.ts'))
+    .flatMap((file) => [...textOf(file).matchAll(/: OptionTable<[\s\S]*?^};/gm)])
+    .flatMap(([table]) => [...table.matchAll(/^ {2}(\w+): /gm)].map(([, option]) => option!));
+}
+
+function exists(path: string): boolean {
+  return existsSync(new URL(`../../${path}`, import.meta.url));
+}
+
+function pageOf(name: string): string {
+  const page = PAGE_OWED.includes(name)
+    ? `docs/directives/${name}.md`
+    : `src/directives/${name}/README.md`;
+  const cure = `write ${page}: syntax, options with defaults and ranges, example, differences`;
+  expect(exists(page), cure).toBe(true);
+  return textOf(page);
+}
+
+describe.each(NAMES)('the directive %s', (name) => {
+  test('has a manual page with its sections', () => {
+    const page = pageOf(name);
+    const cure = `src/directives/${name}/README.md: add`;
+    expect(page.startsWith(`# ${name}\n`), `${cure} the title "# ${name}"`).toBe(true);
+    const missing = SECTIONS.filter((section) => !page.includes(`\n${section}`));
+    expect(missing.map((section) => `${cure} "${section}"`)).toEqual([]);
+  });
+
+  test('has the same page in docs/directives', () => {
+    const copy = `docs/directives/${name}.md`;
+    const same = exists(copy) && textOf(copy) === pageOf(name);
+    expect(same, `${copy} is not the directive's README.md: npm run docs`).toBe(true);
+  });
+
+  test('has each of its options on the page', () => {
+    const page = pageOf(name);
+    const missing = optionsOf(name).filter((option) => !page.includes(`\`${option}\``));
+    const cure = `src/directives/${name}/README.md: a row for the option`;
+    expect(missing.map((option) => `${cure} \`${option}\``)).toEqual([]);
+  });
+
+  test('names only metrics that there are', () => {
+    const known = Object.keys(METRICS);
+    const named = [...pageOf(name).matchAll(/`((?:coredns|nodelocald)_\w+)/g)].map((m) => m[1]!);
+    const wrong = named.filter((metric) => !known.includes(metric));
+    const cure = `src/directives/${name}/README.md: there is no metric`;
+    expect(wrong.map((metric) => `${cure} ${metric}`)).toEqual([]);
+  });
+
+  test('is no foreign directive', () => {
+    const cure = `src/corefile/blocks.ts: take ${name} out of COREDNS_DIRECTIVES`;
+    expect(COREDNS_DIRECTIVES.has(name), cure).toBe(false);
+  });
+});
+
+describe('the directives as a whole', () => {
+  test('a page that was owed is in its place', () => {
+    const moved = PAGE_OWED.filter((name) => exists(`src/directives/${name}/README.md`));
+    const cure = 'has its README.md: take it out of PAGE_OWED in this test';
+    expect(moved.map((name) => `${name} ${cure}`)).toEqual([]);
+  });
+
+  test('docs/corefile.md lists them, in the order of the chain', () => {
+    const rows = [
+      ...textOf('docs/corefile.md').matchAll(/^\| \[(\w+)\]\(directives\/(\w+)\.md\)/gm),
+    ];
+    const cure = 'docs/corefile.md: the list of directives is that of src/directives/index.ts';
+    expect(
+      rows.map(([, title]) => title),
+      cure,
+    ).toEqual(NAMES);
+    expect(rows.filter(([, title, page]) => title !== page)).toEqual([]);
+  });
+
+  test('none that is there is said not to be there yet', () => {
+    const [, list = ''] = /^Of node-cache's directives ([\s\S]*?) not\s+there yet/m.exec(
+      textOf('docs/corefile.md'),
+    ) ?? [''];
+    const wrong = NAMES.filter((name) => list.includes(`\`${name}\``));
+    expect(wrong.map((name) => `docs/corefile.md: ${name} is there: take it out`)).toEqual([]);
+  });
+
+  test('docs/directives has no other pages', () => {
+    const pages = new Set(NAMES.map((name) => `docs/directives/${name}.md`));
+    const extra = filesBelow('docs/directives', '.md').filter((page) => !pages.has(page));
+    expect(extra.map((page) => `${page}: no directive in the list has this name`)).toEqual([]);
+  });
+
+  test('every folder of a directive is in the list', () => {
+    const folders = new Set(
+      filesBelow('src/directives', 'index.ts')
+        .map((file) => file.split('/')[2]!)
+        .filter((folder) => folder !== 'index.ts'),
+    );
+    const unlisted = [...folders].filter((folder) => !NAMES.includes(folder));
+    expect(unlisted.map((folder) => `src/directives/index.ts: ${folder} is missing`)).toEqual([]);
+  });
+});
