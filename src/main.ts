@@ -1,11 +1,12 @@
 #!/usr/bin/env node
 /** argv to worker; the only file with effects at import. */
-import { FlagError, parseFlags, usage } from './cli/flags.ts';
+import { FlagError, type Flags, parseFlags, usage } from './cli/flags.ts';
 import { reasonOf } from './daemon/reload.ts';
 import { obeySignals } from './daemon/signals.ts';
 import { VERSION } from './daemon/version.ts';
 import { Worker } from './daemon/worker.ts';
 import { DIRECTIVES } from './directives/index.ts';
+import { cleanUp } from './hostnet/teardown.ts';
 import { StreamLog } from './observe/log.ts';
 
 const EXIT_FAILED = 1;
@@ -13,6 +14,14 @@ const EXIT_FAILED = 1;
 function complain(error: unknown): never {
   process.stderr.write(`${reasonOf(error)}\n`);
   process.exit(EXIT_FAILED);
+}
+
+/** `-cleanup`: tells what was removed, and fails if something could not be. */
+async function cleanUpNode(flags: Flags): Promise<void> {
+  const { removed, failures } = await cleanUp({ ...flags, addresses: flags.localIps });
+  for (const line of removed) process.stdout.write(`${line}\n`);
+  for (const failure of failures) process.stderr.write(`${failure.message}\n`);
+  process.exitCode = failures.length > 0 ? EXIT_FAILED : 0;
 }
 
 async function main(): Promise<void> {
@@ -24,6 +33,8 @@ async function main(): Promise<void> {
   } else if (flags.plugins) {
     const names = DIRECTIVES.map(({ name }) => name).sort();
     process.stdout.write(`${names.join('\n')}\n`);
+  } else if (flags.cleanup) {
+    await cleanUpNode(flags);
   } else if (flags.conf === '') {
     throw new FlagError('no Corefile: name one with -conf FILE; see -help');
   } else {

@@ -3,7 +3,9 @@
  * two; a switch takes no value, or `=false`), and our own.
  */
 import { parseArgs } from 'node:util';
+import { ipFromText } from '../corefile/ip.ts';
 import { nearest } from '../corefile/suggest.ts';
+import type { FirewallChoice } from '../hostnet/sync.ts';
 import type { LogFormat } from '../observe/log.ts';
 
 interface FlagDefinition {
@@ -14,14 +16,79 @@ interface FlagDefinition {
 
 /** Every flag, its default, and what it does: `-help` prints this table. */
 export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
-  conf: { kind: 'text', default: '', help: 'Corefile to serve; "stdin" reads standard input' },
+  localip: {
+    kind: 'text',
+    default: '',
+    help: 'comma-separated addresses to serve on, of either family: makes this a node-local cache',
+  },
+  interfacename: { kind: 'text', default: 'nodelocaldns', help: 'interface for those addresses' },
+  setupinterface: { kind: 'switch', default: true, help: 'make and keep that interface' },
+  setupiptables: { kind: 'switch', default: true, help: 'put in and keep the NOTRACK rules' },
+  skipteardown: { kind: 'switch', default: false, help: 'leave interface and rules at the end' },
+  syncinterval: { kind: 'text', default: '60', help: 'seconds between checks of both' },
+  firewall: {
+    kind: 'text',
+    default: 'auto',
+    help: 'auto, iptables, nftables or none: what puts the rules in',
+  },
+  'crash-safe-diversion': {
+    kind: 'switch',
+    default: true,
+    help: 'rules that divert only while we listen, where the kernel has the socket match',
+  },
+  cleanup: {
+    kind: 'switch',
+    default: false,
+    help: 'remove all that this program or node-cache can have left on the node, and exit',
+  },
+  conf: {
+    kind: 'text',
+    default: '',
+    help: 'Corefile to serve, written from -basecorefile where that exists; "stdin" reads it there',
+  },
+  basecorefile: {
+    kind: 'text',
+    default: '/etc/coredns/Corefile.base',
+    help: 'template of the Corefile, with __PILLAR__ variables',
+  },
+  corefile: {
+    kind: 'text',
+    default: '/etc/Corefile',
+    help: 'ignored, as by node-cache: see -conf',
+  },
+  kubednscm: {
+    kind: 'text',
+    default: '',
+    help: 'directory of the kube-dns ConfigMap; /etc/kube-dns if that exists',
+  },
+  upstreamsvc: {
+    kind: 'text',
+    default: 'kube-dns',
+    help: 'Service to forward cluster names to, by its environment variable; or an address',
+  },
+  'health-port': {
+    kind: 'text',
+    default: '8080',
+    help: 'port that the rules let health checks use',
+  },
+  'metrics-listen-address': {
+    kind: 'text',
+    default: '0.0.0.0:9353',
+    help: 'where metrics of the set-up are served, with -localip',
+  },
+  pidfile: { kind: 'text', default: '', help: 'file to write our process ID to once we serve' },
+  reloadwithsignal: {
+    kind: 'switch',
+    default: false,
+    help: 'ignored: a Corefile written from the template is loaded at once',
+  },
   'dns.port': { kind: 'text', default: '53', help: 'port of server blocks that name none' },
   p: { kind: 'text', default: '', help: 'the same as -dns.port' },
   quiet: { kind: 'switch', default: false, help: 'do not print what is listened on at start' },
   plugins: { kind: 'switch', default: false, help: 'list the directives and exit' },
   version: { kind: 'switch', default: false, help: 'print the version and exit' },
   help: { kind: 'switch', default: false, help: 'print this and exit' },
-  'log-format': { kind: 'text', default: 'text', help: 'text (CoreDNS\'s lines) or json' },
+  'log-format': { kind: 'text', default: 'text', help: "text (CoreDNS's lines) or json" },
   'udp-io': {
     kind: 'text',
     default: 'auto',
@@ -30,7 +97,22 @@ export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
 };
 
 export interface Flags {
+  /** Addresses of `-localip`; empty unless this is a node-local cache. */
+  readonly localIps: readonly string[];
+  readonly interfaceName: string;
+  readonly setupInterface: boolean;
+  readonly firewall: FirewallChoice;
+  readonly crashSafe: boolean;
+  readonly skipTeardown: boolean;
+  readonly syncIntervalMs: number;
+  readonly cleanup: boolean;
   readonly conf: string;
+  readonly baseCorefile: string;
+  readonly kubeDnsDirectory: string;
+  readonly upstreamService: string;
+  readonly healthPort: number;
+  readonly setupMetricsAt: string;
+  readonly pidFile: string;
   readonly dnsPort: number;
   readonly quiet: boolean;
   readonly plugins: boolean;
@@ -54,7 +136,23 @@ export function parseFlags(argv: readonly string[]): Flags {
   const text = (name: string): string => values.get(name) ?? String(FLAGS[name]!.default);
   const on = (name: string): boolean => readSwitch(name, text(name));
   return {
+    localIps: readAddresses(text('localip')),
+    interfaceName: text('interfacename'),
+    setupInterface: on('setupinterface'),
+    firewall: on('setupiptables')
+      ? readWord('firewall', text('firewall'), ['auto', 'iptables', 'nftables', 'none'])
+      : 'none',
+    crashSafe: on('crash-safe-diversion'),
+    skipTeardown: on('skipteardown'),
+    syncIntervalMs: readSyncInterval(text('syncinterval')),
+    cleanup: on('cleanup'),
     conf: text('conf'),
+    baseCorefile: text('basecorefile'),
+    kubeDnsDirectory: text('kubednscm'),
+    upstreamService: text('upstreamsvc'),
+    healthPort: readPort('health-port', text('health-port')),
+    setupMetricsAt: text('metrics-listen-address'),
+    pidFile: text('pidfile'),
     dnsPort: readPort(values.has('p') ? 'p' : 'dns.port', values.get('p') ?? text('dns.port')),
     quiet: on('quiet'),
     plugins: on('plugins'),
@@ -94,6 +192,27 @@ function readValues(argv: readonly string[]): Map<string, string> {
     values.set(token.name, token.value ?? 'true');
   }
   return values;
+}
+
+/** Blanks and stray commas do no harm; CoreDNS's node-cache ends at both. */
+function readAddresses(text: string): string[] {
+  const addresses = text
+    .split(',')
+    .map((address) => address.trim())
+    .filter((address) => address !== '');
+  for (const address of addresses) {
+    if (ipFromText(address) === undefined) {
+      throw new FlagError(`invalid value "${address}" for -localip: expected IP addresses`);
+    }
+  }
+  return addresses;
+}
+
+/** Seconds, `60` or `60s`. node-cache reads nanoseconds as seconds, so `60ns` is taken for 60 s. */
+function readSyncInterval(text: string): number {
+  const seconds = Number(/^(\d+)(?:s|ns)?$/.exec(text)?.[1] ?? Number.NaN);
+  if (seconds > 0 && seconds <= 86_400) return seconds * 1000;
+  throw new FlagError(`invalid value "${text}" for -syncinterval: expected seconds, such as 60`);
 }
 
 function readSwitch(name: string, text: string): boolean {

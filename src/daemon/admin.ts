@@ -30,7 +30,7 @@ export class Admin {
    * Listens where the blocks say, and no longer where they do not. Rejects with ListenError if at
    * the first time an address of `health` is taken.
    */
-  async apply(settings: readonly BlockSettings[]): Promise<void> {
+  async apply(settings: readonly Pick<BlockSettings, 'metricsAt' | 'healthAt'>[]): Promise<void> {
     this.#healthServers = await this.#follow(
       this.#healthServers,
       settings.flatMap(({ healthAt }) => healthAt ?? []),

@@ -4,11 +4,10 @@
  * Owns:    the order of start and stop. Sockets first, then what the handlers begin by themselves,
  *          then the word that we serve; and back the other way.
  */
-import { readFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import type { Flags } from '../cli/flags.ts';
 import { parseCorefile } from '../corefile/blocks.ts';
-import { CorefileError } from '../corefile/error.ts';
-import type { HostPort } from '../directives/directive.ts';
+import type { BlockSettings, HostPort } from '../directives/directive.ts';
 import { DIRECTIVES } from '../directives/index.ts';
 import type { StreamLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
@@ -16,9 +15,11 @@ import { nowMs } from '../sys/clock.ts';
 import { random30 } from '../sys/random.ts';
 import { Upstreams } from '../upstream/registry.ts';
 import { Admin } from './admin.ts';
+import { CorefileSource } from './corefile-source.ts';
 import { type Generation, loadGeneration } from './generation.ts';
 import { Listeners, describeListeners } from './listeners.ts';
-import { Reloader, reasonOf } from './reload.ts';
+import { NodeSetup, SETUP_ERRORS } from './node.ts';
+import { Reloader } from './reload.ts';
 import { VERSION } from './version.ts';
 
 /** After the last datagram is read: time for answers that are under way. */
@@ -33,6 +34,9 @@ export class Worker {
   readonly #listeners: Listeners;
   readonly #admin: Admin;
   readonly #exit: (code: number) => void;
+  readonly #source: CorefileSource;
+  /** Present with `-localip`. */
+  readonly #node: NodeSetup | undefined;
   #generation: Generation | undefined;
   #reloader: Reloader | undefined;
   #stopping = false;
@@ -45,18 +49,24 @@ export class Worker {
     this.#upstreams = new Upstreams(this.#metrics);
     this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo);
     this.#admin = new Admin(this.#metrics, log);
+    const [errors] = SETUP_ERRORS.map((errortype) =>
+      this.#metrics.counter('coredns_nodecache_setup_errors_total', { errortype }),
+    );
+    this.#source = new CorefileSource(flags, log, errors!);
+    this.#node = flags.localIps.length > 0 ? new NodeSetup(flags, log, this.#metrics) : undefined;
   }
 
   /** Serves the Corefile. Rejects with CorefileError, ListenError or a system error if it cannot. */
   async start(): Promise<void> {
     this.#countBuild();
-    const text = readCorefile(this.#flags.conf);
-    const generation = this.#load(text);
+    await this.#source.prepare();
+    const generation = this.#load(this.#source.read());
+    await this.#node?.setUp();
     await this.#serve(generation);
     this.#reloader = new Reloader(
       {
         fingerprint: () => this.#fingerprint(),
-        load: () => this.#serve(this.#load(readCorefile(this.#flags.conf))),
+        load: () => this.#serve(this.#load(this.#source.read())),
       },
       generation.corefile.fingerprint,
       this.#log,
@@ -64,6 +74,9 @@ export class Worker {
     );
     if (!this.#flags.quiet) this.#printBanner(generation);
     this.#reloader.follow(reloadSettings(generation));
+    this.#source.follow(() => void this.#reloader?.check());
+    await this.#node?.divert();
+    if (this.#flags.pidFile !== '') writeFileSync(this.#flags.pidFile, `${process.pid}\n`);
   }
 
   reload(signal: string): void {
@@ -75,6 +88,8 @@ export class Worker {
     if (this.#stopping) return;
     this.#stopping = true;
     await this.#reloader?.stop();
+    this.#source.close();
+    await this.#node?.withdraw();
     const lameduckMs = Math.max(
       0,
       ...(this.#generation?.settings ?? []).map((settings) => settings.lameduckMs),
@@ -89,6 +104,8 @@ export class Worker {
     this.#upstreams.close();
     await this.#admin.close();
     await Promise.race([closed, sleep(DRAIN_STEP_MS)]);
+    await this.#node?.tearDown();
+    if (this.#flags.pidFile !== '') rmSync(this.#flags.pidFile, { force: true });
     this.#end(0);
   }
 
@@ -103,7 +120,7 @@ export class Worker {
         defaultPort: this.#flags.dnsPort,
         fatal: (message) => {
           this.#log.log('fatal', message);
-          this.#end(1);
+          void Promise.resolve(this.#node?.tearDown()).finally(() => this.#end(1));
         },
       },
       this.#generation,
@@ -113,11 +130,13 @@ export class Worker {
   /** Puts the generation in the place of the one that serves; or rejects, and that goes on. */
   async #serve(generation: Generation): Promise<void> {
     try {
-      await this.#admin.apply(generation.settings);
+      await this.#admin.apply([...generation.settings, ...this.#setupMetrics()]);
       await this.#listeners.apply(generation);
     } catch (error) {
       generation.stop();
-      if (this.#generation !== undefined) await this.#admin.apply(this.#generation.settings);
+      if (this.#generation !== undefined) {
+        await this.#admin.apply([...this.#generation.settings, ...this.#setupMetrics()]);
+      }
       throw error;
     }
     const before = this.#generation;
@@ -127,11 +146,19 @@ export class Worker {
     this.#reloader?.follow(reloadSettings(generation));
   }
 
+  /** node-cache serves its metrics on a second address as well, for those of its set-up. */
+  #setupMetrics(): readonly Pick<BlockSettings, 'metricsAt' | 'healthAt'>[] {
+    const at = /^(.*):(\d+)$/.exec(this.#flags.setupMetricsAt);
+    if (this.#node === undefined || at === null) return [];
+    const host = at[1]!.replace(/^\[(.*)\]$/, '$1');
+    return [{ metricsAt: { host, port: Number(at[2]) }, healthAt: undefined }];
+  }
+
   #fingerprint(): string {
     const { conf, dnsPort } = this.#flags;
     const known = new Set(DIRECTIVES.map(({ name }) => name));
     const options = { file: conf, known, defaultPort: dnsPort };
-    return parseCorefile(readCorefile(conf), options).fingerprint;
+    return parseCorefile(this.#source.read(), options).fingerprint;
   }
 
   #countBuild(): void {
@@ -158,19 +185,6 @@ export class Worker {
   #end(code: number): void {
     this.#log.flush();
     this.#exit(code);
-  }
-}
-
-/** The text of the Corefile. Throws CorefileError if it cannot be read. */
-function readCorefile(path: string): string {
-  try {
-    return readFileSync(path === 'stdin' ? 0 : path, 'utf8');
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    const reason = code === 'ENOENT' ? 'no such file or directory' : reasonOf(error);
-    throw new CorefileError('COREFILE_FILE', undefined, `open ${path}: ${reason}`, {
-      hint: 'name the Corefile with -conf',
-    });
   }
 }
 

@@ -177,6 +177,11 @@ export const METRICS = {
     help: "A metric with a constant '1' value labeled by hash, and value which type of hash generated.",
     labels: ['hash', 'value'],
   },
+  coredns_nodecache_setup_errors_total: {
+    kind: 'counter',
+    help: 'The number of errors during periodic network setup for node-cache',
+    labels: ['errortype'],
+  },
   nodelocald_coalesced_queries_total: {
     kind: 'counter',
     help: 'Queries that waited for the upstream answer to an identical one.',
