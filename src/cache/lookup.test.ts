@@ -1,12 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { cache as directive } from '../directives/cache/index.ts';
-import { parseAs } from '../directives/testing.ts';
 import { NOTIMP, NXDOMAIN, REFUSED, SERVFAIL } from '../dns/rcode.ts';
 import { TC } from '../dns/header.ts';
 import { type ResponseText, recordsToText, response } from '../dns/testing.ts';
 import type { Query } from '../query/query.ts';
 import { type AskOptions, askQuery } from '../query/testing.ts';
 import { AnswerCache } from './lookup.ts';
+import { type CacheOptions, cacheConfig } from './testing.ts';
 import { classify, lifetimeSec } from './ttl-policy.ts';
 
 const SOA = 'test. 300 SOA 20';
@@ -16,8 +15,7 @@ const noData: ResponseText = { authorities: [SOA] };
 const noName: ResponseText = { rcode: NXDOMAIN, authorities: [SOA] };
 const serverError: ResponseText = { rcode: SERVFAIL };
 
-const make = (options = ''): AnswerCache =>
-  new AnswerCache(parseAs(directive, `cache {\n${options}\n}`));
+const make = (options?: CacheOptions): AnswerCache => new AnswerCache(cacheConfig(options));
 
 interface At extends AskOptions {
   readonly name?: string;
@@ -77,18 +75,18 @@ describe('what is stored', () => {
   });
 
   test('nothing of a lifetime of 0', () => {
-    const cache = make('success 10 60 0\nservfail 0');
+    const cache = make({ success: { ttlMinSec: 0 }, servfailSec: 0 });
     expect(keep(cache, { answers: ['a.test. 0 A 192.0.2.1'] })).toBe(false);
     expect(keep(cache, serverError)).toBe(false);
     expect(cache.success.size + cache.denial.size).toBe(0);
   });
 
   test.each([
-    { options: 'disable success test', kept: { positive: false, noData: true } },
-    { options: 'disable denial test', kept: { positive: true, noData: false } },
-    { options: 'disable denial', kept: { positive: true, noData: false } },
+    { options: { success: { disabledZones: ['test.'] } }, kept: { positive: false, noData: true } },
+    { options: { denial: { disabledZones: ['test.'] } }, kept: { positive: true, noData: false } },
+    { options: { denial: { disabledZones: ['.'] } }, kept: { positive: true, noData: false } },
     {
-      options: 'disable success est\ndisable denial b.test',
+      options: { success: { disabledZones: ['est.'] }, denial: { disabledZones: ['b.test.'] } },
       kept: { positive: true, noData: true },
     },
   ])('with $options: $kept', ({ options, kept }) => {
@@ -220,7 +218,7 @@ describe('a fresh entry of one kind removes the others', () => {
   const pairs = names.flatMap((before) => names.map((after) => ({ before, after })));
 
   test.each(pairs)('$after after $before', ({ before, after }) => {
-    const cache = make('serve_stale');
+    const cache = make({ stale: {} });
     keep(cache, kinds[before]);
     keep(cache, kinds[after], { sec: 1 });
     expect(cache.success.size + cache.denial.size).toBe(1);
@@ -258,15 +256,19 @@ describe('a server error never hides anything usable', () => {
   });
 
   test('stale, where stale answers are served: it is not kept', () => {
-    const cache = make('serve_stale 1h');
+    const cache = make({ stale: {} });
     keep(cache, positive);
     expect(keep(cache, serverError, { sec: 100 })).toBe(false);
     expect(findStale(cache, { sec: 100 }, 3600)).toBe(0);
   });
 
   test.each([
-    { options: '', sec: 61, because: 'stale answers are not served' },
-    { options: 'serve_stale 10s', sec: 71, because: 'it is too old to be served stale' },
+    { options: {}, sec: 61, because: 'stale answers are not served' },
+    {
+      options: { stale: { durationSec: 10 } },
+      sec: 71,
+      because: 'it is too old to be served stale',
+    },
   ])('what is past its end and not usable does not hold it off: $because', ({ options, sec }) => {
     const cache = make(options);
     keep(cache, positive);
@@ -276,7 +278,7 @@ describe('a server error never hides anything usable', () => {
   });
 
   test('and is never served stale itself', () => {
-    const cache = make('serve_stale');
+    const cache = make({ stale: {} });
     keep(cache, serverError);
     expect(findStale(cache, { sec: 1 }, 3600)).toBeUndefined();
     expect(findStale(cache, { sec: 10 }, 3600)).toBeUndefined();
@@ -289,14 +291,14 @@ describe('a stale answer is usable for its duration (RFC 8767 section 5)', () =>
     { sec: 159.9, rcode: 0 },
     { sec: 160, rcode: undefined },
   ])('at $sec s: $rcode', ({ sec, rcode }) => {
-    const cache = make('serve_stale 100s');
+    const cache = make({ stale: { durationSec: 100 } });
     keep(cache, positive);
     expect(find(cache, { sec })).toBeUndefined();
     expect(findStale(cache, { sec }, 100)).toBe(rcode);
   });
 
   test('where serve_stale_policy is prefer_positive, a stale positive answer wins over a denial', () => {
-    const cache = make('serve_stale 1h\nserve_stale_policy prefer_positive');
+    const cache = make({ stale: { preferPositive: true } });
     keep(cache, positive);
     keep(cache, noName, { sec: 61 });
     expect(find(cache, { sec: 62 })).toBeUndefined();
@@ -306,7 +308,7 @@ describe('a stale answer is usable for its duration (RFC 8767 section 5)', () =>
 });
 
 test('each store holds its own capacity', () => {
-  const cache = make('success 2\ndenial 1');
+  const cache = make({ success: { entriesMax: 2 }, denial: { entriesMax: 1 } });
   for (let i = 0; i < 5; i++) {
     keep(cache, positive, { name: `p${i}.test.` });
     keep(cache, noData, { name: `n${i}.test.` });

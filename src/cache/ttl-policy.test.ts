@@ -1,9 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { parseAs } from '../directives/testing.ts';
-import { cache } from '../directives/cache/index.ts';
 import { FORMERR, NOTIMP, NXDOMAIN, REFUSED, SERVFAIL } from '../dns/rcode.ts';
 import { TC } from '../dns/header.ts';
 import { type ResponseText, response } from '../dns/testing.ts';
+import { type CacheOptions, cacheConfig } from './testing.ts';
 import { classify, isTruncated, lifetimeSec, storeOf } from './ttl-policy.ts';
 
 const NOW = 1_700_000_000;
@@ -73,60 +72,90 @@ describe('the class of a response, and so the store that it goes to (RFC 2308 se
 });
 
 describe('how long a response is kept, and the TTL that its records get', () => {
-  test.each<{ use: string; text: ResponseText; is: number; because: string }>([
-    { use: 'cache', text: a(60), is: 60, because: 'that is its TTL' },
-    { use: 'cache 30', text: a(100), is: 30, because: 'that is the maximum' },
-    { use: 'cache', text: a(2), is: 5, because: 'that is the default MINTTL' },
-    { use: 'cache', text: a(0), is: 5, because: 'that is the default MINTTL' },
-    { use: 'cache', text: a(7200), is: 3600, because: 'that is the default maximum' },
-    { use: 'cache 86400', text: a(7200), is: 7200, because: 'a configured maximum counts (1.14)' },
-    { use: 'cache {\nsuccess 9 3600 0\n}', text: a(0), is: 0, because: 'MINTTL may be 0' },
-    { use: 'cache {\nsuccess 9 10 20\n}', text: a(15), is: 10, because: 'the maximum wins' },
+  test.each<{ config: CacheOptions; text: ResponseText; is: number; because: string }>([
+    { config: {}, text: a(60), is: 60, because: 'that is its TTL' },
     {
-      use: 'cache',
+      config: { success: { ttlMaxSec: 30 }, denial: { ttlMaxSec: 30 } },
+      text: a(100),
+      is: 30,
+      because: 'that is the maximum',
+    },
+    { config: {}, text: a(2), is: 5, because: 'that is the default MINTTL' },
+    { config: {}, text: a(0), is: 5, because: 'that is the default MINTTL' },
+    { config: {}, text: a(7200), is: 3600, because: 'that is the default maximum' },
+    {
+      config: { success: { ttlMaxSec: 86_400 } },
+      text: a(7200),
+      is: 7200,
+      because: 'a configured maximum counts (1.14)',
+    },
+    { config: { success: { ttlMinSec: 0 } }, text: a(0), is: 0, because: 'MINTTL may be 0' },
+    {
+      config: { success: { ttlMaxSec: 10, ttlMinSec: 20 } },
+      text: a(15),
+      is: 10,
+      because: 'the maximum wins',
+    },
+    {
+      config: {},
       text: { answers: ['a.test. 20 CNAME b.', 'b. 7 A 192.0.2.1'], authorities: [NS] },
       is: 7,
       because: 'the lowest TTL counts',
     },
     {
-      use: 'cache',
+      config: {},
       text: { answers: [A], additionals: ['b. 9 A 192.0.2.2'] },
       is: 9,
       because: 'in every section',
     },
-    { use: 'cache', text: { answers: [A], ...dnssec }, is: 60, because: 'an OPT has no TTL' },
-    { use: 'cache', text: {}, is: 5, because: 'there is no TTL to go by' },
-    { use: 'cache', text: { authorities: [NS] }, is: 5, because: 'it is a delegation' },
-    { use: 'cache', text: soa(300), is: 300, because: 'the SOA’s MINIMUM does not count' },
-    { use: 'cache', text: soa(7200), is: 1800, because: 'denials have a maximum of their own' },
-    { use: 'cache 30', text: soa(300), is: 30, because: 'the first argument is for both' },
-    { use: 'cache {\ndenial 9 40 35\n}', text: soa(300), is: 40, because: 'denial says so' },
-    { use: 'cache {\ndenial 9 40 35\n}', text: soa(3), is: 35, because: 'denial says so' },
-    { use: 'cache', text: { rcode: NXDOMAIN, ...soa(300) }, is: 300, because: 'NXDOMAIN likewise' },
+    { config: {}, text: { answers: [A], ...dnssec }, is: 60, because: 'an OPT has no TTL' },
+    { config: {}, text: {}, is: 5, because: 'there is no TTL to go by' },
+    { config: {}, text: { authorities: [NS] }, is: 5, because: 'it is a delegation' },
+    { config: {}, text: soa(300), is: 300, because: 'the SOA’s MINIMUM does not count' },
+    { config: {}, text: soa(7200), is: 1800, because: 'denials have a maximum of their own' },
     {
-      use: 'cache',
+      config: { success: { ttlMaxSec: 30 }, denial: { ttlMaxSec: 30 } },
+      text: soa(300),
+      is: 30,
+      because: 'the first argument is for both',
+    },
+    {
+      config: { denial: { ttlMaxSec: 40, ttlMinSec: 35 } },
+      text: soa(300),
+      is: 40,
+      because: 'denial says so',
+    },
+    {
+      config: { denial: { ttlMaxSec: 40, ttlMinSec: 35 } },
+      text: soa(3),
+      is: 35,
+      because: 'denial says so',
+    },
+    { config: {}, text: { rcode: NXDOMAIN, ...soa(300) }, is: 300, because: 'NXDOMAIN likewise' },
+    {
+      config: {},
       text: { rcode: SERVFAIL, ...a(60) },
       is: 5,
       because: 'that is servfail’s default',
     },
     {
-      use: 'cache 2',
+      config: { success: { ttlMaxSec: 2 }, denial: { ttlMaxSec: 2 } },
       text: { rcode: SERVFAIL },
       is: 5,
       because: 'maxima do not matter to servfail',
     },
     {
-      use: 'cache {\nservfail 60s\n}',
+      config: { servfailSec: 60 },
       text: { rcode: NOTIMP },
       is: 60,
       because: 'servfail says so',
     },
-    { use: 'cache {\nservfail 0\n}', text: { rcode: SERVFAIL }, is: 0, because: 'servfail is off' },
-    { use: 'cache', text: { rcode: REFUSED, ...a(60) }, is: 5, because: 'it is another error' },
-  ])('$use, $text: $is s, as $because', ({ use, text, is }) => {
+    { config: { servfailSec: 0 }, text: { rcode: SERVFAIL }, is: 0, because: 'servfail is off' },
+    { config: {}, text: { rcode: REFUSED, ...a(60) }, is: 5, because: 'it is another error' },
+  ])('$config, $text: $is s, as $because', ({ config, text, is }) => {
     const message = response(text);
     const responseClass = classify(message, 0, NOW);
-    expect(lifetimeSec(message, responseClass, parseAs(cache, use))).toBe(is);
+    expect(lifetimeSec(message, responseClass, cacheConfig(config))).toBe(is);
   });
 });
 
