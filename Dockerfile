@@ -16,10 +16,9 @@ FROM ${BUILD_IMAGE} AS build
 ARG NPM_FLAGS=
 WORKDIR /app
 COPY package.json package-lock.json ./
-# npm install keeps to the lock file as npm ci does, but takes one that lacks a linter's binaries for
-# platforms that nobody builds on. No package needs its install script: koffi comes ready-made.
+# No package needs its install script: koffi's native part comes ready-made.
 RUN --mount=type=bind,from=npm-cache,target=/npm-cache,rw \
-    npm install --ignore-scripts --no-audit --no-fund --cache /npm-cache ${NPM_FLAGS}
+    npm ci --ignore-scripts --no-audit --no-fund --cache /npm-cache ${NPM_FLAGS}
 COPY tsconfig.json tsconfig.build.json ./
 COPY src src
 RUN npm run build && npm prune --omit=dev --ignore-scripts --offline

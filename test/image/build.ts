@@ -16,12 +16,6 @@ const ROOT = join(import.meta.dirname, '..', '..');
 /** The runtime of the Dockerfile's base images. */
 const NODE_MAJOR = 26;
 
-/** Debian's package of each command that the build runs. */
-const PACKAGE_OF: Readonly<Record<string, string>> = {
-  buildah: 'buildah',
-  mmdebstrap: 'mmdebstrap',
-};
-
 /** What the OCI image configuration says. */
 interface ImageConfig {
   readonly Entrypoint: readonly string[];
@@ -39,22 +33,20 @@ export interface Image {
 
 /** Builds the image and mounts it until the lab is closed. Takes one to three minutes. */
 export async function buildImage(lab: Lab, version: string): Promise<Image> {
-  await requireCommands(lab);
   const [base, npmCache] = [join(lab.directory, 'base'), join(lab.directory, 'npm-cache')];
-  const npm = ['npm', 'install', '--ignore-scripts', '--no-audit', '--no-fund'];
 
   const runtime = join(lab.directory, 'runtime');
   mkdirSync(base);
   mkdirSync(runtime);
   const node = `node-linux-${arch()}`;
-  await must(lab, [...npm, '--prefix', runtime, `${node}@${NODE_MAJOR}`, 'npm@11']);
+  await must(lab, ['npm', 'install', '--prefix', runtime, `${node}@${NODE_MAJOR}`, 'npm@11']);
   await makeBase(lab, base, join(runtime, 'node_modules'), node);
 
   // Filled with the machine's own npm configuration, so that the build needs none, and no network.
   const packages = join(lab.directory, 'packages');
   mkdirSync(packages);
   await must(lab, ['cp', join(ROOT, 'package.json'), join(ROOT, 'package-lock.json'), packages]);
-  await must(lab, [...npm, '--prefix', packages, '--cache', npmCache]);
+  await must(lab, ['npm', 'ci', '--ignore-scripts', '--prefix', packages, '--cache', npmCache]);
 
   const buildah = buildahIn(lab);
   lab.defer(() => run(lab, [...buildah, 'rm', '--all']));
@@ -108,16 +100,6 @@ async function must(lab: Lab, argv: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await run(lab, argv);
   if (code !== 0) throw new Error(`${argv.join(' ')}: exit code ${code}\n${stdout}${stderr}`);
   return stdout.trim();
-}
-
-async function requireCommands(lab: Lab): Promise<void> {
-  const found = await Promise.all(
-    Object.keys(PACKAGE_OF).map(async (command) => (await run(lab, ['which', command])).code === 0),
-  );
-  const missing = Object.values(PACKAGE_OF).filter((_, i) => !found[i]);
-  if (missing.length > 0) {
-    throw new Error(`the image's tests need: apt-get install ${missing.join(' ')}`);
-  }
 }
 
 /** The project's package.json, as far as the image depends on it. */
