@@ -38,7 +38,7 @@ export const NOTIMP = 4;
 export const REFUSED = 5;
 export const BADVERS = 16;
 
-export const CLASS_IN = 1;
+const CLASS_IN = 1;
 export const CLASS_CH = 3;
 
 const HEADER_OCTETS = 12;
@@ -124,7 +124,7 @@ export function query(name: string, type: TypeName | number, options: QueryOptio
 }
 
 /** A resource record of class IN. */
-export function record(name: string, type: TypeName, ttlSec: number, data: Buffer): Buffer {
+function record(name: string, type: TypeName, ttlSec: number, data: Buffer): Buffer {
   return Buffer.concat([
     wireName(name),
     u16(TYPES[type]),

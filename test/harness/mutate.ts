@@ -68,7 +68,7 @@ export function mutate(chance: Chance, message: Buffer): Buffer {
 }
 
 /** A well-formed query of some kind, mostly for a few names so that caches are hit. */
-export function someQuery(chance: Chance): Buffer {
+function someQuery(chance: Chance): Buffer {
   const name = chance.pick([
     `n${chance.integer(50)}.example`,
     'a.b.c.d.e.f.g.h.example',
