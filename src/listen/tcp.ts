@@ -124,19 +124,25 @@ class TcpClient implements Client, ReplyPath {
       this.#takenMs = now;
     }
     if (now - this.#takenMs > this.#settings.writeMs) return true;
-    return this.#outstanding === 0 && writableLength === 0 && now > this.#deadlineMs;
+    if (this.#outstanding > 0 || writableLength > 0) return false;
+    return this.#closing || now > this.#deadlineMs;
   }
 
   destroy(): void {
     this.#socket.destroy();
   }
 
-  /** Answers what is still outstanding, then closes. */
+  /**
+   * Answers what is outstanding and reads nothing more, then ends the stream. The connection is
+   * overdue then: a client that does not end its side is not waited for.
+   */
   finish(): void {
+    this.#partial = undefined;
     this.#finish();
   }
 
   #read(chunk: Buffer): void {
+    if (this.#closing) return;
     const data = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
     this.#partial = undefined;
     this.#responder.beginBatch();
@@ -276,9 +282,11 @@ export async function listenTcp(
     drops: () => 0,
     close: () =>
       new Promise<void>((resolve) => {
-        clearInterval(sweep);
         for (const client of clients) client.finish();
-        server.close(() => resolve());
+        server.close(() => {
+          clearInterval(sweep);
+          resolve();
+        });
       }),
   };
 }

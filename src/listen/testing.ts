@@ -1,0 +1,103 @@
+/** For tests: a responder whose answers are decided by the name that is asked. */
+import { QR } from '../dns/header.ts';
+import { type AskOptions, queryMessage } from '../query/testing.ts';
+import {
+  ANSWER_LATER,
+  type Client,
+  NO_ANSWER,
+  type ReplyPath,
+  type Responder,
+} from '../query/responder.ts';
+
+/** A query of 16 octets and more: `id` tells it from others. */
+export function ask(name: string, id: number = 1, options: AskOptions = {}): Buffer {
+  return Buffer.from(queryMessage(name, 'A', { ...options, id }));
+}
+
+export interface Seen {
+  readonly message: Buffer;
+  readonly id: number;
+  readonly path: ReplyPath | undefined;
+  readonly transport: number;
+  readonly family: number;
+}
+
+/**
+ * Answers `now.` with the query itself, QR set, `big.N.` likewise with N octets in all; keeps
+ * `later.` for {@link answerLate}; and is silent about everything else.
+ */
+export class StubResponder implements Responder {
+  readonly seen: Seen[] = [];
+  batches = 0;
+  #isInBatch = false;
+
+  beginBatch(): void {
+    if (this.#isInBatch) throw new Error('a batch within a batch');
+    this.#isInBatch = true;
+    this.batches++;
+  }
+
+  endBatch(): void {
+    this.#isInBatch = false;
+  }
+
+  respond(
+    msg: Uint8Array,
+    at: number,
+    end: number,
+    client: Client,
+    out: Uint8Array,
+    outAt: number,
+    outEnd: number,
+  ): number {
+    if (!this.#isInBatch) throw new Error('not in a batch');
+    const message = Buffer.from(msg.slice(at, end));
+    const [first, size] = labelsOf(message);
+    const octets = first === 'big' ? Number(size) : message.length;
+    const isNow = first === 'now' || (first === 'big' && octets <= outEnd - outAt);
+    const isLate = first === 'later' || first === 'big';
+    const path = isNow || !isLate ? undefined : client.keep();
+    const { transport, family } = client;
+    this.seen.push({ message, id: message.readUInt16BE(0), path, transport, family });
+    if (!isNow) {
+      if (first === 'big') setImmediate(() => this.answerLate(message.readUInt16BE(0), octets));
+      return isLate ? ANSWER_LATER : NO_ANSWER;
+    }
+    out.set(answerTo(message, octets), outAt);
+    return octets;
+  }
+
+  /** Answers what was kept under that ID. */
+  answerLate(id: number, octets?: number): void {
+    const { message, path } = this.seen.find((query) => query.id === id && query.path)!;
+    const answer = answerTo(message, octets ?? message.length);
+    // What stands behind the answer is not for the client.
+    path!.send(Buffer.concat([answer, Buffer.alloc(9, 0xee)]), answer.length);
+  }
+}
+
+export function answerTo(query: Buffer, octets: number = query.length): Buffer {
+  const answer = Buffer.alloc(octets);
+  query.copy(answer);
+  answer[2] = answer[2]! | QR;
+  return answer;
+}
+
+function labelsOf(message: Buffer): string[] {
+  const labels: string[] = [];
+  for (let at = 12; message[at] !== undefined && message[at] !== 0; at += message[at]! + 1) {
+    labels.push(message.toString('latin1', at + 1, at + 1 + message[at]!));
+  }
+  return labels;
+}
+
+/** Waits until `is` holds; the test's own time is the limit. */
+export async function until(is: () => boolean): Promise<void> {
+  while (!is()) await pass(2);
+}
+
+export async function pass(ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, ms);
+  });
+}
