@@ -36,6 +36,9 @@ const ORACLES: Readonly<Record<string, string>> = { 'dns-packet': 'src/dns/' };
 /** dns/ has no I/O and no clock; of Node it takes what only looks at text. */
 const DNS_BUILTINS: readonly string[] = ['node:net'];
 
+/** Violations that stand for now; whoever mends one takes its line out. */
+const OWED: readonly string[] = ['src/cli/flags.ts imports ../hostnet/sync.ts'];
+
 const SOURCES = filesBelow('src', '.ts');
 const IMPORTS = SOURCES.flatMap(importsOf);
 
@@ -48,7 +51,14 @@ describe('the layers of src/', () => {
   });
 
   test('nothing imports upwards or sideways', () => {
-    expect(IMPORTS.flatMap(layerViolation)).toEqual([]);
+    const violations = IMPORTS.filter((found) => !OWED.includes(named(found)));
+    expect(violations.map(layerFault).filter((fault) => fault !== undefined)).toEqual([]);
+  });
+
+  test('nothing is owed that has been mended', () => {
+    const violations = IMPORTS.filter((found) => layerFault(found) !== undefined).map(named);
+    const mended = OWED.filter((owed) => !violations.includes(owed));
+    expect(mended.map((owed) => `"${owed}" is mended: take it out of OWED here`)).toEqual([]);
   });
 
   test('directives never import each other', () => {
@@ -95,6 +105,11 @@ function told({ file, line, from }: Import): string {
   return `${file}:${line}: imports ${from}`;
 }
 
+/** Without its line, which moves. */
+function named({ file, from }: Import): string {
+  return `${file} imports ${from}`;
+}
+
 function isTest(file: string): boolean {
   return file.endsWith('.test.ts') || file.endsWith('/testing.ts');
 }
@@ -103,26 +118,22 @@ function rowOf(folder: string): number {
   return ROWS.findIndex((row) => row.includes(folder));
 }
 
-function layerViolation(found: Import): string[] {
+function layerFault(found: Import): string | undefined {
   const target = targetOf(found);
   // Tests are not built, and may borrow what makes their input.
-  if (target === undefined || isTest(found.file)) return [];
+  if (target === undefined || isTest(found.file)) return undefined;
   if (!target.startsWith('src/')) {
-    return [`${told(found)}: src/ imports nothing from outside src/`];
+    return `${told(found)}: src/ imports nothing from outside src/`;
   }
   const from = folderOf(found.file);
   const to = folderOf(target);
-  if (from === to || rowOf(to) > rowOf(from)) return [];
+  if (from === to || rowOf(to) > rowOf(from)) return undefined;
   const row = ROWS[rowOf(from)]!.join(', ');
   return rowOf(to) === rowOf(from)
-    ? [
-        `${told(found)}: ${from}/ and ${to}/ are of one row (${row}) and do not know each other; ` +
-          'declare what both need in a row below, or let daemon/ hand it over',
-      ]
-    : [
-        `${told(found)}: ${to}/ is above ${from}/; declare an interface in ${from}/ or below, and ` +
-          `let ${to}/ implement it`,
-      ];
+    ? `${told(found)}: ${from}/ and ${to}/ are of one row (${row}) and do not know each other; ` +
+        'declare what both need in a row below, or let daemon/ hand it over'
+    : `${told(found)}: ${to}/ is above ${from}/; declare an interface in ${from}/ or below, and ` +
+        `let ${to}/ implement it`;
 }
 
 function directiveViolation(found: Import): string[] {
