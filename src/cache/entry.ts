@@ -6,6 +6,7 @@
 import { AA, HEADER_OCTETS, readU16, writeU32 } from '../dns/header.ts';
 import { LOWER } from '../dns/name.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
+import { Arena, type Slab } from './arena.ts';
 
 export type EntryKind = typeof POSITIVE | typeof DENIED | typeof SERVER_ERROR;
 export const POSITIVE = 0;
@@ -17,12 +18,19 @@ export const SERVER_ERROR = 2;
 const DNSSEC_OK = 1;
 const CHECKING_DISABLED = 2;
 
+/** One for all caches of the process: what one gives back, another may use. */
+const arena = new Arena();
+const RELEASED = new Uint8Array(0);
+
 export class CacheEntry {
   /**
    * The response in normal form with its question lower-cased, and behind it the offsets of its TTLs,
-   * two octets each: one array, since each costs some 200 octets besides its content.
+   * two octets each: one slot of the arena.
    */
-  readonly #octets: Uint8Array;
+  #octets: Uint8Array;
+  #slab: Slab | undefined;
+  /** Who needs the octets: the store, a refresh, those who wait for it. */
+  #holders = 1;
   readonly #wireOctets: number;
   readonly qtype: number;
   readonly qclass: number;
@@ -54,7 +62,8 @@ export class CacheEntry {
     lifetimeSec: number,
   ) {
     const { wire, ttlAt, nameOctets } = message;
-    const octets = new Uint8Array(wire.length + 2 * ttlAt.length);
+    const { octets, slab } = arena.allocate(wire.length + 2 * ttlAt.length);
+    this.#slab = slab;
     octets.set(wire);
     for (let i = 0; i < ttlAt.length; i++) {
       octets[wire.length + 2 * i] = ttlAt[i]! >> 8;
@@ -76,6 +85,19 @@ export class CacheEntry {
     this.plainOctets = message.plainOctets;
     this.storedDs = storedDs;
     this.lifetimeSec = lifetimeSec;
+  }
+
+  /** Keeps the octets although the store may drop the entry; `release` must follow. */
+  hold(): void {
+    this.#holders++;
+  }
+
+  /** Gives the octets back when nobody needs them any more. */
+  release(): void {
+    if (--this.#holders > 0) return;
+    arena.release(this.#octets, this.#slab);
+    this.#octets = RELEASED; // a late use throws off the hot path, and cannot leak another answer
+    this.#slab = undefined;
   }
 
   /** Octets of the response, without OPT. */

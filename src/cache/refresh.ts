@@ -17,6 +17,7 @@ export class Refreshes {
   begin(entry: CacheEntry, nowDs: number): boolean {
     if (entry.refreshing || nowDs < entry.recheckDs) return false;
     entry.refreshing = true;
+    entry.hold();
     return true;
   }
 
@@ -31,6 +32,7 @@ export class Refreshes {
   ended(entry: CacheEntry, recheckDs: number): void {
     entry.refreshing = false;
     entry.recheckDs = recheckDs;
+    entry.release();
   }
 
   /** Those who wait for the entry; they wait no longer. */

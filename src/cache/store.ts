@@ -13,7 +13,8 @@ export class Store {
   constructor(entriesMax: number) {
     this.#entries = new LRUCache({
       max: entriesMax > 0 ? entriesMax : ENTRIES_FALLBACK,
-      dispose: (_entry, _key, reason) => {
+      dispose: (entry, _key, reason) => {
+        entry.release();
         if (reason === 'evict') this.evictions++;
       },
     });

@@ -94,11 +94,12 @@ export class CacheHandler implements Handler, HitSource {
     if (entry === undefined) return NOT_CACHED;
     if (at + entry.neededOctets + OPT_OCTETS > outEnd) return NO_ROOM;
     this.#counters[server]!.countHit(entry.kind === POSITIVE);
-    this.#prefetch(view, server, entry, nowDs);
     entry.write(out, at, view.qtype, this.#hitTtlSec(entry, nowDs));
     this.lastRcode = entry.rcode;
     this.lastPlainOctets = entry.plainOctets;
-    return frameAnswer(view, out, at, entry.wireOctets, limitOctets);
+    const octets = frameAnswer(view, out, at, entry.wireOctets, limitOctets);
+    this.#prefetch(view, server, entry, nowDs); // last: it may replace the entry
+    return octets;
   }
 
   onQuery(query: Query): Verdict {
@@ -110,8 +111,9 @@ export class CacheHandler implements Handler, HitSource {
       : this.#cache.find(query, query.checkingDisabled, nowDs);
     if (entry !== undefined) {
       counters.countHit(entry.kind === POSITIVE);
-      this.#prefetch(query, query.server, entry, nowDs);
-      query.answer(responseOf(entry, query, this.#hitTtlSec(entry, nowDs)));
+      const response = responseOf(entry, query, this.#hitTtlSec(entry, nowDs));
+      this.#prefetch(query, query.server, entry, nowDs); // may replace the entry
+      query.answer(response);
       return ANSWERED;
     }
     const { stale } = this.#config;
@@ -189,13 +191,16 @@ export class CacheHandler implements Handler, HitSource {
   /** An expired entry stands in: at once, or when its refresh has failed or takes too long. */
   #answerStale(query: Query, entry: CacheEntry, stale: StaleConfig, nowDs: number): Verdict {
     this.#counters[query.server]!.countHit(entry.kind === POSITIVE);
+    entry.hold(); // a refresh may replace it before it has answered
     this.#refresh(query, query.server, entry, nowDs);
     const waits =
       stale.mode === 'verify' && entry.refreshing && this.#chain!.isReachable(this.#depth + 1);
     if (!waits) {
       this.#answerFrom(entry, query);
+      entry.release();
       return ANSWERED;
     }
+    entry.release(); // its refresh holds it, for as long as anybody waits
     this.#refreshes.wait(entry, query);
     this.#watchReachability();
     if (stale.verifyTimeoutMs > 0) {
@@ -231,11 +236,11 @@ export class CacheHandler implements Handler, HitSource {
     const kept = failed ? response : this.#keep(query, response);
     this.#refreshing.delete(query);
     const recheckMs = this.#config.stale?.recheckMs ?? 0;
-    this.#refreshes.ended(entry, failed ? toDs(nowMs() + recheckMs) : 0);
     for (const waiter of this.#refreshes.takeWaiters(entry)) {
       if (failed) this.#answerFrom(entry, waiter);
       else if (!waiter.answered) waiter.answer(kept);
     }
+    this.#refreshes.ended(entry, failed ? toDs(nowMs() + recheckMs) : 0);
   }
 
   /** Whoever waits for a refresh waits no longer once every upstream has fallen silent. */
