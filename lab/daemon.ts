@@ -1,0 +1,86 @@
+/** The daemon on the lab's node, with the flags and files that the manifests give it. */
+import type { ChildProcess } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { LOCAL, SERVICE, UPSTREAM_SERVICE, type Cluster } from './cluster.ts';
+import { stop } from './ending.ts';
+import { Install, PID_FILE } from './install.ts';
+
+const START_MAX_MS = 20_000;
+const POLL_MS = 2;
+/** Octets of its output kept for a message about its failure. */
+const OUTPUT_MAX = 20_000;
+
+export class Daemon {
+  readonly #cluster: Cluster;
+  readonly #install: Install;
+  readonly #main: string;
+  #child: ChildProcess | undefined;
+  #output = '';
+
+  /** `root` is the repository, `directory` one for the daemon's files. */
+  constructor(cluster: Cluster, root: string, directory: string) {
+    this.#cluster = cluster;
+    this.#main = join(root, 'dist/main.js');
+    this.#install = new Install(directory, join(root, 'deploy/base'), {
+      localIp: `${LOCAL},${SERVICE}`,
+      upstreamService: UPSTREAM_SERVICE,
+    });
+    this.#install.setResolvConf('nameserver 10.2.0.20\n');
+  }
+
+  /** Gives it a Corefile whose cache of cluster names serves stale answers, or the manifests' own. */
+  setServeStale(stale: boolean): void {
+    const corefile = this.#install.corefile();
+    const option = '$&\n            serve_stale 30s verify';
+    this.#install.setCorefile(stale ? corefile.replace(/denial 9984 5$/m, option) : corefile);
+  }
+
+  /** Starts it; resolves to the ms until it served and diverted. */
+  async start(): Promise<number> {
+    this.#cluster.makeDevice();
+    const beganMs = performance.now();
+    const argv = this.#install.argv([process.execPath, this.#main, ...this.#install.args()]);
+    const child = this.#cluster.node.start(argv, this.#install.environment());
+    this.#child = child;
+    this.#output = '';
+    for (const stream of [child.stdout!, child.stderr!]) {
+      stream.on('data', (text) => {
+        this.#output = (this.#output + String(text)).slice(-OUTPUT_MAX);
+      });
+    }
+    const pidFile = `/proc/${child.pid}/root${PID_FILE}`;
+    while (!existsSync(pidFile)) {
+      if (child.exitCode !== null || performance.now() - beganMs > START_MAX_MS) {
+        throw new Error(`the daemon does not serve:\n${this.#output}`);
+      }
+      await sleep(POLL_MS);
+    }
+    return performance.now() - beganMs;
+  }
+
+  /** What it said since its last start. */
+  get output(): string {
+    return this.#output;
+  }
+
+  /** With SIGTERM; resolves to the ms until it was gone. */
+  async stop(): Promise<number> {
+    const beganMs = performance.now();
+    if (this.#child !== undefined) await stop(this.#child);
+    this.#child = undefined;
+    return performance.now() - beganMs;
+  }
+
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined) return;
+    const ended = new Promise((resolve) => {
+      child.once('close', resolve);
+    });
+    child.kill('SIGKILL');
+    await ended;
+    this.#child = undefined;
+  }
+}

@@ -1,0 +1,73 @@
+/** The command line of the lab. */
+import { parseArgs } from 'node:util';
+
+export interface Options {
+  /** Names of rows, or all. */
+  readonly rows: readonly string[];
+  /** Length of the first rows, 3 to 300. */
+  readonly seconds: number;
+  readonly direct: boolean;
+  readonly daemon: boolean;
+  readonly build: boolean;
+  /** A missed goal is a failure. */
+  readonly strict: boolean;
+  readonly help: boolean;
+}
+
+export const USAGE = `npm run lab -- [ROW...] [OPTION...]     as root
+
+  ROW               which rows; without one, all
+  --seconds N       length of the first rows, and the most of a fault's (default 30)
+  --only WHICH      direct or daemon
+  --no-build        take dist/ as it is
+  --strict          status 1 if a goal is missed
+  --help            this text
+`;
+
+/** What a person typed wrong. */
+export class UsageError extends Error {}
+
+/** Reads `argv` (without node and script). Throws UsageError. */
+export function parseOptions(argv: readonly string[], known: readonly string[]): Options {
+  const { values, positionals } = parse(argv);
+  for (const row of positionals) {
+    if (known.includes(row)) continue;
+    throw new UsageError(`no row is called "${row}"; there are ${known.join(', ')}`);
+  }
+  const seconds = Number(values.seconds);
+  if (!Number.isInteger(seconds) || seconds < 3 || seconds > 300) {
+    throw new UsageError(`--seconds wants a whole number from 3 to 300, not "${values.seconds}"`);
+  }
+  const { only } = values;
+  if (only !== undefined && only !== 'direct' && only !== 'daemon') {
+    throw new UsageError(`--only wants direct or daemon, not "${only}"`);
+  }
+  return {
+    rows: positionals.length === 0 ? known : known.filter((row) => positionals.includes(row)),
+    seconds,
+    direct: only !== 'daemon',
+    daemon: only !== 'direct',
+    build: !values['no-build'],
+    strict: values.strict,
+    help: values.help,
+  };
+}
+
+// oxlint-disable-next-line typescript/explicit-function-return-type -- parseArgs infers it
+function parse(argv: readonly string[]) {
+  try {
+    return parseArgs({
+      args: [...argv],
+      allowPositionals: true,
+      options: {
+        seconds: { type: 'string', default: '30' },
+        only: { type: 'string' },
+        'no-build': { type: 'boolean', default: false },
+        strict: { type: 'boolean', default: false },
+        help: { type: 'boolean', default: false },
+      },
+    });
+  } catch (error) {
+    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
+  }
+}
