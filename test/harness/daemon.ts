@@ -23,16 +23,17 @@ export class Daemon {
   }
 
   /** Starts it and waits until it serves. Throws with its output if it does not. */
-  static async start(lab: Lab, corefile: string, flags: readonly string[] = []): Promise<Daemon> {
-    const daemon = Daemon.launch(lab, corefile, flags);
+  static async start(
+    lab: Lab,
+    corefile: string,
+    flags: readonly string[] = [],
+    nodeFlags: readonly string[] = [],
+  ): Promise<Daemon> {
+    const path = lab.write(`Corefile-${++corefiles}`, corefile);
+    const child = launchMain(lab, ['-conf', path, ...flags], nodeFlags);
+    const daemon = new Daemon(child, path);
     await daemon.child.ready(() => SERVING.test(daemon.child.stdout));
     return daemon;
-  }
-
-  /** Starts it and does not wait: for those that should fail. */
-  static launch(lab: Lab, corefile: string, flags: readonly string[] = []): Daemon {
-    const path = lab.write(`Corefile-${++corefiles}`, corefile);
-    return new Daemon(launchMain(lab, ['-conf', path, ...flags]), path);
   }
 
   get pid(): number {
@@ -51,7 +52,11 @@ export class Daemon {
   }
 }
 
-/** Starts the program with exactly these arguments. */
-export function launchMain(lab: Lab, args: readonly string[]): Child {
-  return new Child(lab, 'nodelocald', [process.execPath, MAIN, ...args]);
+/** Starts the program with exactly these arguments, and does not wait: for starts that should fail. */
+export function launchMain(
+  lab: Lab,
+  args: readonly string[],
+  nodeFlags: readonly string[] = [],
+): Child {
+  return new Child(lab, 'nodelocald', [process.execPath, ...nodeFlags, MAIN, ...args]);
 }

@@ -13,8 +13,8 @@ export interface PairOptions {
   readonly lines?: string;
   /** Lines of forward's own block; `force_tcp` unless given. */
   readonly forward?: string;
-  /** Further server blocks. */
-  readonly blocks?: string;
+  /** For Node, before the program's name. */
+  readonly nodeFlags?: readonly string[];
 }
 
 export interface Pair {
@@ -51,8 +51,9 @@ export async function startPair(
         ${options.forward ?? 'force_tcp'}
     }
 }
-${options.blocks ?? ''}
 `,
+    [],
+    options.nodeFlags,
   );
   return { daemon, upstream, at, metrics: () => scrape({ host, port: METRICS_PORT }) };
 }
