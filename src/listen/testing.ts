@@ -58,9 +58,10 @@ export class StubResponder implements Responder {
     const isLate = first === 'later' || first === 'big';
     const path = isNow || !isLate ? undefined : client.keep();
     const { transport, family } = client;
-    this.seen.push({ message, id: message.readUInt16BE(0), path, transport, family });
+    const id = message.length < 2 ? -1 : message.readUInt16BE(0);
+    this.seen.push({ message, id, path, transport, family });
     if (!isNow) {
-      if (first === 'big') setImmediate(() => this.answerLate(message.readUInt16BE(0), octets));
+      if (first === 'big') setImmediate(() => this.answerLate(id, octets));
       return isLate ? ANSWER_LATER : NO_ANSWER;
     }
     out.set(answerTo(message, octets), outAt);
