@@ -82,6 +82,17 @@ function tryLoad(): Libc | undefined {
         address: Number(koffi.address(pointer)),
       };
     },
-    pollReadable: (fd, readable) => koffi.node.poll(fd, { readable: true }, () => readable()),
+    pollReadable: (fd, readable) =>
+      koffi.node.poll(fd, { readable: true }, () => {
+        try {
+          readable();
+        } catch (error) {
+          // Node-API would keep it, and abort the process at some later garbage collection without
+          // a word. So it takes the way of any other exception that nobody catches.
+          setImmediate(() => {
+            throw error;
+          });
+        }
+      }),
   };
 }
