@@ -36,6 +36,13 @@ export class Attempt {
   withdraw: ((attempt: Attempt) => void) | undefined;
   /** Over TCP or TLS, and not UDP. */
   overStream = false;
+  /**
+   * The second one at its upstream, which must not fail for the reason that the first one did: over a
+   * stream it goes only over a connection that has answered something since.
+   */
+  mends = false;
+  /** Asked for its own sake, to see whether anybody answers. */
+  isProbe = false;
   /** Its owner was told that it is slow, that its connection is silent. */
   toldSlow = false;
   toldSilent = false;

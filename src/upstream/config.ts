@@ -45,6 +45,20 @@ export interface ForwardConfig {
   readonly attemptsMax: number;
 }
 
+/** What one `forward` asks of upstreams that it perhaps shares with others. */
+export interface UpstreamTerms {
+  /** The lowest of all users' counts. */
+  readonly expireMs: number;
+  /** The lowest that is not 0. */
+  readonly ageMaxMs: number;
+  /** If 0 for all users, there are no health checks. */
+  readonly failsMax: number;
+  /** The last user's counts. */
+  readonly healthCheck: HealthCheckConfig;
+  /** Whether health checks go over a stream, for one user at least: force_tcp. */
+  readonly checkOverStream: boolean;
+}
+
 export interface HealthCheckConfig {
   readonly intervalMs: number;
   readonly recursionDesired: boolean;

@@ -6,7 +6,7 @@
  * Is not:  the choice of a connection, nor what becomes of a query whose connection is lost.
  */
 import { type Socket, connect as connectTcp } from 'node:net';
-import { type TLSSocket, connect as connectTls } from 'node:tls';
+import { type SecureContext, type TLSSocket, connect as connectTls } from 'node:tls';
 import { AD, HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { nowMs } from '../sys/clock.ts';
@@ -67,25 +67,36 @@ export class Connection {
   /** When nothing was outstanding any more. */
   #idleSinceMs: number = this.startedMs;
   #answers = 0;
+  #lastAnswerMs = -Infinity;
+  #wasOpen = false;
+  #wasAccepted = false;
   /** When the pool retires it. */
   readonly retireAtMs: number;
   #closeReason: { text: string; cause: FailureCause } | undefined;
-  /** Set by the pool: slow for now, to be avoided. */
+  /** Set by the pool, until the next answer: slow, to be avoided; so silent that it may be dead. */
   suspected = false;
+  silent = false;
+  /** Set by the pool: must answer a probe before it is given queries. */
+  onTrial = false;
 
   constructor(
     target: UpstreamTarget,
     events: ConnectionEvents,
     retireAtMs: number,
+    secure: SecureContext | undefined,
     session: Buffer | undefined,
   ) {
     this.#target = target;
     this.#events = events;
     this.retireAtMs = retireAtMs;
-    this.#socket = openSocket(target, session, (chunk) => this.#read(chunk));
+    this.#socket = openSocket(target, secure, session, (chunk) => this.#read(chunk));
     this.#socket.setNoDelay(true);
-    this.#socket.on(target.tls === undefined ? 'connect' : 'secureConnect', () => {
+    this.#socket.once('connect', () => {
+      this.#wasAccepted = true;
+    });
+    this.#socket.once(target.tls === undefined ? 'connect' : 'secureConnect', () => {
       this.#state = nextConnectionState(this.#state, 'connected');
+      this.#wasOpen = true;
       setUserTimeout(this.#socket, USER_TIMEOUT_MS);
       this.#progressMs = nowMs();
     });
@@ -96,6 +107,8 @@ export class Connection {
         cause: this.#answers > 0 ? 'closed' : 'unreachable',
       };
     });
+    // Nothing comes any more, so nothing is worth sending: what is outstanding is sent again at once.
+    this.#socket.on('end', () => this.#socket.destroy());
     this.#socket.on('close', () => this.#lost());
   }
 
@@ -115,9 +128,14 @@ export class Connection {
     );
   }
 
-  /** Whether it has answered before: then its loss is a connection's end, not an upstream's. */
-  get hasServed(): boolean {
-    return this.#answers > 0;
+  /** Whether somebody has taken the connection, if only to close it or to fail the TLS handshake. */
+  get wasAccepted(): boolean {
+    return this.#wasAccepted;
+  }
+
+  /** When the last answer came; -Infinity if none has. */
+  get lastAnswerMs(): number {
+    return this.#lastAnswerMs;
   }
 
   /** For how long the upstream owes an answer and has sent none; 0 if it owes none. */
@@ -138,9 +156,15 @@ export class Connection {
     return [...this.#outstanding.values()].filter((attempt) => attempt !== withdrawn);
   }
 
-  /** When the last answer came, or the first of what is outstanding was sent. */
-  get progressMs(): number {
-    return this.#progressMs;
+  /** Calls back for each attempt sent before `beforeMs` and not told yet, and notes that it is. */
+  tellLate(beforeMs: number): void {
+    // What an owner sends meanwhile is visited last, and younger.
+    for (const attempt of this.#outstanding.values()) {
+      if (attempt === withdrawn || attempt.toldSilent) continue;
+      if (attempt.sentMs >= beforeMs) break;
+      attempt.toldSilent = true;
+      attempt.owner.onSlow(attempt, true);
+    }
   }
 
   send(attempt: Attempt): void {
@@ -197,18 +221,15 @@ export class Connection {
   /** Takes no more queries, and closes when the last answer has come. */
   retire(): void {
     this.#state = nextConnectionState(this.#state, 'retire');
-    if (this.#outstanding.size === 0 || this.#state === 'closed') this.#socket.destroy();
+    if (this.#state === 'closed') this.#socket.destroy();
+    else this.#settle();
   }
 
   /** Closes at once; what is outstanding fails with that reason. */
   abort(reason: string, cause: FailureCause): void {
     this.#closeReason ??= { text: reason, cause };
+    this.#state = nextConnectionState(this.#state, 'lost'); // at once: it must not be chosen again
     this.#socket.destroy();
-  }
-
-  /** Lets the process end although this connection is open. */
-  unref(): void {
-    this.#socket.unref();
   }
 
   readonly #flushLater = (): void => this.flush();
@@ -232,7 +253,7 @@ export class Connection {
       const end = at + LENGTH_OCTETS + octets;
       if (end > data.length) break;
       if (octets >= HEADER_OCTETS) this.#receive(data, at + LENGTH_OCTETS, end);
-      else this.#events.disbelieved('malformed');
+      else this.#distrust('malformed');
       at = end;
     }
     if (at < data.length) this.#partial = Buffer.from(data.subarray(at));
@@ -248,19 +269,27 @@ export class Connection {
     }
     this.#outstanding.delete(id);
     this.#progressMs = nowMs();
+    this.#lastAnswerMs = this.#progressMs;
     this.#answers++;
     this.suspected = false;
+    this.silent = false;
     if (attempt === withdrawn) {
       this.#withdrawnCount--;
       return;
     }
     const message = acceptResponse(attempt.query, attempt.nameOctets, data, at, end, true);
     if (typeof message === 'string') {
-      this.#events.disbelieved(message);
+      this.#distrust(message);
       attempt.owner.onFailure(attempt, `bad response (${message})`, 'bad-response');
       return;
     }
     this.#events.answered(this, attempt, message);
+  }
+
+  /** What else comes this way may be out of step: it finishes what it has and takes nothing more. */
+  #distrust(reason: string): void {
+    this.#events.disbelieved(reason);
+    this.#state = nextConnectionState(this.#state, 'retire');
   }
 
   /** Notes when it becomes idle, and closes a draining connection that has nothing left to wait for. */
@@ -278,22 +307,20 @@ export class Connection {
     const left = this.attempts();
     this.#outstanding.clear();
     const reason = this.#closeReason ?? {
-      text: `read ${this.#protocol()} ${formatTarget(this.#target)}: EOF`,
-      cause: this.hasServed ? ('closed' as const) : ('unreachable' as const),
+      text: `read tcp ${formatTarget(this.#target)}: EOF`,
+      cause: this.#answers > 0 ? ('closed' as const) : ('unreachable' as const),
     };
     this.#events.closed(this, left, reason.text, reason.cause);
   }
 
-  #protocol(): string {
-    return 'tcp';
-  }
-
   #describe(error: NodeJS.ErrnoException): string {
     const to = formatTarget(this.#target);
-    const what = GO_WORDS[error.code ?? ''] ?? error.message;
-    return this.#state === 'connecting'
-      ? `dial ${this.#protocol()} ${to}: connect: ${what}`
-      : `read ${this.#protocol()} ${to}: ${what}`;
+    const words = GO_WORDS[error.code ?? ''];
+    if (this.#wasOpen) return `read tcp ${to}: ${words ?? error.message}`;
+    if (words !== undefined) return `dial tcp ${to}: connect: ${words}`;
+    return this.#target.tls === undefined
+      ? `dial tcp ${to}: ${error.message}`
+      : `dial tcp ${to}: tls: handshake failed: ${error.message}`;
   }
 }
 
@@ -307,11 +334,17 @@ const GO_WORDS: Readonly<Record<string, string>> = {
   ENETUNREACH: 'network is unreachable',
   ETIMEDOUT: 'connection timed out',
   EPIPE: 'broken pipe',
+  EMFILE: 'too many open files',
+  ENFILE: 'too many open files in system',
+  ENOBUFS: 'no buffer space available',
+  ENOMEM: 'cannot allocate memory',
+  EADDRNOTAVAIL: 'cannot assign requested address',
 };
 
 /** Begins to connect. `read` gets what arrives, in memory that is only lent. */
 function openSocket(
   target: UpstreamTarget,
+  secure: SecureContext | undefined,
   session: Buffer | undefined,
   read: (chunk: Buffer) => void,
 ): Socket | TLSSocket {
@@ -328,12 +361,9 @@ function openSocket(
   const socket = connectTls({
     host,
     port,
-    minVersion: 'TLSv1.2',
+    secureContext: secure,
     ALPNProtocols: ['dot'],
     ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
-    ...(tls.ca === undefined ? {} : { ca: tls.ca }),
-    ...(tls.cert === undefined ? {} : { cert: tls.cert }),
-    ...(tls.key === undefined ? {} : { key: tls.key }),
     ...(session === undefined ? {} : { session }),
   });
   socket.on('data', read);

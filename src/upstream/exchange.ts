@@ -47,7 +47,9 @@ export class Exchange implements AttemptOwner {
   readonly #made: number[];
   #attempts = 0;
   #lastFailure = 'no healthy proxies';
+  /** Poor, but an answer: truncated, or with an RCODE for failover. */
   #lastAnswer: NormalizedResponse | undefined;
+  #truncated = false;
   #ended = false;
 
   constructor(options: ExchangeOptions, registry: Upstreams) {
@@ -68,12 +70,15 @@ export class Exchange implements AttemptOwner {
     if (!attempt.overStream && (message.wire[2]! & TC) !== 0) {
       // The whole answer is to be had over TCP (RFC 7766 section 5). It is not another attempt.
       this.#lastAnswer = message;
-      this.#send(attempt.upstream, true);
+      this.#truncated = true;
+      this.#send(attempt.upstream, true, false);
       return;
     }
     if (this.#options.failover.includes(message.rcode)) {
       this.#lastAnswer = message;
-      if (this.#live.length > 0 || this.#tryUntried()) return;
+      // It has said what it knows, and is not asked again.
+      this.#made[this.#options.upstreams.indexOf(attempt.upstream)] = ATTEMPTS_PER_UPSTREAM;
+      if (this.#tryAnother() || this.#hopes()) return;
     }
     this.#end(message);
   }
@@ -83,8 +88,8 @@ export class Exchange implements AttemptOwner {
     if (this.#ended || attempt !== this.#live.at(-1)) return;
     if (silent) {
       if (attempt.overStream && this.#mayFallBack(attempt.upstream)) {
-        attempt.upstream.avoidStreams();
-        this.#send(attempt.upstream, false);
+        attempt.upstream.avoidStreams(attempt.sentMs);
+        this.#send(attempt.upstream, false, false);
       } else {
         this.#tryNext();
       }
@@ -100,9 +105,15 @@ export class Exchange implements AttemptOwner {
     this.#forget(attempt);
     this.#lastFailure = reason;
     const at = this.#options.upstreams.indexOf(attempt.upstream);
-    if (cause === 'unreachable' && attempt.overStream && this.#mayFallBack(attempt.upstream)) {
-      attempt.upstream.avoidStreams();
-      this.#send(attempt.upstream, false);
+    const replaced = attempt.toldSilent; // and UDP tried then
+    if (
+      cause === 'unreachable' &&
+      attempt.overStream &&
+      !replaced &&
+      this.#mayFallBack(attempt.upstream)
+    ) {
+      attempt.upstream.avoidStreams(attempt.sentMs);
+      this.#send(attempt.upstream, false, false);
       return;
     }
     // A connection that had served was closed: nothing is wrong with the upstream.
@@ -110,7 +121,7 @@ export class Exchange implements AttemptOwner {
       this.#try(at);
       return;
     }
-    if (this.#live.length === 0) this.#tryNext();
+    if (!this.#hopes()) this.#tryNext();
   }
 
   /** The deadline has passed. */
@@ -124,22 +135,30 @@ export class Exchange implements AttemptOwner {
     this.#end(this.#lastAnswer ?? this.#lastFailure);
   }
 
-  /** The upstream with the fewest attempts, the first in order among equals. */
+  /** Another attempt, or the end if there is neither one left nor one under way. */
   #tryNext(): void {
+    if (this.#tryAnother() || this.#hopes()) return;
+    // With an answer in hand, however poor, nobody waits for the silent.
+    if (this.#live.length === 0 || this.#lastAnswer !== undefined) {
+      this.#end(this.#lastAnswer ?? this.#lastFailure);
+    }
+  }
+
+  /** At the upstream with the fewest attempts, the first in order among equals; false if none is left. */
+  #tryAnother(): boolean {
     let best = -1;
     for (let at = 0; at < this.#made.length; at++) {
       if (this.#mayTry(at) && (best === -1 || this.#made[at]! < this.#made[best]!)) best = at;
     }
-    if (best !== -1) this.#try(best);
-    else if (this.#live.length === 0) this.#end(this.#lastAnswer ?? this.#lastFailure);
+    if (best === -1) return false;
+    this.#try(best);
+    return true;
   }
 
-  /** For failover: each upstream is asked once. */
-  #tryUntried(): boolean {
-    const at = this.#made.indexOf(0);
-    if (at === -1 || !this.#mayTry(at)) return false;
-    this.#try(at);
-    return true;
+  /** Whether an attempt is under way of which nothing bad is known. */
+  #hopes(): boolean {
+    for (const attempt of this.#live) if (!attempt.toldSilent) return true;
+    return false;
   }
 
   #mayTry(at: number): boolean {
@@ -153,18 +172,23 @@ export class Exchange implements AttemptOwner {
     this.#attempts++;
     const upstream = this.#options.upstreams[at]!;
     const overStream = this.#options.overStream || upstream.target.tls !== undefined;
-    this.#send(upstream, overStream && !(this.#mayFallBack(upstream) && upstream.avoidsStreams));
+    const avoids = this.#mayFallBack(upstream) && upstream.avoidsStreams;
+    this.#send(upstream, overStream && !avoids, this.#made[at]! > 1);
   }
 
-  /** UDP in place of TCP that is not to be had: not another attempt, the first was none. */
+  /**
+   * UDP in place of TCP that is not to be had: not another attempt, the first was none. Never after a
+   * truncated answer over UDP, which would only come again.
+   */
   #mayFallBack(upstream: Upstream): boolean {
-    return this.#options.tcpOptional && upstream.target.tls === undefined;
+    return this.#options.tcpOptional && !this.#truncated && upstream.target.tls === undefined;
   }
 
-  #send(upstream: Upstream, overStream: boolean): void {
+  #send(upstream: Upstream, overStream: boolean, mends: boolean): void {
     const { query, nameOctets, askAuthentic } = this.#options;
     const attempt = new Attempt(this, upstream, query, nameOctets, askAuthentic);
     attempt.overStream = overStream;
+    attempt.mends = mends;
     this.#live.push(attempt);
     if (overStream) upstream.sendStream(attempt);
     else upstream.sendDatagram(attempt);

@@ -32,10 +32,10 @@ export class Health implements AttemptOwner {
   #fails = 0;
   #check: Attempt | undefined;
   #nextCheckMs = Infinity;
-  /** Of the `forward` that was configured last; several may share an upstream. */
+  /** These three follow the terms of who uses the upstream. */
   config: HealthCheckConfig = { intervalMs: 500, recursionDesired: true, domain: '.' };
-  /** Whether checks go over a stream: force_tcp or TLS. */
   overStream = false;
+  enabled = true;
 
   constructor(upstream: Upstream, metrics: Metrics) {
     this.#upstream = upstream;
@@ -53,7 +53,7 @@ export class Health implements AttemptOwner {
 
   /** An attempt failed, or waits too long: checks begin. */
   suspect(): void {
-    if (this.#suspected) return;
+    if (this.#suspected || !this.enabled) return;
     this.#suspected = true;
     this.#nextCheckMs = nowMs();
   }
@@ -72,7 +72,7 @@ export class Health implements AttemptOwner {
 
   tick(now: number): void {
     if (this.#check !== undefined) {
-      if (now - this.#check.sentMs > CHECK_MS && this.#check.sentMs > 0) {
+      if (now - this.#check.sentMs > CHECK_MS) {
         this.#check.withdraw?.(this.#check);
         this.#checkFailed();
       }
@@ -89,8 +89,8 @@ export class Health implements AttemptOwner {
     this.#check = undefined;
   }
 
-  onAnswer(): void {
-    this.#check = undefined;
+  onAnswer(attempt: Attempt): void {
+    if (attempt === this.#check) this.#check = undefined;
   }
 
   onSlow(): void {
@@ -101,7 +101,8 @@ export class Health implements AttemptOwner {
     if (attempt === this.#check) this.#checkFailed();
   }
 
-  #send(): void {
+  /** The query that shows whether the upstream answers: `. NS` unless configured. */
+  probe(owner: AttemptOwner): Attempt {
     const domain = nameFromText(this.config.domain) ?? Uint8Array.of(0);
     const query = new Uint8Array(HEADER_OCTETS + domain.length + 4);
     query[2] = this.config.recursionDesired ? RD : 0;
@@ -109,10 +110,18 @@ export class Health implements AttemptOwner {
     query.set(domain, HEADER_OCTETS);
     query[query.length - 3] = TYPE_NS;
     query[query.length - 1] = 1;
-    this.#check = new Attempt(this, this.#upstream, query, domain.length, false);
-    this.#check.sentMs = nowMs();
-    if (this.overStream) this.#upstream.sendStream(this.#check);
-    else this.#upstream.sendDatagram(this.#check);
+    const attempt = new Attempt(owner, this.#upstream, query, domain.length, false);
+    attempt.isProbe = true;
+    return attempt;
+  }
+
+  #send(): void {
+    const check = this.probe(this);
+    check.sentMs = nowMs();
+    check.overStream = this.overStream && !this.#upstream.avoidsStreams;
+    this.#check = check;
+    if (check.overStream) this.#upstream.sendStream(check);
+    else this.#upstream.sendDatagram(check);
   }
 
   #checkFailed(): void {

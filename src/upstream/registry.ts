@@ -7,21 +7,19 @@
  */
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
-import type { UpstreamTarget } from './config.ts';
+import type { UpstreamTarget, UpstreamTerms } from './config.ts';
 import type { Exchange } from './exchange.ts';
 import { Upstream } from './pool.ts';
 
 const FAST_TICK_MS = 10;
 const SLOW_TICK_MS = 1000;
 
-interface Shared {
-  readonly upstream: Upstream;
-  users: number;
-}
-
 export class Upstreams {
   readonly #metrics: Metrics;
-  readonly #shared = new Map<string, Shared>();
+  /** By target. */
+  readonly #shared = new Map<string, Upstream>();
+  /** Released by their last user, with queries still under way. */
+  readonly #leaving = new Set<Upstream>();
   /** Exchanges under way, in the order of their deadlines. */
   readonly #exchanges = new Set<Exchange>();
   #timer: NodeJS.Timeout | undefined;
@@ -31,25 +29,24 @@ export class Upstreams {
     this.#metrics = metrics;
   }
 
-  /** The upstream with that target; to be given back by {@link release}. */
-  acquire(target: UpstreamTarget): Upstream {
+  /** The upstream with that target, on these terms; to be given back by {@link release}. */
+  acquire(target: UpstreamTarget, terms: UpstreamTerms): Upstream {
     const key = JSON.stringify(target);
-    let shared = this.#shared.get(key);
-    if (shared === undefined) {
-      shared = { upstream: new Upstream(target, this.#metrics), users: 0 };
-      this.#shared.set(key, shared);
+    let upstream = this.#shared.get(key);
+    if (upstream === undefined) {
+      upstream = new Upstream(target, this.#metrics);
+      this.#shared.set(key, upstream);
     }
-    shared.users++;
-    return shared.upstream;
+    upstream.join(terms);
+    return upstream;
   }
 
-  /** Closes the upstream's connections when nobody uses it any more. */
-  release(upstream: Upstream): void {
-    const key = JSON.stringify(upstream.target);
-    const shared = this.#shared.get(key);
-    if (shared === undefined || --shared.users > 0) return;
-    this.#shared.delete(key);
-    upstream.close();
+  /** What is under way is still answered; then the upstream's connections are closed. */
+  release(upstream: Upstream, terms: UpstreamTerms): void {
+    if (upstream.leave(terms) > 0) return;
+    this.#shared.delete(JSON.stringify(upstream.target));
+    this.#leaving.add(upstream);
+    if (this.#tickMs === 0) this.#schedule(SLOW_TICK_MS);
   }
 
   /** An exchange has begun: its deadline is watched, and so are the upstreams. */
@@ -81,10 +78,16 @@ export class Upstreams {
     }
     let watching = this.#exchanges.size > 0;
     let busy = false;
-    for (const { upstream } of this.#shared.values()) {
+    for (const upstream of this.#shared.values()) {
       upstream.tick(now);
-      if (upstream.outstanding > 0 || upstream.health.checking) watching = true;
+      if (upstream.urgent) watching = true;
       if (upstream.busy) busy = true;
+    }
+    for (const upstream of this.#leaving) {
+      upstream.tick(now);
+      if (upstream.urgent) watching = true;
+      if (upstream.busy || this.#exchanges.size > 0) busy = true;
+      else this.#leaving.delete(upstream);
     }
     const wanted = watching ? FAST_TICK_MS : busy ? SLOW_TICK_MS : 0;
     if (wanted !== this.#tickMs) this.#schedule(wanted);
@@ -93,7 +96,9 @@ export class Upstreams {
   /** Closes everything: the process ends. */
   close(): void {
     this.#schedule(0);
-    for (const { upstream } of this.#shared.values()) upstream.close();
+    for (const upstream of this.#shared.values()) upstream.close();
+    for (const upstream of this.#leaving) upstream.close();
     this.#shared.clear();
+    this.#leaving.clear();
   }
 }

@@ -3,7 +3,7 @@
  * random ID (RFC 5452 sections 9.1 and 9.2). CoreDNS keeps its sockets, and so repeats its ports.
  */
 import { type Socket, createSocket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import { SocketAddress, isIPv6 } from 'node:net';
 import { AD, HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
 import { copyOctets } from '../dns/octets.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
@@ -98,6 +98,13 @@ export class UdpQuery {
   }
 }
 
+/** `target` may be spelled in any way (`fd00:0:0::1`); `from` is as the kernel has it. */
 function sameHost(from: string, target: string): boolean {
-  return from === target || from.replace(/%.*/, '') === target.replace(/%.*/, '');
+  if (from === target) return true;
+  const [plain, wanted] = [from.replace(/%.*/, ''), target.replace(/%.*/, '')];
+  return plain === wanted || (isIPv6(wanted) && plain === canonicalIpv6(wanted));
+}
+
+function canonicalIpv6(address: string): string {
+  return new SocketAddress({ address, family: 'ipv6' }).address;
 }

@@ -10,7 +10,7 @@ import type { Query } from '../../query/query.ts';
 import { TCP } from '../../query/responder.ts';
 import { Response } from '../../query/response.ts';
 import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
-import type { ForwardConfig, UpstreamTarget } from '../../upstream/config.ts';
+import type { ForwardConfig, UpstreamTarget, UpstreamTerms } from '../../upstream/config.ts';
 import { Exchange, type Outcome } from '../../upstream/exchange.ts';
 import { Policy } from '../../upstream/policy.ts';
 import type { Upstream } from '../../upstream/pool.ts';
@@ -79,6 +79,7 @@ export class ForwardHandler implements Handler {
 /** One `forward` line: its upstreams, and what it asks of them. */
 class Forwarder {
   readonly #config: Omit<ForwardConfig, 'targets'>;
+  readonly #terms: UpstreamTerms;
   readonly #registry: Upstreams;
   readonly #log: Log;
   readonly #rejects: Counter;
@@ -89,6 +90,7 @@ class Forwarder {
 
   constructor(use: ForwardUse, context: BuildContext) {
     this.#config = use.config;
+    this.#terms = termsOf(use.config);
     this.#registry = context.upstreams;
     this.#log = context.log;
     this.#rejects = context.metrics.counter('coredns_forward_max_concurrent_rejects_total', {});
@@ -161,18 +163,12 @@ class Forwarder {
 
   /** Puts these upstreams in the place of those used so far. */
   #use(targets: readonly UpstreamTarget[]): void {
-    const { policy, failsMax, healthCheck, expireMs, ageMaxMs, transport } = this.#config;
-    const upstreams = targets.map((target) => this.#registry.acquire(target));
-    for (const upstream of upstreams) {
-      upstream.health.config = healthCheck;
-      upstream.health.overStream ||= transport === 'tcp' || upstream.target.tls !== undefined;
-      upstream.idleMaxMs = Math.min(upstream.idleMaxMs, expireMs);
-      if (ageMaxMs > 0) upstream.ageMaxMs = ageMaxMs;
-    }
+    const { policy, failsMax } = this.#config;
+    const upstreams = targets.map((target) => this.#registry.acquire(target, this.#terms));
     const before = this.#upstreams;
     this.#upstreams = upstreams;
     this.#policy = new Policy(policy, upstreams, failsMax);
-    for (const upstream of before) this.#registry.release(upstream);
+    for (const upstream of before) this.#registry.release(upstream, this.#terms);
   }
 
   /** Follows the files that name upstreams: a laptop changes networks, a node gets its own late. */
@@ -200,4 +196,10 @@ class Forwarder {
   #names(): string {
     return this.#upstreams.map(({ label }) => label).join(', ');
   }
+}
+
+function termsOf(config: Omit<ForwardConfig, 'targets'>): UpstreamTerms {
+  const { expireMs, ageMaxMs, failsMax, healthCheck, transport, tcpOptional } = config;
+  const checkOverStream = transport === 'tcp' && !tcpOptional;
+  return { expireMs, ageMaxMs, failsMax, healthCheck, checkOverStream };
 }

@@ -7,6 +7,7 @@ import { isIP } from 'node:net';
 import { badValue } from '../../corefile/values.ts';
 import type { UpstreamTarget } from '../../upstream/config.ts';
 import { parseResolvConf } from '../../upstream/resolv-conf.ts';
+import { secureContextOf } from '../../upstream/tls.ts';
 
 /** Upstreams that one forward may have, files counted in (CoreDNS). */
 export const TARGETS_MAX = 15;
@@ -87,12 +88,29 @@ function splitAddress(
 /** `tls [CERT KEY] [CA]`: 1 argument is the CA, 2 are CERT and KEY, 3 all of them. */
 export function readTls(args: readonly Token[]): Tls {
   if (args.length === 0) return {};
-  if (args.length === 1) return { ca: readPem(args[0]!, `error reading ${args[0]!.text}`) };
-  const cert = readPem(args[0]!, 'could not load TLS cert');
-  const key = readPem(args[1]!, 'could not load TLS cert');
-  return args.length === 2
-    ? { cert, key }
-    : { cert, key, ca: readPem(args[2]!, `error reading ${args[2]!.text}`) };
+  const tls: { -readonly [Key in keyof Tls]: Tls[Key] } = {};
+  if (args.length >= 2) {
+    tls.cert = readPem(args[0]!, 'could not load TLS cert');
+    tls.key = readPem(args[1]!, 'could not load TLS cert');
+    checkPem(args[0]!, 'could not load TLS cert', tls);
+  }
+  if (args.length !== 2) {
+    const ca = args.at(-1)!;
+    tls.ca = readPem(ca, `error reading ${ca.text}`);
+    checkPem(ca, `error reading ${ca.text}`, { ca: tls.ca });
+  }
+  return tls;
+}
+
+/** What is no certificate or key is found now, and not with the first query. */
+function checkPem(token: Token, what: string, { ca, cert, key }: Tls): void {
+  try {
+    if (ca !== undefined && !ca.includes('-----BEGIN ')) throw new Error('no PEM data');
+    secureContextOf({ ca, cert, key });
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new CorefileError('COREFILE_FILE', token, `${what}: ${reason}`);
+  }
 }
 
 function readPem(token: Token, what: string): string {
