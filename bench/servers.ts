@@ -17,6 +17,8 @@ import { hostName } from './zone.ts';
 /** The checkout; this file runs from build/bench/. */
 export const ROOT: string = resolve(import.meta.dirname, '../..');
 const MAIN = join(ROOT, 'dist/main.js');
+/** As in the first line of src/main.ts, and in the image. */
+const NODE_FLAGS = ['--max-semi-space-size=1', '--heap-growing-percent=60'];
 const START_LIMIT_MS = 10_000;
 
 export type ServerName =
@@ -164,7 +166,7 @@ const PLANS: Readonly<Record<ServerName, (setup: Setup, place: Place) => Plan>> 
 function nodelocald(setup: Setup, { port, metricsPort, file }: Place): Plan {
   const transport = setup.upstreamTransport === 'tcp' ? 'force_tcp' : 'prefer_udp';
   return {
-    argv: [process.execPath, MAIN, '-conf', file],
+    argv: [process.execPath, ...NODE_FLAGS, MAIN, '-conf', file],
     configuration: `.:${port} {
     errors
     bind 127.0.0.1

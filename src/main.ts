@@ -1,6 +1,8 @@
-#!/usr/bin/env node
+#!/usr/bin/env -S node --max-semi-space-size=1 --heap-growing-percent=60
 /** argv to worker; the only file with effects at import. */
+import { readFileSync } from 'node:fs';
 import { FlagError, type Flags, parseFlags, usage } from './cli/flags.ts';
+import { CorefileError, type Place } from './corefile/error.ts';
 import { reasonOf } from './daemon/reload.ts';
 import { obeySignals } from './daemon/signals.ts';
 import { VERSION } from './daemon/version.ts';
@@ -11,9 +13,21 @@ import { StreamLog } from './observe/log.ts';
 
 const EXIT_FAILED = 1;
 
+/** One line; for a person at a terminal, with the line of the Corefile that it is about. */
 function complain(error: unknown): never {
-  process.stderr.write(`${reasonOf(error)}\n`);
+  const place = error instanceof CorefileError && process.stderr.isTTY ? error.place : undefined;
+  const text =
+    place === undefined ? reasonOf(error) : (error as CorefileError).render(lineAt(place));
+  process.stderr.write(`${text}\n`);
   process.exit(EXIT_FAILED);
+}
+
+function lineAt({ file, line }: Place): string | undefined {
+  try {
+    return readFileSync(file, 'utf8').split('\n')[line - 1];
+  } catch {
+    return undefined; // it came from standard input, or has gone since
+  }
 }
 
 /** `-cleanup`: tells what was removed, and fails if something could not be. */

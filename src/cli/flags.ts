@@ -5,7 +5,6 @@
 import { parseArgs } from 'node:util';
 import { ipFromText } from '../corefile/ip.ts';
 import { nearest } from '../corefile/suggest.ts';
-import type { FirewallChoice } from '../hostnet/sync.ts';
 import type { LogFormat } from '../observe/log.ts';
 
 interface FlagDefinition {
@@ -101,7 +100,7 @@ export interface Flags {
   readonly localIps: readonly string[];
   readonly interfaceName: string;
   readonly setupInterface: boolean;
-  readonly firewall: FirewallChoice;
+  readonly firewall: 'auto' | 'iptables' | 'nftables' | 'none';
   readonly crashSafe: boolean;
   readonly skipTeardown: boolean;
   readonly syncIntervalMs: number;

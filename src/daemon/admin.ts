@@ -18,10 +18,12 @@ export class Admin {
   /** By address. */
   #metricsServers = new Map<string, HttpServer>();
   #healthServers = new Map<string, HealthServer>();
+  readonly #isServing: () => boolean;
   #started = false;
 
-  constructor(metrics: Metrics, log: Log) {
+  constructor(metrics: Metrics, log: Log, isServing: () => boolean) {
     this.#metrics = metrics;
+    this.#isServing = isServing;
     this.#log = log;
     this.#page = new MetricsPage(metrics);
   }
@@ -65,7 +67,11 @@ export class Admin {
   }
 
   async #openHealth(at: HostPort): Promise<HealthServer> {
-    const server = new HealthServer(at, { log: this.#log, metrics: this.#metrics });
+    const server = new HealthServer(at, {
+      log: this.#log,
+      metrics: this.#metrics,
+      isServing: this.#isServing,
+    });
     if (this.#started) await server.keepTrying((error) => this.#failed('health', at, error));
     else await server.listen();
     return server;

@@ -36,6 +36,7 @@ export class CorefileSource {
   #kubeDns: KubeDnsConfig = NO_KUBE_DNS_CONFIG;
   #watches: readonly DirectoryWatch[] = [];
   #warned = '';
+  #written: string | undefined;
 
   /** `errors` counts what could not be read, expanded or written. */
   constructor(flags: Flags, log: Log, errors: Counter) {
@@ -108,7 +109,7 @@ export class CorefileSource {
     const all = [...service.warnings, ...warnings];
     if (all.join() !== this.#warned) for (const warning of all) this.#log.warning(warning);
     this.#warned = all.join();
-    if (conf !== '') this.#write(conf, text);
+    if (conf !== '' && text !== this.#written) this.#write(conf, text);
     return text;
   }
 
@@ -118,6 +119,7 @@ export class CorefileSource {
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(`${file}.new`, text);
       renameSync(`${file}.new`, file);
+      this.#written = text;
     } catch (error) {
       this.#complain(error);
     }

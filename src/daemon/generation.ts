@@ -35,7 +35,7 @@ export interface Surroundings {
   readonly metrics: Metrics;
   readonly upstreams: Upstreams;
   readonly defaultPort: number;
-  fatal(message: string): void;
+  readonly fatal: (message: string) => void;
 }
 
 /** One address that is listened on, and the zones it serves. */
@@ -90,7 +90,7 @@ export function loadGeneration(
       'COREFILE_SYNTAX',
       { file, line: 1, column: 1, length: 0 },
       'there is no server block',
-      { hint: 'the least that serves is: . { forward . /etc/resolv.conf }' },
+      { hint: 'a block is a zone and its directives in braces, each on a line of its own' },
     );
   }
   for (const { message } of corefile.warnings) log.warning(message);
@@ -113,6 +113,7 @@ function parseBlock(block: ServerBlock, surroundings: Surroundings): ParsedBlock
     healthAt: undefined,
     lameduckMs: 0,
     reload: undefined,
+    exampleName: '',
   };
   const said: Said[] = [];
   for (const directive of DIRECTIVES) {
@@ -191,7 +192,7 @@ function checkOverlaps(blocks: readonly ParsedBlock[]): void {
 }
 
 /** Addresses as keys of maps. */
-export function addressKey({ host, port }: HostPort): string {
+function addressKey({ host, port }: HostPort): string {
   return `${host} ${port}`;
 }
 

@@ -4,12 +4,11 @@
  *
  * Owns:    that queries are diverted to us only while we answer them.
  */
-import { type Socket, createSocket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
 import type { Flags } from '../cli/flags.ts';
 import { HostNetwork, type HostNetworkObserver, type SetupErrorKind } from '../hostnet/sync.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import { answersSoon } from './self-query.ts';
 
 export const SETUP_ERRORS: readonly (SetupErrorKind | 'configmap')[] = [
   'configmap',
@@ -18,13 +17,13 @@ export const SETUP_ERRORS: readonly (SetupErrorKind | 'configmap')[] = [
   'iptables',
   'iptables_lock',
 ];
-const SELF_QUERY_MS = 200;
-const SELF_QUERIES_MAX = 25;
+const DIVERT_RETRY_MS = 5000;
 
 export class NodeSetup {
   readonly #flags: Flags;
   readonly #log: Log;
   readonly #network: HostNetwork;
+  #retry: NodeJS.Timeout | undefined;
 
   constructor(flags: Flags, log: Log, metrics: Metrics) {
     this.#flags = flags;
@@ -62,16 +61,21 @@ export class NodeSetup {
 
   /** The rules, when our own query to each address has been answered; then both are watched. */
   async divert(): Promise<void> {
-    const answering = await Promise.all(
-      this.#flags.localIps.map((address) => answers(address, this.#flags.dnsPort)),
-    );
-    const silent = this.#flags.localIps.filter((_, i) => !answering[i]);
+    const silent = await this.#silentAddresses();
     if (silent.length > 0) {
       this.#log.error(`no answer from ${silent.join(', ')}: queries are not diverted there yet`);
-    } else {
-      await this.#network.divert();
+      this.#retry = setTimeout(() => void this.divert(), DIVERT_RETRY_MS).unref();
+      return;
     }
+    await this.#network.divert();
     this.#network.watch(this.#flags.syncIntervalMs);
+  }
+
+  /** Those where nothing answers, although we have asked for a while. */
+  async #silentAddresses(): Promise<string[]> {
+    const { localIps, dnsPort } = this.#flags;
+    const answering = await Promise.all(localIps.map((host) => answersSoon(host, dnsPort)));
+    return localIps.filter((_, i) => !answering[i]);
   }
 
   /** Lets kube-dns have what it can serve, while we still answer. */
@@ -80,35 +84,8 @@ export class NodeSetup {
   }
 
   async tearDown(): Promise<void> {
+    clearTimeout(this.#retry);
     this.#network.unwatch();
     if (!this.#flags.skipTeardown) await this.#network.tearDown();
   }
-}
-
-/** Whether something answers DNS there: any answer will do. */
-async function answers(address: string, port: number): Promise<boolean> {
-  for (let i = 0; i < SELF_QUERIES_MAX; i++) {
-    if (await answersOnce(address, port)) return true;
-  }
-  return false;
-}
-
-function answersOnce(address: string, port: number): Promise<boolean> {
-  // A header and the question `. NS IN`; an opcode that is answered without asking any upstream.
-  const STATUS = 2 << 3;
-  const query = Buffer.from([1, 1, STATUS, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1]);
-  return new Promise((resolve) => {
-    const socket: Socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
-    const end = (answered: boolean): void => {
-      clearTimeout(timer);
-      socket.removeAllListeners();
-      socket.on('error', () => undefined);
-      socket.close();
-      resolve(answered);
-    };
-    const timer = setTimeout(() => end(false), SELF_QUERY_MS);
-    socket.once('message', () => end(true));
-    socket.once('error', () => end(false));
-    socket.send(query, port, address);
-  });
 }

@@ -20,6 +20,7 @@ import { type Generation, loadGeneration } from './generation.ts';
 import { Listeners, describeListeners } from './listeners.ts';
 import { NodeSetup, SETUP_ERRORS } from './node.ts';
 import { Reloader } from './reload.ts';
+import { SelfCheck } from './self-query.ts';
 import { VERSION } from './version.ts';
 
 /** After the last datagram is read: time for answers that are under way. */
@@ -32,6 +33,7 @@ export class Worker {
   readonly #metrics = new Metrics();
   readonly #upstreams: Upstreams;
   readonly #listeners: Listeners;
+  readonly #selfCheck: SelfCheck;
   readonly #admin: Admin;
   readonly #exit: (code: number) => void;
   readonly #source: CorefileSource;
@@ -48,7 +50,9 @@ export class Worker {
     this.#exit = exit;
     this.#upstreams = new Upstreams(this.#metrics);
     this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo);
-    this.#admin = new Admin(this.#metrics, log);
+    this.#selfCheck = new SelfCheck(() => this.#listeners.addresses);
+    this.#admin = new Admin(this.#metrics, log, () => this.#selfCheck.isServing);
+    log.dropped = this.#metrics.counter('nodelocald_log_lines_dropped_total', {});
     const [errors] = SETUP_ERRORS.map((errortype) =>
       this.#metrics.counter('coredns_nodecache_setup_errors_total', { errortype }),
     );
@@ -62,7 +66,12 @@ export class Worker {
     await this.#source.prepare();
     const generation = this.#load(this.#source.read());
     await this.#node?.setUp();
-    await this.#serve(generation);
+    try {
+      await this.#serve(generation);
+    } catch (error) {
+      await this.#node?.tearDown();
+      throw error;
+    }
     this.#reloader = new Reloader(
       {
         fingerprint: () => this.#fingerprint(),
@@ -98,6 +107,7 @@ export class Worker {
       this.#log.info(`plugin/health: Going into lameduck mode for ${lameduckMs / 1000}s`);
       await sleep(lameduckMs);
     }
+    this.#selfCheck.close();
     const closed = this.#listeners.close();
     await this.#drain();
     this.#generation?.stop();
@@ -174,7 +184,10 @@ export class Worker {
     this.#log.banner(`nodelocald-${VERSION}`);
     this.#log.banner(`${process.platform}/${process.arch}, node ${process.version}`);
     const [address] = this.#listeners.addresses;
-    if (address !== undefined) this.#log.banner(`try: dig ${digArguments(address)}`);
+    const name = generation.settings.find(({ exampleName }) => exampleName !== '')?.exampleName;
+    if (address !== undefined && name !== undefined) {
+      this.#log.banner(`try: dig ${digServer(address)} ${name}`);
+    }
   }
 
   async #drain(): Promise<void> {
@@ -194,10 +207,10 @@ function reloadSettings({ settings }: Generation): Generation['settings'][number
 }
 
 /** How to ask us: the wildcard is asked on loopback. */
-function digArguments({ host, port }: HostPort): string {
+function digServer({ host, port }: HostPort): string {
   const wildcard = host === '' || host === '::' || host === '0.0.0.0';
   const at = wildcard ? '127.0.0.1' : host;
-  return `@${at} -p ${port} hello.nodelocald.test`;
+  return `@${at} -p ${port}`;
 }
 
 function sleep(ms: number): Promise<void> {

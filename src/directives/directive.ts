@@ -37,7 +37,7 @@ export interface ParseContext {
   /** The port of keys without one: `-dns.port`. */
   readonly defaultPort: number;
   /** Something that works, and is probably not meant. */
-  warn(message: string): void;
+  readonly warn: (message: string) => void;
 }
 
 /** What directives settle for their block; the daemon acts upon it. */
@@ -50,6 +50,8 @@ export interface BlockSettings {
   /** How long to go on serving after SIGTERM, in ms. */
   lameduckMs: number;
   reload: ReloadSettings | undefined;
+  /** A name that the block itself can answer, for the banner; empty if none is known. */
+  exampleName: string;
 }
 
 export interface HostPort {
@@ -82,7 +84,7 @@ export interface BuildContext {
   /** Runs when the block has stopped serving: a reload has replaced it, or the process ends. */
   onStop(action: () => void): void;
   /** Ends the process with exit code 1 after logging the reason: `loop` found a loop. */
-  fatal(message: string): void;
+  readonly fatal: (message: string) => void;
 }
 
 /**

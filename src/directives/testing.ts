@@ -52,6 +52,7 @@ export function emptySettings(): BlockSettings {
     healthAt: undefined,
     lameduckMs: 0,
     reload: undefined,
+    exampleName: '',
   };
 }
 

@@ -10,7 +10,9 @@
  * a label. So names pass through it nowhere: they are written and read by dns/name.ts.
  */
 import { isIPv4, isIPv6 } from 'node:net';
-import { type Answer, decode, encode } from 'dns-packet';
+import { createRequire } from 'node:module';
+import type * as DnsPacket from 'dns-packet';
+import type { Answer } from 'dns-packet';
 import { HEADER_OCTETS, QR, opcodeOf, readU16, readU32, writeU16, writeU32 } from './header.ts';
 import { NAME_OCTETS_MAX, expandName, nameFromText, nameToText } from './name.ts';
 import { A, AAAA, CNAME, DNAME, HINFO, MX, NS, PTR, SOA, SRV, TXT } from './rrtype.ts';
@@ -309,18 +311,26 @@ function packetRdata(packet: Answer, octets: number): Rdata | undefined {
   return undefined;
 }
 
-function decoded(msg: Uint8Array): ReturnType<typeof decode> | undefined {
+function decoded(msg: Uint8Array): ReturnType<typeof DnsPacket.decode> | undefined {
   try {
-    return decode(Buffer.from(msg.buffer, msg.byteOffset, msg.byteLength));
+    return packet().decode(Buffer.from(msg.buffer, msg.byteOffset, msg.byteLength));
   } catch {
     return undefined;
   }
 }
 
+let loaded: typeof DnsPacket | undefined;
+
+/** Loaded when it is first needed: 3 MB that a node with a plain Corefile never uses. */
+function packet(): typeof DnsPacket {
+  loaded ??= createRequire(import.meta.url)('dns-packet') as typeof DnsPacket;
+  return loaded;
+}
+
 /** The RDATA of a record that dns-packet encodes: what follows a root owner and the fixed part. */
 function throughPacket(answer: Answer): Uint8Array | undefined {
   try {
-    const wire = encode({ answers: [answer] });
+    const wire = packet().encode({ answers: [answer] });
     return Uint8Array.from(wire.subarray(HEADER_OCTETS + 1 + FIXED_OCTETS));
   } catch {
     return undefined;

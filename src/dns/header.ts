@@ -39,8 +39,6 @@ export const ARCOUNT_AT = 10;
 export const OPCODE_QUERY = 0;
 /** RFC 1996 section 3. */
 export const OPCODE_NOTIFY = 4;
-/** RFC 2136 section 2.2. */
-export const OPCODE_UPDATE = 5;
 
 export function readU16(msg: Uint8Array, at: number): number {
   return (msg[at]! << 8) | msg[at + 1]!;

@@ -15,10 +15,8 @@ export const DS = 43;
 export const RRSIG = 46;
 export const IXFR = 251;
 export const AXFR = 252;
-export const ANY = 255;
 
 export const IN = 1;
-export const CLASS_ANY = 255;
 
 const TYPES: ReadonlyMap<number, string> = new Map([
   [1, 'A'],

@@ -33,7 +33,7 @@ export interface HostNetworkObserver {
   info(text: string): void;
 }
 
-export type FirewallChoice = 'auto' | 'iptables' | 'nftables' | 'none';
+type FirewallChoice = 'auto' | 'iptables' | 'nftables' | 'none';
 
 export interface HostNetworkOptions {
   readonly addresses: readonly string[];

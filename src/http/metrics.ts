@@ -122,10 +122,8 @@ interface PrintedMetric {
 function samplesOf(name: string, series: readonly Series[]): Sample[] {
   const samples: Sample[] = [];
   for (const { labels: sharedLabels, data } of series) {
-    if (data instanceof Counter) {
-      samples.push({ metricName: name, value: data.value, labels: NO_LABELS, sharedLabels });
-    } else if (data instanceof PlainGauge) {
-      const value = gaugeValue(data);
+    if (data instanceof Counter || data instanceof PlainGauge) {
+      const value = valueOf(data);
       if (value !== undefined) {
         samples.push({ metricName: name, value, labels: NO_LABELS, sharedLabels });
       }
@@ -136,10 +134,10 @@ function samplesOf(name: string, series: readonly Series[]): Sample[] {
   return samples;
 }
 
-/** A gauge that cannot be read is left out of this scrape, and spoils no other. */
-function gaugeValue(gauge: PlainGauge): number | undefined {
+/** What cannot be read is left out of this scrape, and spoils no other. */
+function valueOf(data: Counter | PlainGauge): number | undefined {
   try {
-    return gauge.read === undefined ? gauge.value : gauge.read();
+    return data.read === undefined ? data.value : data.read();
   } catch {
     return undefined;
   }

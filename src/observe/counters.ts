@@ -4,6 +4,8 @@
  */
 export class Counter {
   value = 0;
+  /** Where present, asked at each scrape instead of `value`: somebody else counts. */
+  read: (() => number) | undefined;
 }
 
 /** A gauge is set, or computed when it is read. */

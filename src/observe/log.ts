@@ -26,7 +26,8 @@ export interface Log {
 const BUFFERED_OCTETS_MAX = 1 << 20;
 
 export class StreamLog implements Log {
-  readonly dropped: Counter = new Counter();
+  /** Lines that nobody read in time; replaced by the metric of that. */
+  dropped: Counter = new Counter();
   /** Switched by the `debug` directive, for the whole process. */
   debugging: boolean = false;
   readonly #destination: ReturnType<typeof pino.destination>;

@@ -131,6 +131,6 @@ export class DnsCounters {
   }
 }
 
-export function protocolName(transport: Transport): 'udp' | 'tcp' {
+function protocolName(transport: Transport): 'udp' | 'tcp' {
   return transport === UDP ? 'udp' : 'tcp';
 }

@@ -8,7 +8,7 @@ import { filesBelow, textOf } from './source-files.ts';
 
 const NAMES = DIRECTIVES.map(({ name }) => name);
 /** Their pages stand in docs/directives alone; each is to move to its directive's README.md. */
-const PAGE_OWED: readonly string[] = ['cache', 'forward'];
+const PAGE_OWED: readonly string[] = [];
 const SECTIONS = ['## Syntax', '## Differences from CoreDNS'];
 
 /** The keys of the option tables of a directive's folder. */

@@ -34,10 +34,10 @@ const TEST_PACKAGES: readonly string[] = ['vitest', 'fast-check'];
 const ORACLES: Readonly<Record<string, string>> = { 'dns-packet': 'src/dns/' };
 
 /** dns/ has no I/O and no clock; of Node it takes what only looks at text. */
-const DNS_BUILTINS: readonly string[] = ['node:net'];
+const DNS_BUILTINS: readonly string[] = ['node:net', 'node:module'];
 
 /** Violations that stand for now; whoever mends one takes its line out. */
-const OWED: readonly string[] = ['src/cli/flags.ts imports ../hostnet/sync.ts'];
+const OWED: readonly string[] = [];
 
 const SOURCES = filesBelow('src', '.ts');
 const IMPORTS = SOURCES.flatMap(importsOf);

@@ -68,6 +68,13 @@ export class CacheHandler implements Handler, HitSource {
           view: '',
         });
         gauge.read = () => this.#cache[type].size;
+        const evictions = context.metrics.counter('coredns_cache_evictions_total', {
+          server,
+          type,
+          zones,
+          view: '',
+        });
+        evictions.read = () => this.#cache[type].evictions;
       }
     }
     const coversBlock = context.zones.every((zone) => isInZones(zone, config.zones));

@@ -3,7 +3,6 @@
  * Corefiles, is src/cache/.
  */
 import type { CacheConfig, PrefetchConfig, StaleConfig, StoreConfig } from '../../cache/config.ts';
-import type { DirectiveUse } from '../../corefile/blocks.ts';
 import { CorefileError } from '../../corefile/error.ts';
 import { zonesFromArguments } from '../../corefile/keys.ts';
 import {
@@ -221,9 +220,4 @@ function readServfail(token: Token): number {
     throw badValue(token, 'caching SERVFAIL responses over 5 minutes is not permitted');
   }
   return Math.floor(ms / 1000);
-}
-
-/** For tests: one use, parsed for a block of the root zone. */
-export function parseCacheUse(use: DirectiveUse): CacheConfig {
-  return cache.parse(use, { zones: ['.'], defaultPort: 53, warn: () => undefined });
 }

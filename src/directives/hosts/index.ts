@@ -53,6 +53,10 @@ export const hosts: Directive<HostsConfig> = {
   name: 'hosts',
   repeat: 'refuse',
   parse: (use, context) => readUse(use, () => parse(use, context)),
+  settle: ([config], settings) => {
+    const first = config!.inline.map(readHostsLine).find((line) => line !== undefined);
+    settings.exampleName = first?.names[0] ?? '';
+  },
   build: (configs, context) => new Hosts(configs[0]!, context),
 };
 
