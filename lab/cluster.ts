@@ -22,7 +22,7 @@ export const BACKENDS = ['10.2.0.11', '10.2.0.12'] as const;
 const RESOLVER = '10.2.0.20';
 const NODE = '10.2.0.1';
 const PODS = 4;
-export const DEVICE = 'nodelocaldns';
+const DEVICE = 'nodelocaldns';
 
 export class Cluster {
   readonly node: Namespace;
@@ -31,8 +31,8 @@ export class Cluster {
   readonly host: Namespace;
   readonly backends: readonly Backend[];
   readonly #resolver: Backend;
-  /** A process in the node's namespace, whose files in /proc tell of it. */
-  readonly #holder: ChildProcess;
+  /** A process in each of these namespaces, whose files in /proc tell of it. */
+  readonly #holders: ReadonlyMap<Namespace, ChildProcess>;
 
   private constructor(ending: Ending) {
     this.node = new Namespace(ending, 'node');
@@ -52,7 +52,12 @@ export class Cluster {
     this.node.run('tee /proc/sys/net/ipv4/ip_forward', '1');
     this.node.etc('resolv.conf', `nameserver ${RESOLVER}\n`);
     this.node.run('iptables-restore --noflush', kubeProxyRules());
-    this.#holder = this.node.start(['sleep', 'infinity']);
+    this.#holders = new Map(
+      [this.node, this.host].map((namespace) => [
+        namespace,
+        namespace.start(['sleep', 'infinity']),
+      ]),
+    );
     this.backends = BACKENDS.map((address) => new Backend(this.host, address));
     this.#resolver = new Backend(this.host, RESOLVER);
   }
@@ -75,10 +80,11 @@ export class Cluster {
     pod.etc('resolv.conf', `nameserver ${address}\n${search}\noptions ndots:5\n`);
   }
 
-  /** A counter of the node's kernel, as /proc/net/snmp names it: `Udp RcvbufErrors`. */
-  kernelCounter(name: string): number {
+  /** A counter of `node` or `host`, as /proc/net/snmp names it: `Udp RcvbufErrors`. */
+  kernelCounter(namespace: Namespace, name: string): number {
     const [group, field] = name.split(' ');
-    const lines = readFileSync(`/proc/${this.#holder.pid}/net/snmp`, 'utf8').split('\n');
+    const file = `/proc/${this.#holders.get(namespace)!.pid}/net/snmp`;
+    const lines = readFileSync(file, 'utf8').split('\n');
     const [names, values] = lines.filter((line) => line.startsWith(`${group}: `));
     return Number(values!.split(' ')[names!.split(' ').indexOf(field!)]);
   }

@@ -24,7 +24,7 @@ export function entriesMax(): number {
   return Number(readFileSync('/proc/sys/net/netfilter/nf_conntrack_max', 'utf8'));
 }
 
-export function entryCount(node: Namespace): number {
+function entryCount(node: Namespace): number {
   return Number(node.run('conntrack -C'));
 }
 

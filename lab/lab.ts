@@ -37,6 +37,11 @@ export class Lab {
     writeFill(this.fillFile);
   }
 
+  /** As on a node that has just started: for a daemon that does not run yet. */
+  forgetConnections(): void {
+    this.cluster.node.run('conntrack -F');
+  }
+
   /** A conntrack table without the entries of the row before, and backends that count from here. */
   async settle(): Promise<void> {
     // Those of the daemon's connections are needed: without them the DNAT is lost.

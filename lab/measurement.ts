@@ -10,16 +10,17 @@ export type FigureName = keyof Lookups | keyof NodeFigures;
 interface NodeFigures {
   /** The most at once on the node. */
   readonly entriesPeak: number;
-  /** At the end, of queries to the cache's addresses. */
+  /** At the end, of queries to the addresses that clients ask. */
   readonly clientEntries: number;
   readonly insertFailed: number;
   readonly drop: number;
   readonly clashResolve: number;
-  /** Datagrams for which a socket on the node had no room. */
+  /** Datagrams for which a socket on the node, or one of the backends, had no room. */
   readonly bufferFull: number;
+  readonly backendBufferFull: number;
   /** To the backends, at once. */
   readonly upstreamConnections: number;
-  /** Begun by the node; those of health checks of the lab's own there are none. */
+  /** Begun by the node; nobody but the daemon does. */
   readonly dials: number;
   /** That reached a backend. */
   readonly upstreamQueries: number;
@@ -37,11 +38,12 @@ export const FIGURES: Readonly<Record<FigureName, string>> = {
   silentWorkerSeconds: 'worker-seconds without an answer',
   gapMs: 'longest time without an answer in a pod, ms',
   entriesPeak: 'conntrack entries at peak',
-  clientEntries: 'conntrack entries of queries to the cache, at the end',
+  clientEntries: "conntrack entries of clients' queries, at the end",
   insertFailed: 'conntrack insert_failed',
   drop: 'conntrack drop',
   clashResolve: 'conntrack clash_resolve',
-  bufferFull: 'datagrams lost at full receive buffers of the node',
+  bufferFull: "datagrams lost at the node's full receive buffers",
+  backendBufferFull: "datagrams lost at the backends' full receive buffers",
   upstreamConnections: 'upstream connections at peak',
   dials: 'upstream connections dialled',
   upstreamQueries: 'queries that reached the backends',
@@ -75,6 +77,7 @@ export async function measure(
     drop: since('drop'),
     clashResolve: since('clashResolve'),
     bufferFull: since('bufferFull'),
+    backendBufferFull: since('backendBufferFull'),
     upstreamConnections: after.openPeak,
     dials: since('dials'),
     upstreamQueries: since('queries'),
@@ -89,8 +92,9 @@ async function look({ cluster }: Lab) {
     counts.reduce((all, one) => all + one[name], 0);
   return {
     ...counters(cluster.node),
-    bufferFull: cluster.kernelCounter('Udp RcvbufErrors'),
-    dials: cluster.kernelCounter('Tcp ActiveOpens'),
+    bufferFull: cluster.kernelCounter(cluster.node, 'Udp RcvbufErrors'),
+    backendBufferFull: cluster.kernelCounter(cluster.host, 'Udp RcvbufErrors'),
+    dials: cluster.kernelCounter(cluster.node, 'Tcp ActiveOpens'),
     queries: total('queries'),
     openPeak: total('openPeak'),
   };

@@ -73,7 +73,7 @@ export function rowsOf(seconds: number): Row[] {
       fault: fillTable(CALM_SEC, fullSec, restartDaemon),
       fillsTable: true,
       daemonOnly: true,
-      goals: { dials: 200 },
+      goals: { dials: 16 },
     },
     {
       name: 'one-mute',
@@ -104,7 +104,7 @@ export function rowsOf(seconds: number): Row[] {
       fault: killDaemon,
       daemonOnly: true,
       bothAddresses: true,
-      goals: { stalledWorkers: 0, gapMs: 0 },
+      goals: { stalledWorkers: 0 },
     },
     {
       name: 'restart',

@@ -77,6 +77,7 @@ async function runRows(lab: Lab, options: Options): Promise<Outcome[]> {
 
 async function runDirect(lab: Lab, row: Row): Promise<Measured> {
   say(`${row.name}: direct`);
+  lab.forgetConnections();
   return measureRow(lab, row);
 }
 
@@ -87,11 +88,12 @@ async function runDaemon(lab: Lab, row: Row): Promise<Measured> {
   const rules = (): string =>
     lab.cluster.node.run('iptables-save').replaceAll(/^#.*\n|\[\d+:\d+\]/gm, '');
   const before = rules();
+  lab.forgetConnections();
   const startMs = await lab.daemon.start();
-  say(`  serves and diverts after ${startMs.toFixed(0)} ms`);
   const measured = await measureRow(lab, row);
   const stopMs = await lab.daemon.stop();
-  say(`  gone after ${stopMs.toFixed(0)} ms`);
+  const times = `served and diverted ${startMs.toFixed(0)} ms after its start`;
+  say(`${row.name}: it ${times}, and was gone ${stopMs.toFixed(0)} ms after SIGTERM`);
   if (withoutEmptyTables(rules()) !== withoutEmptyTables(before)) {
     throw new Error(`rules that are left:\n${rules()}`);
   }

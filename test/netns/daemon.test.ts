@@ -1,0 +1,227 @@
+/**
+ * The daemon as its pod runs it: dist/main.js with the arguments and files of deploy/base, in a
+ * namespace that is the node's network.
+ */
+import { existsSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import {
+  ADDRESSES,
+  DEVICE,
+  KUBE_DNS,
+  LINK_LOCAL,
+  NodeFixture,
+  OUTSIDE,
+  SERVICE,
+  SERVICE6,
+  STUB,
+  STUB_AT,
+  nodeCacheRulesOf,
+} from './node-fixture.ts';
+
+const CLUSTER_NAME = 'kubernetes.default.svc.cluster.local';
+
+let fixture: NodeFixture;
+
+beforeEach(async () => {
+  fixture = await NodeFixture.make();
+});
+
+afterEach(async () => {
+  await fixture.close();
+});
+
+/** What becomes of node-cache's rules where they are to divert only while somebody listens. */
+function crashSafe(rules: readonly string[]): string[] {
+  return (
+    rules
+      // The host's own queries to the addresses of Services are diverted by a table of nftables.
+      .filter((rule) => !/^-A OUTPUT -d (10\.96|fd00).*--dport 53 .*NOTRACK$/.test(rule))
+      .map((rule) =>
+        rule.startsWith('-A PREROUTING')
+          ? rule.replace('-m comment', '-m socket --nowildcard -m comment')
+          : rule,
+      )
+  );
+}
+
+describe("a fresh install from the manifests' own arguments", () => {
+  test("puts in node-cache's rules and the addresses, and takes all away after SIGTERM", async () => {
+    const before = await fixture.rules();
+    const daemon = await fixture.start(['-crash-safe-diversion=false']);
+    expect(await fixture.rules()).toEqual({
+      v4: nodeCacheRulesOf([LINK_LOCAL, SERVICE]),
+      v6: nodeCacheRulesOf([SERVICE6]),
+    });
+    const device = await fixture.node.ip(`-brief addr show dev ${DEVICE}`);
+    for (const address of [`${LINK_LOCAL}/32`, `${SERVICE}/32`, `${SERVICE6}/128`]) {
+      expect(device).toContain(address);
+    }
+    expect(await daemon.end('SIGTERM')).toBe(0);
+    expect(await fixture.rules()).toEqual(before);
+    await expect(fixture.node.ip(`link show ${DEVICE}`)).rejects.toThrow('does not exist');
+    expect(daemon.complaints).toEqual([]);
+  });
+
+  test("differs from node-cache's rules by the socket match, and by the owned table", async () => {
+    const daemon = await fixture.start();
+    expect(await fixture.rules()).toEqual({
+      v4: crashSafe(nodeCacheRulesOf([LINK_LOCAL, SERVICE])),
+      v6: crashSafe(nodeCacheRulesOf([SERVICE6])),
+    });
+    expect(await fixture.node.run('nft', ['list', 'tables', 'inet'])).toContain('nodelocald_host');
+    await daemon.end('SIGTERM');
+    expect(await fixture.node.run('nft', ['list', 'tables', 'inet'])).toBe('');
+    expect(await fixture.rules()).toEqual({ v4: [], v6: [] });
+  });
+
+  test('answers pods and the host on every address, over UDP and TCP, untracked', async () => {
+    const { node, pod } = fixture;
+    await fixture.start();
+    await node.run('conntrack', ['-F']);
+    for (const address of ADDRESSES) {
+      for (const options of [[], ['+tcp']]) {
+        for (const client of [pod, node]) {
+          const who = `${client.name} ${address} ${options.join()}`;
+          expect([who, await fixture.ask(client, address, CLUSTER_NAME, ...options)]).toEqual([
+            who,
+            KUBE_DNS,
+          ]);
+        }
+      }
+      expect(await node.tracked(address)).toEqual([]);
+    }
+    expect(await fixture.ask(pod, SERVICE, 'www.example.com')).toBe(OUTSIDE);
+  });
+
+  test('begins and ends without losing a query to the Service', async () => {
+    const heard = await fixture.askOnAndOn(SERVICE, CLUSTER_NAME, async () => {
+      await sleep(300);
+      const daemon = await fixture.start();
+      await sleep(300);
+      await daemon.end('SIGTERM');
+      await sleep(300);
+    });
+    expect(heard).toMatchObject({ lost: 0, answers: [KUBE_DNS] });
+    expect(heard.asked).toBeGreaterThan(150);
+  });
+
+  test('tells its health on 8080, its metrics on 9253 and 9353, and its process ID', async () => {
+    const daemon = await fixture.start();
+    expect(await fixture.get(`http://${LINK_LOCAL}:8080/health`)).toBe('OK\n');
+    for (const url of ['http://127.0.0.1:9253/metrics', 'http://127.0.0.1:9353/metrics']) {
+      const metrics = await fixture.get(url);
+      expect(metrics).toMatch(/^coredns_nodecache_setup_errors_total\{errortype="iptables"\} 0$/m);
+    }
+    expect(existsSync(daemon.pidFile)).toBe(true);
+  });
+});
+
+describe('the template', () => {
+  test('is expanded anew after kubelet has swapped a ConfigMap, and no query is lost', async () => {
+    fixture.install.setKubeDns({ stubDomains: '{}' });
+    const daemon = await fixture.start();
+    const heard = await fixture.askOnAndOn(SERVICE, 'host.corp.example', async () => {
+      await sleep(1000);
+      fixture.install.setKubeDns({ stubDomains: `{"corp.example": ["${STUB_AT}"]}` });
+      await sleep(3000);
+    });
+    expect(heard).toMatchObject({ lost: 0, answers: [OUTSIDE, STUB] });
+    expect(heard.asked).toBeGreaterThan(300);
+    expect(daemon.complaints).toEqual([]);
+    fixture.install.setCorefile(
+      `${fixture.install.corefile()}\nextra.example:53 {\n    bind ${LINK_LOCAL} ${SERVICE}\n    forward . ${STUB_AT}\n}\n`,
+    );
+    await sleep(3000);
+    expect(await fixture.ask(fixture.pod, LINK_LOCAL, 'host.extra.example')).toBe(STUB);
+  });
+
+  test('that has become wrong leaves what serves, and says where it is wrong', async () => {
+    const daemon = await fixture.start();
+    fixture.install.setCorefile(fixture.install.corefile().replace('denial', 'denail'));
+    await sleep(3000);
+    expect(await fixture.ask(fixture.pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
+    expect(daemon.output).toMatch(/5:9: cache: .*denail.* did you mean .*denial/);
+  });
+});
+
+describe('an end without notice', () => {
+  test("leaves queries to the Service to kube-proxy's DNAT; a successor takes over again", async () => {
+    const { pod, node } = fixture;
+    const daemon = await fixture.start();
+    const { lost } = await fixture.askOnAndOn(SERVICE, CLUSTER_NAME, async () => {
+      await sleep(300);
+      await daemon.end('SIGKILL');
+      await sleep(1000);
+    });
+    expect(lost).toBeLessThan(20); // 100 ms: what was in the socket in that moment
+    for (const address of [SERVICE, SERVICE6]) {
+      expect(await fixture.ask(pod, address, CLUSTER_NAME)).toBe(KUBE_DNS);
+      expect(await node.tracked(address)).not.toEqual([]);
+    }
+    const heard = await fixture.askOnAndOn(SERVICE, CLUSTER_NAME, async () => {
+      await fixture.start();
+      await sleep(300);
+    });
+    expect(heard).toMatchObject({ lost: 0 });
+    await node.run('conntrack', ['-F']);
+    expect(await fixture.ask(pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
+    expect(await node.tracked(SERVICE)).toEqual([]);
+  });
+
+  test('is cleared up by -cleanup, down to nothing', async () => {
+    const before = await fixture.rules();
+    const daemon = await fixture.start(['-crash-safe-diversion=false']);
+    await daemon.end('SIGKILL');
+    const first = await fixture.runMain(['-cleanup', '-localip', ADDRESSES.join(',')]);
+    expect(first).toMatchObject({ code: 0 });
+    expect(first.output).toContain(`interface ${DEVICE}`);
+    expect(await fixture.rules()).toEqual(before);
+    expect(await fixture.runMain(['-cleanup'])).toEqual({ code: 0, output: '' });
+  });
+});
+
+describe('flags', () => {
+  test('that are not known end it, with the nearest one that is', async () => {
+    const { code, output } = await fixture.runMain([...fixture.install.args(), '-localips', '::1']);
+    expect(code).toBe(1);
+    expect(output).toContain('flag provided but not defined: -localips; did you mean -localip?');
+  });
+
+  test('-setupiptables=false and -setupinterface=false leave both to others', async () => {
+    for (const address of [LINK_LOCAL, SERVICE]) {
+      await fixture.node.ip(`addr add ${address}/32 dev ${DEVICE}`);
+    }
+    await fixture.node.ip(`addr add ${SERVICE6}/128 dev ${DEVICE} nodad`);
+    const daemon = await fixture.start(['-setupiptables=false', '-setupinterface=false']);
+    expect(await fixture.rules()).toEqual({ v4: [], v6: [] });
+    expect(await fixture.ask(fixture.pod, LINK_LOCAL, CLUSTER_NAME)).toBe(KUBE_DNS);
+    await daemon.end('SIGTERM');
+    expect(await fixture.node.ip(`-brief addr show dev ${DEVICE}`)).toContain(SERVICE);
+  });
+
+  test('-skipteardown leaves interface and rules', async () => {
+    const daemon = await fixture.start(['-skipteardown']);
+    const rules = await fixture.rules();
+    await daemon.end('SIGTERM');
+    expect(await fixture.rules()).toEqual(rules);
+    expect(await fixture.node.ip(`-brief addr show dev ${DEVICE}`)).toContain(SERVICE);
+    expect(await fixture.ask(fixture.pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
+  });
+});
+
+describe('without NET_ADMIN', () => {
+  test('it says so once, and serves on the addresses that are there', async () => {
+    for (const address of [LINK_LOCAL, SERVICE]) {
+      await fixture.node.ip(`addr add ${address}/32 dev ${DEVICE}`);
+    }
+    await fixture.node.ip(`addr add ${SERVICE6}/128 dev ${DEVICE} nodad`);
+    const drop = ['setpriv', '--bounding-set=-net_admin', '--inh-caps=-net_admin'];
+    const daemon = await fixture.start(['-syncinterval', '1'], drop);
+    expect(await fixture.ask(fixture.pod, LINK_LOCAL, CLUSTER_NAME)).toBe(KUBE_DNS);
+    await sleep(2500);
+    const told = daemon.output.split('\n').filter((line) => line.includes('NET_ADMIN'));
+    expect(told).toHaveLength(1);
+    expect(await daemon.end('SIGTERM')).toBe(0);
+  });
+});
