@@ -114,7 +114,12 @@ export class Server implements Responder {
     const reading = readQuery(view, msg, at, end);
     if (reading !== READ_QUERY) return this.#answerUnread(reading, view, out, outAt);
     const binding = this.#zones.find(view);
-    if (binding === undefined || view.qclass !== IN || (view.hasEdns && view.ednsVersion !== 0)) {
+    if (
+      binding === undefined ||
+      view.qclass !== IN ||
+      (view.hasEdns && view.ednsVersion !== 0) ||
+      binding.chain.handlers.length === 0
+    ) {
       const refused = this.#refuse(view, binding, client, out, outAt, outEnd);
       if (refused !== NO_ANSWER) return refused;
     }
@@ -213,7 +218,8 @@ export class Server implements Responder {
 
   /**
    * The answer to a query that no block may see, in CoreDNS's order: wrong class where nothing
-   * forwards, EDNS version, no zone. NO_ANSWER if the query is fine after all.
+   * forwards, EDNS version, no zone, or the zone of a block in which nothing handles queries.
+   * NO_ANSWER if the query is fine after all.
    */
   #refuse(
     view: QueryView,
@@ -227,7 +233,9 @@ export class Server implements Responder {
     if (!classRefused && view.hasEdns && view.ednsVersion !== 0) {
       return writeExtendedRcode(out, outAt, writeEmpty(view, out, outAt, BADVERS), BADVERS);
     }
-    if (!classRefused && binding !== undefined) return NO_ANSWER;
+    if (!classRefused && binding !== undefined && binding.chain.handlers.length > 0) {
+      return NO_ANSWER;
+    }
     const octets = writeEmpty(view, out, outAt, REFUSED);
     this.#dropped.countRequest(
       client.transport,
