@@ -71,7 +71,16 @@ export class Listeners {
     await Promise.all(gone.map(close));
   }
 
-  /** The sockets as they are bound, for the banner. */
+  /** As CoreDNS prints it at start: `cluster.local.:53 on 169.254.20.10`, `.:53`. */
+  describe(generation: Generation): string[] {
+    return [...generation.served].flatMap(([key, { address, bindings }]) => {
+      const port = this.#places.get(key)?.listeners[0]?.address.port ?? address.port;
+      const on = address.host === '' ? '' : ` on ${address.host}`;
+      return bindings.map(({ zone }) => `${zone}:${port}${on}`).sort();
+    });
+  }
+
+  /** The sockets as they are bound. */
   get addresses(): readonly HostPort[] {
     return [...this.#places.values()].map(({ listeners }) => listeners[0]!.address);
   }
@@ -144,17 +153,4 @@ export class Listeners {
 async function close({ server, listeners }: Place): Promise<void> {
   await Promise.all(listeners.map((listener) => listener.close()));
   server.close();
-}
-
-/** As CoreDNS prints it at start: `cluster.local.:53 on 169.254.20.10`, `.:53`. */
-export function describeListeners(generation: Generation): string[] {
-  return [...generation.served.values()].flatMap(({ address, bindings }) =>
-    bindings
-      .map(({ zone }) => zone)
-      .sort()
-      .map((zone) => {
-        const on = address.host === '' ? '' : ` on ${address.host}`;
-        return `${zone}:${address.port}${on}`;
-      }),
-  );
 }

@@ -17,7 +17,7 @@ import { Upstreams } from '../upstream/registry.ts';
 import { Admin } from './admin.ts';
 import { CorefileSource } from './corefile-source.ts';
 import { type Generation, loadGeneration } from './generation.ts';
-import { Listeners, describeListeners } from './listeners.ts';
+import { Listeners } from './listeners.ts';
 import { NodeSetup, SETUP_ERRORS } from './node.ts';
 import { Reloader } from './reload.ts';
 import { SelfCheck } from './self-query.ts';
@@ -180,7 +180,7 @@ export class Worker {
   }
 
   #printBanner(generation: Generation): void {
-    for (const line of describeListeners(generation)) this.#log.banner(line);
+    for (const line of this.#listeners.describe(generation)) this.#log.banner(line);
     this.#log.banner(`nodelocald-${VERSION}`);
     this.#log.banner(`${process.platform}/${process.arch}, node ${process.version}`);
     const [address] = this.#listeners.addresses;

@@ -3,7 +3,8 @@
  * (udp-batch.ts), and as the yardstick to measure that by.
  */
 import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
-import { isIPv6 } from 'node:net';
+import { isIPv4, isIPv6 } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { copyOctets } from '../dns/octets.ts';
 import { OPT_OCTETS } from '../dns/frame.ts';
 import {
@@ -61,24 +62,61 @@ class PlainClient implements Client, ReplyPath {
 /** A client that cannot be reached is not our error; it will ask again. */
 function ignore(): void {}
 
-/** Listens on the address. Rejects with ListenError if it cannot be had. */
+/**
+ * Listens on the address. Rejects with ListenError if it cannot be had.
+ *
+ * node:dgram does not tell which address a datagram came to, so the answer from a wildcard socket
+ * could leave from another one, and its client would not believe it. A wildcard is therefore a
+ * socket for each address that the machine has now.
+ */
 export async function listenPlainUdp(
   address: ListenAddress,
   responder: Responder,
 ): Promise<Listener> {
-  const wildcard = address.host === '';
-  const host = wildcard ? '::' : address.host;
-  const socket = createSocket({
-    type: isIPv6(host) ? 'udp6' : 'udp4',
-    ipv6Only: false,
-    reuseAddr: false,
-  });
+  const hosts = hostsOf(address.host);
+  const sockets: Socket[] = [];
+  let { port } = address;
+  try {
+    for (const host of hosts) {
+      const socket = await openSocket({ host, port }, responder);
+      sockets.push(socket);
+      port = socket.address().port; // 0 is a port of the kernel's choice: the same for all
+    }
+  } catch (error) {
+    await Promise.all(sockets.map(closeSocket));
+    throw error;
+  }
+  return {
+    transport: 'udp',
+    address: { host: address.host === '' ? '::' : address.host, port },
+    io: 'plain',
+    receiveBufferOctets: sockets[0]!.getRecvBufferSize(),
+    drops: () => 0,
+    close: async () => {
+      await Promise.all(sockets.map(closeSocket));
+    },
+  };
+}
+
+function hostsOf(host: string): string[] {
+  if (host !== '' && host !== '::' && host !== '0.0.0.0') return [host];
+  const addresses = Object.entries(networkInterfaces()).flatMap(([name, infos]) =>
+    (infos ?? []).map((info) =>
+      info.family === 'IPv6' && info.scopeid !== 0 ? `${info.address}%${name}` : info.address,
+    ),
+  );
+  return host === '0.0.0.0' ? addresses.filter((address) => isIPv4(address)) : addresses;
+}
+
+async function openSocket(local: ListenAddress, responder: Responder): Promise<Socket> {
+  const isV6 = isIPv6(local.host.replace(/%.*/, ''));
+  const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', ipv6Only: isV6 });
   const out = new Uint8Array(MESSAGE_OCTETS_MAX + 1 + OPT_OCTETS);
   await new Promise<void>((resolve, reject) => {
     socket.once('error', (error: NodeJS.ErrnoException) => {
-      reject(listenError('udp', address, error));
+      reject(listenError('udp', local, error));
     });
-    socket.bind({ port: address.port, address: host, exclusive: true }, resolve);
+    socket.bind({ port: local.port, address: local.host, exclusive: true }, resolve);
   });
   socket.removeAllListeners('error');
   socket.on('error', ignore); // an ICMP error about some client: Linux reports it on the socket
@@ -87,23 +125,19 @@ export async function listenPlainUdp(
   } catch {
     // The system allows less; what it gave stays.
   }
-  const local: ListenAddress = { host, port: socket.address().port };
+  const bound: ListenAddress = { host: local.host, port: socket.address().port };
   socket.on('message', (message, remote) => {
-    const client = new PlainClient(socket, local, remote);
+    const client = new PlainClient(socket, bound, remote);
     responder.beginBatch();
     const octets = responder.respond(message, 0, message.length, client, out, 0, out.length);
     if (octets !== NO_ANSWER && octets !== ANSWER_LATER) client.send(out, octets);
     responder.endBatch();
   });
-  return {
-    transport: 'udp',
-    address: local,
-    io: 'plain',
-    receiveBufferOctets: socket.getRecvBufferSize(),
-    drops: () => 0,
-    close: () =>
-      new Promise<void>((resolve) => {
-        socket.close(resolve);
-      }),
-  };
+  return socket;
+}
+
+function closeSocket(socket: Socket): Promise<void> {
+  return new Promise((resolve) => {
+    socket.close(resolve);
+  });
 }

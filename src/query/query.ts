@@ -7,7 +7,7 @@
  */
 import { copyOctets } from '../dns/octets.ts';
 import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
-import { LOWER, lowerText, nameToText } from '../dns/name.ts';
+import { LOWER, POINTER_MASK, lowerText, nameToText } from '../dns/name.ts';
 import type { QueryFacts } from '../dns/question.ts';
 import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import type { ReplyPath } from './responder.ts';
@@ -143,7 +143,11 @@ export class Query implements QueryFacts {
 
   #optSizeAt(): number {
     let at = this.optAt;
-    while (this.msg[at]! !== 0 && this.msg[at]! < 0xc0) at += this.msg[at]! + 1;
-    return at + (this.msg[at]! === 0 ? 1 : 2) + 2;
+    for (;;) {
+      const length = this.msg[at]!;
+      if (length === 0) return at + 1 + 2;
+      if (length >= POINTER_MASK) return at + 2 + 2;
+      at += length + 1;
+    }
   }
 }

@@ -201,13 +201,14 @@ describe('serve_stale immediate (RFC 8767)', () => {
   });
 });
 
-describe('serve_stale verify (RFC 8767)', () => {
-  const fill = (directive: string): void => {
-    s = new Scenario(`cache {\n ${directive}\n}`);
-    s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
-    s.pass(25);
-  };
+/** An entry that expired 5 s ago. */
+function fill(directive: string): void {
+  s = new Scenario(`cache {\n ${directive}\n}`);
+  s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
+  s.pass(25);
+}
 
+describe('serve_stale verify (RFC 8767)', () => {
   test('prefers the upstream’s answer', () => {
     fill('serve_stale 1h verify');
     s.client('a.example. A').clientGets('nothing').upstreamAnswers('a.example. 20 A 192.0.2.2');

@@ -104,7 +104,7 @@ export function readHostsLine(
 }
 
 /** RFC 1035 section 3.5, RFC 3596 section 2.5. */
-export function reverseName(octets: Uint8Array): string {
+function reverseName(octets: Uint8Array): string {
   if (octets.length === 4) return `${octets.toReversed().join('.')}.in-addr.arpa.`;
   const nibbles = Array.from(octets.toReversed(), (octet) => {
     return `${(octet & 0xf).toString(16)}.${(octet >> 4).toString(16)}.`;

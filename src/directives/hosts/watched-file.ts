@@ -9,7 +9,7 @@ import { readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
 
 /** 16 MiB are some 500,000 hosts: the longest block lists. Reading one takes a second's tenth. */
-export const FILE_OCTETS_MAX: number = 16 * 1024 * 1024;
+const FILE_OCTETS_MAX: number = 16 * 1024 * 1024;
 
 /** Node takes a longer delay for 1 ms. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
