@@ -186,7 +186,7 @@ export class Worker {
     const [address] = this.#listeners.addresses;
     const name = generation.settings.find(({ exampleName }) => exampleName !== '')?.exampleName;
     if (address !== undefined && name !== undefined) {
-      this.#log.banner(`try: dig ${digServer(address)} ${name}`);
+      this.#log.banner(`try: dig ${digServer(address)} ${name.replace(/\.$/, '')}`);
     }
   }
 
