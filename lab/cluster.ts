@@ -68,6 +68,12 @@ export class Cluster {
     return cluster;
   }
 
+  /** The backend with the most connections open: the one that would be missed. */
+  async busiestBackend(): Promise<string> {
+    const open = await Promise.all(this.backends.map(async (one) => (await one.counts()).open));
+    return this.backends[open.indexOf(Math.max(...open))]!.address;
+  }
+
   /** Not every kernel can make the interface of type dummy that the daemon makes if there is none. */
   makeDevice(): void {
     const links = this.node.run('ip -brief link show');
@@ -108,9 +114,10 @@ export class Backend {
     await once(this.#lines, 'line', { signal: AbortSignal.timeout(10_000) });
   }
 
-  async counts(): Promise<Counts> {
+  /** `reset` begins a new count of the connections open at once. */
+  async counts(command: 'counts' | 'reset' = 'counts'): Promise<Counts> {
     const line = once(this.#lines, 'line', { signal: AbortSignal.timeout(30_000) });
-    this.#child.stdin!.write('\n');
+    this.#child.stdin!.write(`${command}\n`);
     return JSON.parse(String((await line)[0])) as Counts;
   }
 }

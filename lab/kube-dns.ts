@@ -1,7 +1,7 @@
 /**
  * A server that answers as CoreDNS does for a small cluster, and counts: one address, UDP and TCP. Run
  * as a program of its own: `node kube-dns.js ADDRESS`. Prints a line when it listens, and after each
- * line on its standard input one line of JSON, `Counts`.
+ * line on its standard input (`counts` or `reset`) one line of JSON, `Counts`.
  *
  * Answers: webN.shop and *.cold in svc.cluster.local have an A record (TTL 30) and no other; all
  *          else below cluster.local does not exist (SOA of 5 s); names outside have an A record.
@@ -15,7 +15,7 @@ export interface Counts {
   readonly queries: number;
   /** Connections that are open. */
   readonly open: number;
-  /** The most that were open at once since the last time this was asked. */
+  /** The most that were open at once since the last `reset`. */
   readonly openPeak: number;
 }
 
@@ -41,9 +41,9 @@ function main(address: string): void {
   udp.bind(53, address, () => {
     tcp.listen(53, address, 1024, () => process.stdout.write('listening\n'));
   });
-  process.stdin.on('data', () => {
+  process.stdin.on('data', (line) => {
     const counts: Counts = { queries, open, openPeak };
-    openPeak = open;
+    if (String(line).startsWith('reset')) openPeak = open;
     process.stdout.write(`${JSON.stringify(counts)}\n`);
   });
   process.stdin.on('end', () => process.exit()); // the lab is gone

@@ -9,8 +9,8 @@ import { Daemon } from './daemon.ts';
 import type { Ending } from './ending.ts';
 import { Load } from './load.ts';
 
-/** For what is still under way to arrive. */
-const SETTLE_MS = 500;
+/** For what is still under way to arrive, and the queries by which `loop` finds loops to be over. */
+const SETTLE_MS = 2500;
 
 export class Lab {
   readonly cluster: Cluster;
@@ -47,6 +47,6 @@ export class Lab {
     // Those of the daemon's connections are needed: without them the DNAT is lost.
     await this.cluster.node.runLong('conntrack -D -p udp');
     await sleep(SETTLE_MS);
-    await Promise.all(this.cluster.backends.map((backend) => backend.counts()));
+    await Promise.all(this.cluster.backends.map((backend) => backend.counts('reset')));
   }
 }

@@ -9,7 +9,13 @@ const DAEMON_FIGURES: readonly string[] = ['upstreamConnections', 'dials', 'buff
 export interface Outcome {
   readonly row: Row;
   readonly direct: Measured | undefined;
-  readonly daemon: Measured | undefined;
+  readonly daemon: (Measured & DaemonTimes) | undefined;
+}
+
+/** Until it served and diverted; until it was gone after SIGTERM. */
+export interface DaemonTimes {
+  readonly startMs: number;
+  readonly stopMs: number;
 }
 
 /** A goal that was missed, in words; empty if all were met. */
@@ -34,6 +40,13 @@ export function tableOf(outcome: Outcome): string {
   if (row.bothAddresses === true) {
     for (const [address, lookups] of daemon?.byAddress ?? [])
       lines.push(...ofAddress(address, lookups));
+  }
+  if (daemon !== undefined) {
+    const { startMs, stopMs } = daemon;
+    lines.push(
+      ['ms from start until it served and diverted', '-', startMs.toFixed(0), '<= 1000'],
+      ['ms from SIGTERM until it was gone', '-', stopMs.toFixed(0), '<= 1000'],
+    );
   }
   const table = markdown(['', 'direct', 'daemon', 'goal'], lines);
   return `\n${row.name}: ${row.about}\n\n${table}\n`;

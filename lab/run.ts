@@ -13,7 +13,7 @@ import { Ending } from './ending.ts';
 import { Lab } from './lab.ts';
 import { measure, type Measured } from './measurement.ts';
 import { USAGE, UsageError, parseOptions, type Options } from './options.ts';
-import { missed, tableOf, type Outcome } from './report.ts';
+import { type DaemonTimes, missed, tableOf, type Outcome } from './report.ts';
 import { nameserversOf, rowsOf, type Row } from './rows.ts';
 
 /** From build/lab. */
@@ -82,7 +82,7 @@ async function runDirect(lab: Lab, row: Row): Promise<Measured> {
 }
 
 /** A daemon of its own for each row. */
-async function runDaemon(lab: Lab, row: Row): Promise<Measured> {
+async function runDaemon(lab: Lab, row: Row): Promise<Measured & DaemonTimes> {
   say(`${row.name}: with the daemon`);
   lab.daemon.setServeStale(row.serveStale === true);
   const rules = (): string =>
@@ -92,12 +92,10 @@ async function runDaemon(lab: Lab, row: Row): Promise<Measured> {
   const startMs = await lab.daemon.start();
   const measured = await measureRow(lab, row);
   const stopMs = await lab.daemon.stop();
-  const times = `served and diverted ${startMs.toFixed(0)} ms after its start`;
-  say(`${row.name}: it ${times}, and was gone ${stopMs.toFixed(0)} ms after SIGTERM`);
   if (withoutEmptyTables(rules()) !== withoutEmptyTables(before)) {
     throw new Error(`rules that are left:\n${rules()}`);
   }
-  return measured;
+  return { ...measured, startMs, stopMs };
 }
 
 /** iptables makes a table when it is first looked into. */
