@@ -89,9 +89,10 @@ export class Reloader {
   }
 
   async #load(fingerprint: string, whose: string): Promise<void> {
+    const before = this.#serving;
+    this.#serving = fingerprint; // what `follow` logs, which loading ends in
     try {
       await this.#source.load();
-      this.#serving = fingerprint;
       this.#refused = '';
       this.#log.info('Reloading complete');
       this.#metrics.clear('coredns_reload_version_info');
@@ -100,6 +101,7 @@ export class Reloader {
         value: sha512(fingerprint),
       }).value = 1;
     } catch (error) {
+      this.#serving = before;
       this.#refused = fingerprint;
       this.#metrics.counter('coredns_reload_failed_total', {}).value++;
       this.#log.error(`Restart failed: ${reasonOf(error)}`);
