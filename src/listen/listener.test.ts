@@ -1,0 +1,30 @@
+import { describe, expect, test } from 'vitest';
+import { ListenError, formatAddress, listenError } from './listener.ts';
+
+test.each([
+  { host: '127.0.0.1', port: 53, text: '127.0.0.1:53' },
+  { host: '::1', port: 53, text: '[::1]:53' },
+  { host: '', port: 1053, text: ':1053' },
+])('$text', ({ host, port, text }) => {
+  expect(formatAddress({ host, port })).toBe(text);
+});
+
+const error = (code?: string): NodeJS.ErrnoException =>
+  Object.assign(new Error('as the system says'), code === undefined ? {} : { code });
+
+describe('an address that cannot be listened on is told with its cure', () => {
+  test.each([
+    ['EADDRINUSE', 'address already in use: another DNS server listens there (see: ss -lunpt)'],
+    ['EADDRNOTAVAIL', 'cannot assign requested address: no interface of this machine has it'],
+    ['EACCES', 'permission denied: ports below 1024 need root or CAP_NET_BIND_SERVICE'],
+    ['EMFILE', 'as the system says'],
+    [undefined, 'as the system says'],
+  ])('%s', (code, reason) => {
+    const told = listenError('udp', { host: '::1', port: 53 }, error(code));
+    expect(told).toBeInstanceOf(ListenError);
+    expect(told).toMatchObject({
+      code: code ?? 'UNKNOWN',
+      message: `listen udp [::1]:53: bind: ${reason}`,
+    });
+  });
+});
