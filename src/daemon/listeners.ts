@@ -12,12 +12,16 @@ import { listenPlainUdp } from '../listen/udp-plain.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Server } from '../server/serve.ts';
+import { nowMs } from '../sys/clock.ts';
 import type { Generation, Served } from './generation.ts';
 
 /** How datagrams are read; `auto` is batches where the system has them. */
 export type UdpIo = 'auto' | 'batch' | 'plain';
 
 const DROPS_CHECK_MS = 5000;
+/** Longer than any query waits for its answer. */
+const RETIRE_MS = 5000;
+const RETIRE_STEP_MS = 20;
 
 interface Place {
   readonly server: Server;
@@ -68,7 +72,7 @@ export class Listeners {
     for (const [key, { bindings }] of generation.served) places.get(key)!.server.serve(bindings);
     const gone = [...this.#places].filter(([key]) => !places.has(key)).map(([, place]) => place);
     this.#places = places;
-    await Promise.all(gone.map(close));
+    for (const place of gone) void retire(place);
   }
 
   /** As CoreDNS prints it at start: `cluster.local.:53 on 169.254.20.10`, `.:53`. */
@@ -90,6 +94,13 @@ export class Listeners {
     let sum = 0;
     for (const { server } of this.#places.values()) sum += server.outstanding;
     return sum;
+  }
+
+  /** Reads no more; what is outstanding is still answered. */
+  stop(): void {
+    for (const { listeners } of this.#places.values()) {
+      for (const listener of listeners) listener.stop();
+    }
   }
 
   async close(): Promise<void> {
@@ -148,6 +159,16 @@ export class Listeners {
       throw error;
     }
   }
+}
+
+/** Lets an address go: what was asked there is answered first. */
+async function retire(place: Place): Promise<void> {
+  for (const listener of place.listeners) listener.stop();
+  const untilMs = nowMs() + RETIRE_MS;
+  while (place.server.outstanding > 0 && nowMs() < untilMs) {
+    await new Promise((resolve) => setTimeout(resolve, RETIRE_STEP_MS));
+  }
+  await close(place);
 }
 
 async function close({ server, listeners }: Place): Promise<void> {

@@ -108,12 +108,12 @@ export class Worker {
       await sleep(lameduckMs);
     }
     this.#selfCheck.close();
-    const closed = this.#listeners.close();
+    this.#listeners.stop();
     await this.#drain();
     this.#generation?.stop();
     this.#upstreams.close();
     await this.#admin.close();
-    await Promise.race([closed, sleep(DRAIN_STEP_MS)]);
+    await Promise.race([this.#listeners.close(), sleep(DRAIN_STEP_MS)]);
     await this.#node?.tearDown();
     if (this.#flags.pidFile !== '') rmSync(this.#flags.pidFile, { force: true });
     this.#end(0);

@@ -15,7 +15,9 @@ export interface Listener {
   readonly receiveBufferOctets: number;
   /** UDP: datagrams dropped since the start because that was full; 0 where nobody counts. */
   drops(): number;
-  /** Stops reading at once, and resolves when the socket is closed. */
+  /** Reads no more and takes no more connections; what is outstanding can still be answered. */
+  stop(): void;
+  /** Stops, and resolves when the socket is closed. */
   close(): Promise<void>;
 }
 

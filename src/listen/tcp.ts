@@ -274,19 +274,27 @@ export async function listenTcp(
     for (const client of clients) if (client.isOverdue(now)) client.destroy();
   }, SWEEP_INTERVAL_MS);
   sweep.unref();
+  const closed = new Promise<void>((resolve) => {
+    server.once('close', () => {
+      clearInterval(sweep);
+      resolve();
+    });
+  });
+  const stop = (): void => {
+    if (!server.listening) return;
+    server.close();
+    for (const client of clients) client.finish();
+  };
   return {
     transport: 'tcp',
     address: { host, port: (server.address() as AddressInfo).port },
     io: 'stream',
     receiveBufferOctets: 0,
     drops: () => 0,
-    close: () =>
-      new Promise<void>((resolve) => {
-        for (const client of clients) client.finish();
-        server.close(() => {
-          clearInterval(sweep);
-          resolve();
-        });
-      }),
+    stop,
+    close: () => {
+      stop();
+      return closed;
+    },
   };
 }

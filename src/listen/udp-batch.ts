@@ -94,6 +94,7 @@ class BatchSocket {
   /** Answers that found the send buffer full. */
   #unsent: { path: BatchReplyPath; message: Uint8Array }[] = [];
   #retry: NodeJS.Timeout | undefined;
+  #stopped = false;
   #closed = false;
 
   constructor(socket: DatagramSocket, host: string, responder: Responder, counters: UdpCounters) {
@@ -110,7 +111,7 @@ class BatchSocket {
   }
 
   #readable(): void {
-    for (let round = 0; round < ROUNDS_MAX && !this.#closed; round++) {
+    for (let round = 0; round < ROUNDS_MAX && !this.#stopped; round++) {
       if (this.#serveBatch() < BATCH_SLOTS) return;
     }
     // What is left wakes us again: the poll is level-triggered.
@@ -214,12 +215,19 @@ class BatchSocket {
     }, UNSENT_RETRY_MS);
   }
 
+  /** Reads no more; answers can still be sent. */
+  stop(): void {
+    if (this.#stopped) return;
+    this.#stopped = true;
+    this.#poll.close();
+  }
+
   close(): void {
     if (this.#closed) return;
+    this.stop();
     this.flushLate();
     this.#closed = true;
     clearTimeout(this.#retry);
-    this.#poll.close();
     this.#buffers.libc.close(this.socket.fd);
   }
 }
@@ -321,6 +329,7 @@ export function listenBatchUdp(
     io: 'batch',
     receiveBufferOctets: socket.receiveBufferOctets,
     drops: () => readDrops(ino, socket.family),
+    stop: () => batch.stop(),
     close: () => {
       batch.close();
       return Promise.resolve();

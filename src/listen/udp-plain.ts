@@ -92,6 +92,9 @@ export async function listenPlainUdp(
     io: 'plain',
     receiveBufferOctets: sockets[0]!.getRecvBufferSize(),
     drops: () => 0,
+    stop: () => {
+      for (const socket of sockets) socket.removeAllListeners('message');
+    },
     close: async () => {
       await Promise.all(sockets.map(closeSocket));
     },
