@@ -169,6 +169,19 @@ describe('an end without notice', () => {
     expect(await node.tracked(SERVICE)).toEqual([]);
   });
 
+  // The worker still reads the Corefile before it withdraws what a predecessor left.
+  test.fails(
+    "leaves nobody diverted to nothing, even if the successor's Corefile is wrong",
+    async () => {
+      const daemon = await fixture.start(['-crash-safe-diversion=false']);
+      await daemon.end('SIGKILL');
+      expect(await fixture.ask(fixture.pod, SERVICE, CLUSTER_NAME)).toBe('nobody');
+      fixture.install.setCorefile('.:53 {\n    forwrad . 192.0.2.9\n}\n');
+      expect(await fixture.runMain(fixture.install.args())).toMatchObject({ code: 1 });
+      expect(await fixture.ask(fixture.pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
+    },
+  );
+
   test('is cleared up by -cleanup, down to nothing', async () => {
     const before = await fixture.rules();
     const daemon = await fixture.start(['-crash-safe-diversion=false']);
@@ -178,6 +191,33 @@ describe('an end without notice', () => {
     expect(first.output).toContain(`interface ${DEVICE}`);
     expect(await fixture.rules()).toEqual(before);
     expect(await fixture.runMain(['-cleanup'])).toEqual({ code: 0, output: '' });
+  });
+});
+
+describe('SIGTERM', () => {
+  test.each([0, 60, 250, 1000, 2100])(
+    '%i ms after a new Corefile leaves nothing behind, and takes no long',
+    async (delayMs) => {
+      const daemon = await fixture.start();
+      fixture.install.setCorefile(fixture.install.corefile().replace('cache 30', 'cache 20'));
+      await sleep(delayMs);
+      const beganMs = performance.now();
+      expect(await daemon.end('SIGTERM')).toBe(0);
+      expect(performance.now() - beganMs).toBeLessThan(5000);
+      expect(await fixture.rules()).toEqual({ v4: [], v6: [] });
+      await expect(fixture.node.ip(`link show ${DEVICE}`)).rejects.toThrow('does not exist');
+    },
+  );
+
+  test('at any moment of the start leaves no rules behind', async () => {
+    for (let delayMs = 100; delayMs < 900; delayMs += 50) {
+      const daemon = fixture.launch();
+      await sleep(delayMs);
+      await daemon.end('SIGTERM');
+      expect([delayMs, await fixture.rules()]).toEqual([delayMs, { v4: [], v6: [] }]);
+      const links = await fixture.node.ip('-brief link show');
+      if (!links.includes(DEVICE)) await fixture.makeDevice();
+    }
   });
 });
 

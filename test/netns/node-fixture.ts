@@ -95,21 +95,23 @@ export class NodeFixture {
     more: readonly string[] = [],
     prefix: readonly string[] = [],
   ): Promise<RunningDaemon> {
-    const args = [...this.install.args(), ...more];
-    const argv = this.install.argv([...prefix, process.execPath, MAIN, ...args]);
-    const daemon = new RunningDaemon(
-      this.#spawn(this.node, argv, { env: this.install.environment() }),
-    );
+    const daemon = this.launch([...this.install.args(), ...more], prefix);
     await daemon.serves();
     return daemon;
   }
 
+  /** Starts the program with exactly these arguments, behind `prefix`, and does not wait. */
+  launch(
+    args: readonly string[] = this.install.args(),
+    prefix: readonly string[] = [],
+  ): RunningDaemon {
+    const argv = this.install.argv([...prefix, process.execPath, MAIN, ...args]);
+    return new RunningDaemon(this.#spawn(this.node, argv, { env: this.install.environment() }));
+  }
+
   /** Runs the program with exactly these arguments to its end. */
   async runMain(args: readonly string[]): Promise<{ code: number | null; output: string }> {
-    const argv = this.install.argv([process.execPath, MAIN, ...args]);
-    const daemon = new RunningDaemon(
-      this.#spawn(this.node, argv, { env: this.install.environment() }),
-    );
+    const daemon = this.launch(args);
     return { code: await daemon.ended(), output: daemon.output };
   }
 
