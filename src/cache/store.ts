@@ -5,6 +5,9 @@ import type { CacheEntry } from './entry.ts';
 /** What CoreDNS makes of a capacity of 0 and less: the least that its 256 shards hold. */
 const ENTRIES_FALLBACK = 1024;
 
+/** Given, or lru-cache makes itself an object of 56 octets at each call. */
+const DEFAULTS = {};
+
 export class Store {
   readonly #entries: LRUCache<number, CacheEntry>;
   /** Entries dropped to make room, since the start. */
@@ -25,7 +28,7 @@ export class Store {
   }
 
   get(key: number): CacheEntry | undefined {
-    return this.#entries.get(key);
+    return this.#entries.get(key, DEFAULTS);
   }
 
   set(key: number, entry: CacheEntry): void {
