@@ -1,0 +1,156 @@
+import { describe, expect, test } from 'vitest';
+import { TestLog } from '../directives/testing.ts';
+import { CorefileError } from '../corefile/error.ts';
+import { Metrics } from '../observe/metrics.ts';
+import { Upstreams } from '../upstream/registry.ts';
+import type { ZoneBinding } from '../server/blocks.ts';
+import { type Generation, type Surroundings, loadGeneration } from './generation.ts';
+
+const FORWARD = 'forward . 192.0.2.1';
+
+function surroundings(): Surroundings & { readonly log: TestLog } {
+  const metrics = new Metrics();
+  const upstreams = new Upstreams(metrics);
+  return { log: new TestLog(), metrics, upstreams, defaultPort: 53, fatal: () => undefined };
+}
+
+function load(text: string, before?: Generation, around = surroundings()): Generation {
+  return loadGeneration(text, 'Corefile', around, before);
+}
+
+function refusal(text: string): string {
+  try {
+    load(text).stop();
+    return 'accepted';
+  } catch (error) {
+    if (error instanceof CorefileError) return error.message;
+    throw error;
+  }
+}
+
+/** Address to zones, in the order of the file. */
+function served(text: string): Record<string, string[]> {
+  const generation = load(text);
+  generation.stop();
+  const labels = [...generation.served.values()].map(
+    ({ label, bindings }) => [label, bindings.map(({ zone }) => zone)] as const,
+  );
+  return Object.fromEntries(labels);
+}
+
+describe('blocks are served at the addresses that they name', () => {
+  test.each([
+    { text: `. {\n${FORWARD}\n}`, is: { 'dns://:53': ['.'] } },
+    { text: `.:1053 {\n${FORWARD}\n}`, is: { 'dns://:1053': ['.'] } },
+    { text: `a.test b.test {\n${FORWARD}\n}`, is: { 'dns://:53': ['a.test.', 'b.test.'] } },
+    {
+      text: `a.test:53 a.test:54 {\n${FORWARD}\n}`,
+      is: { 'dns://:53': ['a.test.'], 'dns://:54': ['a.test.'] },
+    },
+    {
+      text: `a.test {\nbind 127.0.0.1 ::1\n${FORWARD}\n}\n. {\nbind 127.0.0.1\n${FORWARD}\n}`,
+      is: { 'dns://127.0.0.1:53': ['a.test.', '.'], 'dns://[::1]:53': ['a.test.'] },
+    },
+  ])('$text', ({ text, is }) => {
+    expect(served(text)).toEqual(is);
+  });
+});
+
+describe('what no set of blocks may say', () => {
+  test.each([
+    ['', 'Corefile:1:1: there is no server block'],
+    [
+      `. {\n${FORWARD}\n}\n. {\n${FORWARD}\n}`,
+      'Corefile:4:1: cannot serve dns://.:53 - it is already defined',
+    ],
+    [
+      `. {\nbind ::1\n${FORWARD}\n}\n. {\nbind ::1\n${FORWARD}\n}`,
+      'cannot serve dns://.:53 on ::1 - it is already defined',
+    ],
+    [
+      `. {\n${FORWARD}\n}\n. {\nbind ::1\n${FORWARD}\n}`,
+      'cannot serve dns://.:53 on ::1 - zone overlap listener capacity with dns://.:53',
+    ],
+    [`tls://. {\n${FORWARD}\n}`, 'tls:// is not served'],
+    [
+      `. {\ncache\ncache\n${FORWARD}\n}`,
+      'Corefile:3:1: cache: this plugin can only be used once per Server Block',
+    ],
+    [
+      `. {\ncache 0\n${FORWARD}\n}`,
+      'Corefile:2:7: cache: cache TTL can not be zero or negative: 0',
+    ],
+  ])('%j: %s', (text, message) => {
+    expect(refusal(text)).toContain(message);
+  });
+
+  test.each([
+    `a.test {\n${FORWARD}\n}\nb.test {\n${FORWARD}\n}`,
+    `.:53 {\n${FORWARD}\n}\n.:54 {\nbind ::1\n${FORWARD}\n}`,
+    `. {\nbind 127.0.0.1\n${FORWARD}\n}\n. {\nbind ::1\n${FORWARD}\n}`,
+    `. {\n${FORWARD}\nforward a.test 192.0.2.2\n}`,
+  ])('%j is fine', (text) => {
+    expect(refusal(text)).toBe('accepted');
+  });
+});
+
+/** The binding of the first zone at the first address. */
+function firstBinding(generation: Generation): ZoneBinding {
+  generation.stop();
+  return [...generation.served.values()][0]!.bindings[0]!;
+}
+
+const blockOf = (...lines: string[]): string => `. {\n${lines.join('\n')}\n}`;
+
+describe('a chain holds what handles queries', () => {
+  test.each([
+    { lines: [FORWARD, 'cache', 'errors'], is: ['errors', 'cache', 'forward'] }, // in its own order
+    { lines: ['reload', 'bind 127.0.0.1'], is: [] },
+    { lines: [FORWARD, FORWARD], is: ['forward'] },
+  ])('$lines: $is', ({ lines, is }) => {
+    const { chain } = firstBinding(load(blockOf(...lines)));
+    expect(chain.handlers.map(({ name }) => name)).toEqual(is);
+  });
+
+  test.each([
+    { lines: ['cache', FORWARD], hits: true, because: 'nobody else needs to see them' },
+    { lines: ['cache', 'errors', FORWARD], hits: true, because: 'errors has no use for hits' },
+    { lines: ['cache', 'log', FORWARD], hits: false, because: 'log writes a line for each' },
+    { lines: ['cache a.test', FORWARD], hits: false, because: 'it does not cover the block' },
+    { lines: [FORWARD], hits: false, because: 'there is no cache' },
+  ])('the server asks the cache itself with $lines: $hits, as $because', ({ lines, hits }) => {
+    expect(firstBinding(load(blockOf(...lines))).hits !== undefined).toBe(hits);
+  });
+
+  test.each([
+    { lines: [FORWARD], counts: false },
+    { lines: [FORWARD, 'prometheus :0'], counts: true },
+  ])('queries are counted where prometheus stands: $lines', ({ lines, counts }) => {
+    expect(firstBinding(load(blockOf(...lines))).counters !== undefined).toBe(counts);
+  });
+});
+
+const inherited = (before: string, after: string): boolean => {
+  const around = surroundings();
+  const first = load(before, undefined, around);
+  const second = load(after, first, around);
+  first.stop();
+  second.stop();
+  const made = new Set(first.heirlooms.values());
+  return [...second.heirlooms.values()].some((value) => made.has(value));
+};
+
+describe('what a block has made outlives a reload', () => {
+  const text = blockOf('cache 30', FORWARD);
+
+  test.each([
+    { after: text, is: true, because: 'nothing has changed' },
+    { after: `# a comment\n${text}`, is: true, because: 'it means the same' },
+    { after: `${text}\na.test {\n${FORWARD}\n}`, is: true, because: 'another block came' },
+    { after: blockOf('cache 31', FORWARD), is: false, because: 'it is another cache' },
+    { after: blockOf('cache 30', 'forward . 192.0.2.9'), is: false, because: 'it asks others' },
+    { after: text.replace('.', 'a.test'), is: false, because: 'it has another zone' },
+  ])('$is: $because', ({ after, is }) => {
+    expect(inherited(text, after)).toBe(is);
+  });
+});
