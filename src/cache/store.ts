@@ -2,6 +2,8 @@
 import { LRUCache } from 'lru-cache';
 import type { CacheEntry } from './entry.ts';
 
+/** lru-cache sets its table up in full, 24 octets an entry; a million answers are 400 MB. */
+const ENTRIES_MAX = 1_000_000;
 /** What CoreDNS makes of a capacity of 0 and less: the least that its 256 shards hold. */
 const ENTRIES_FALLBACK = 1024;
 
@@ -15,7 +17,7 @@ export class Store {
 
   constructor(entriesMax: number) {
     this.#entries = new LRUCache({
-      max: entriesMax > 0 ? entriesMax : ENTRIES_FALLBACK,
+      max: entriesMax > 0 ? Math.min(entriesMax, ENTRIES_MAX) : ENTRIES_FALLBACK,
       dispose: (entry, _key, reason) => {
         entry.release();
         if (reason === 'evict') this.evictions++;
