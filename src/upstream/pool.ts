@@ -68,6 +68,8 @@ const DEAD_UNACKNOWLEDGED_MS = 2000;
 export const AGE_MAX_MS = 30_000;
 /** One that is in use waits so long for its replacement to answer a probe. */
 const AGE_GRACE_MS = 5000;
+/** An old one that is idle for so long is not in use. */
+const AGED_IDLE_MS = 1000;
 /** CoreDNS closes idle connections after 10 s: we do it first. */
 const IDLE_MS_MAX = 8000;
 /** An upstream that took no TCP is tried over TCP again after that (`prefer_tcp`). */
@@ -450,7 +452,7 @@ export class Upstream {
       else if (now - this.#roundMs >= REDIAL_MS) this.#nextRound(now);
       return;
     }
-    if (now - this.#trialsSinceMs >= TRIAL_MS) {
+    if (this.#waiting.size > 0 && now - this.#trialsSinceMs >= TRIAL_MS) {
       const open = trials.find(({ state }) => state === 'open');
       if (open !== undefined) {
         this.#acceptUnproven(open);
@@ -548,7 +550,7 @@ export class Upstream {
 
   /** Whether an old connection may go: nothing needs it, another one is there, or it is too old. */
   #isReplaced(old: Connection, now: number): boolean {
-    if (old.outstanding === 0 || now > old.retireAtMs + AGE_GRACE_MS) return true;
+    if (old.idleMs(now) > AGED_IDLE_MS || now > old.retireAtMs + AGE_GRACE_MS) return true;
     return this.#connections.some(
       (connection) =>
         connection !== old &&

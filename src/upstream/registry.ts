@@ -24,6 +24,7 @@ export class Upstreams {
   readonly #exchanges = new Set<Exchange>();
   #timer: NodeJS.Timeout | undefined;
   #tickMs = 0;
+  #closed = false;
 
   constructor(metrics: Metrics) {
     this.#metrics = metrics;
@@ -60,17 +61,19 @@ export class Upstreams {
   }
 
   #schedule(everyMs: number): void {
+    if (this.#closed && everyMs > 0) return;
     if (this.#timer !== undefined) clearInterval(this.#timer);
     this.#tickMs = everyMs;
     if (everyMs === 0) {
       this.#timer = undefined;
       return;
     }
-    this.#timer = setInterval(() => this.#tick(), everyMs);
+    // After what has arrived is read: when we were late ourselves, the upstreams were perhaps not.
+    this.#timer = setInterval(() => setImmediate(this.#tick), everyMs);
     this.#timer.unref();
   }
 
-  #tick(): void {
+  readonly #tick = (): void => {
     const now = nowMs();
     for (const exchange of this.#exchanges) {
       if (exchange.deadlineMs > now) break;
@@ -91,10 +94,11 @@ export class Upstreams {
     }
     const wanted = watching ? FAST_TICK_MS : busy ? SLOW_TICK_MS : 0;
     if (wanted !== this.#tickMs) this.#schedule(wanted);
-  }
+  };
 
   /** Closes everything: the process ends. */
   close(): void {
+    this.#closed = true;
     this.#schedule(0);
     for (const upstream of this.#shared.values()) upstream.close();
     for (const upstream of this.#leaving) upstream.close();

@@ -85,7 +85,6 @@ export class UpstreamCluster {
     const argv = [process.execPath, MAIN, '-conf', corefile];
     const child = this.#spawn(this.node, 'nodelocald', argv);
     await child.ready(() => /^nodelocald-\d/m.test(child.stdout));
-    if (process.env['NLT_DEBUG']) this.#lab.defer(async () => { await child.stop(); const m=new Map<string,number>(); for (const l of child.stdout.split('\n').filter(l=>l.includes('ERROR'))) { const k=l.replace(/n\d+\.\d+\.test/,'X'); m.set(k,(m.get(k)??0)+1);} console.log([...m].slice(0,10)); });
     return child;
   }
 
@@ -112,11 +111,11 @@ export class UpstreamCluster {
     }
   }
 
-  /** From now on what the node sends to upstream `i` is treated so; `undo` ends that. */
+  /** From now on what reaches upstream `i` is treated so; the function that is returned ends that. */
   async treat(i: number, target: string): Promise<() => Promise<void>> {
-    const rule = `-d ${this.addresses[i]!} ${target}`;
-    await this.node.tables('iptables', `-I OUTPUT ${rule}`);
-    return () => this.node.tables('iptables', `-D OUTPUT ${rule}`);
+    const upstream = this.upstreams[i]!;
+    await upstream.tables('iptables', `-I INPUT ${target}`);
+    return () => upstream.tables('iptables', `-D INPUT ${target}`);
   }
 
   /** The daemon's metrics as text. */
@@ -146,7 +145,6 @@ export class Clients {
   async done(): Promise<readonly Lookup[]> {
     await until('the clients are done', () => this.#child.hasEnded, 60_000);
     const line = this.#child.stdout.split('\n')[1];
-    if (process.env['NLT_DEBUG']) { const ls=JSON.parse(line!) as Lookup[]; const t0=ls[0]!.atMs; console.log(ls.length,'failed',ls.filter(l=>l.rcode!==0).length,'p50',quantileMs(ls,.5),'p99',quantileMs(ls,.99),'max',quantileMs(ls,1), 'over300:', ls.filter(l=>l.tookMs>300).map(l=>`${l.atMs-t0}:${Math.round(l.tookMs)}`).slice(0,40).join(' ')); }
     if (line === undefined) throw new Error(`the clients failed: ${this.#child.stderr}`);
     return JSON.parse(line) as readonly Lookup[];
   }
