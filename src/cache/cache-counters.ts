@@ -9,6 +9,8 @@ export class CacheCounters {
   readonly drops: Counter;
   readonly servedStale: Counter;
   readonly coalesced: Counter;
+  readonly cutAnswers: Counter;
+  readonly cutProbes: Counter;
   readonly #metrics: Metrics;
   readonly #labels: { readonly server: string; readonly zones: string; readonly view: string };
   #hitsSuccess: Counter | undefined;
@@ -24,6 +26,8 @@ export class CacheCounters {
     this.drops = metrics.counter('coredns_cache_drops_total', this.#labels);
     this.servedStale = metrics.counter('coredns_cache_served_stale_total', this.#labels);
     this.coalesced = metrics.counter('nodelocald_coalesced_queries_total', this.#labels);
+    this.cutAnswers = metrics.counter('nodelocald_cut_answers_total', this.#labels);
+    this.cutProbes = metrics.counter('nodelocald_cut_probes_total', this.#labels);
   }
 
   /** Hot path. */

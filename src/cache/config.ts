@@ -10,6 +10,14 @@ export interface CacheConfig {
   readonly stale: StaleConfig | undefined;
   /** Clients see the TTLs of the upstream, not counted down. */
   readonly keepTtl: boolean;
+  /** Where an NXDOMAIN denies the names below it too (cut.ts); empty is nowhere. */
+  readonly cutZones: readonly CutZone[];
+}
+
+export interface CutZone {
+  /** Lower-cased with final dot. */
+  readonly zone: string;
+  readonly kind: 'kubernetes' | 'plain';
 }
 
 export interface StoreConfig {

@@ -4,15 +4,22 @@
  * Hot path, stop 5 of 6: writing the answer is one copy and a patch per TTL.
  */
 import { AA, HEADER_OCTETS, readU16, writeU32 } from '../dns/header.ts';
-import { LOWER } from '../dns/name.ts';
+import { LOWER, NAME_OCTETS_MAX, POINTER_MASK } from '../dns/name.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
+import { A, AAAA, SOA } from '../dns/rrtype.ts';
 import { Arena, type Slab } from './arena.ts';
+import { EVERY_TYPE } from './key.ts';
 
 export type EntryKind = typeof POSITIVE | typeof DENIED | typeof SERVER_ERROR;
 export const POSITIVE = 0;
 export const DENIED = 1;
 /** A SERVFAIL or NOTIMP: kept in the denial store for seconds, never instead of anything usable. */
 export const SERVER_ERROR = 2;
+
+/** What 14 bits can point to (RFC 1035 section 4.1.4). */
+const POINTER_OFFSET_MAX = 0x3fff;
+/** The types of RFC 1035, whose names may be compressed, end with MX (RFC 3597 section 4). */
+const LAST_COMPRESSIBLE = 15;
 
 /** In `CacheEntry.flags`. */
 const DNSSEC_OK = 1;
@@ -151,6 +158,84 @@ export class CacheEntry {
     }
   }
 
+  /**
+   * Whether this denies the name that stands in `lowered` from `from` on, and may answer for what is
+   * below it: an NXDOMAIN to the question for an address (others some servers deny by mistake), whose
+   * records can be moved in their message.
+   */
+  denies(
+    lowered: Uint8Array,
+    from: number,
+    asked: { readonly nameOctets: number; readonly qclass: number; readonly dnssecOk: boolean },
+    checkingDisabled: boolean,
+  ): boolean {
+    const { nameOctets } = this;
+    if (this.qtype !== EVERY_TYPE || this.kind !== DENIED) return false;
+    if (this.qclass !== asked.qclass || nameOctets !== asked.nameOctets - from) return false;
+    const flags = (asked.dnssecOk ? DNSSEC_OK : 0) | (checkingDisabled ? CHECKING_DISABLED : 0);
+    if (this.#flags !== flags) return false;
+    const octets = this.#octets;
+    for (let i = 0; i < nameOctets; i++) {
+      if (octets[HEADER_OCTETS + i] !== lowered[from + i]) return false;
+    }
+    const foundBy = readU16(octets, HEADER_OCTETS + nameOctets);
+    return (foundBy === A || foundBy === AAAA) && this.#isMovable();
+  }
+
+  /** Whether `writeBelow` finds every pointer, and none of them can outgrow its 14 bits. */
+  #isMovable(): boolean {
+    const octets = this.#octets;
+    for (let next = this.#wireOctets; next < octets.length; next += 2) {
+      const type = readU16(octets, readU16(octets, next) - 4);
+      if (type !== SOA && type <= LAST_COMPRESSIBLE && type !== A) return false;
+    }
+    return this.#wireOctets + NAME_OCTETS_MAX <= POINTER_OFFSET_MAX;
+  }
+
+  /**
+   * As `write`, but as the answer to the question for `lowered`, `nameOctets` of it: a name below the
+   * one that this denies. The response takes `nameOctets - this.nameOctets` octets more. Callers have
+   * seen that this `denies` the name.
+   *
+   * The shorter name is the end of the longer one, so whatever a pointer points to, in the question
+   * or behind it, has moved by the same number of octets.
+   */
+  writeBelow(
+    out: Uint8Array,
+    at: number,
+    lowered: Uint8Array,
+    nameOctets: number,
+    qtype: number,
+    ttlSec: number,
+  ): void {
+    const octets = this.#octets;
+    const shift = nameOctets - this.nameOctets;
+    out.set(octets, at + shift);
+    for (let i = 0; i < HEADER_OCTETS; i++) out[at + i] = octets[i]!;
+    let from = at + HEADER_OCTETS;
+    for (let i = 0; i < nameOctets; i++) out[from++] = lowered[i]!;
+    out[from] = qtype >> 8;
+    out[from + 1] = qtype;
+    from += 4;
+    for (let next = this.#wireOctets; next < octets.length; next += 2) {
+      const ttlAt = at + shift + readU16(octets, next);
+      movePointer(out, from, shift);
+      const rdataAt = ttlAt + 6;
+      if (readU16(out, ttlAt - 4) === SOA)
+        movePointer(out, movePointer(out, rdataAt, shift), shift);
+      if (ttlSec >= 0) writeU32(out, ttlAt, ttlSec);
+      from = rdataAt + readU16(out, ttlAt + 4);
+    }
+  }
+
+  /** A copy of that response, for a walk through the chain. */
+  toWireBelow(lowered: Uint8Array, nameOctets: number, qtype: number, ttlSec: number): Uint8Array {
+    const shift = nameOctets - this.nameOctets;
+    const out = new Uint8Array(this.#octets.length + shift);
+    this.writeBelow(out, 0, lowered, nameOctets, qtype, ttlSec);
+    return out.subarray(0, this.#wireOctets + shift);
+  }
+
   get neededOctets(): number {
     return this.#octets.length;
   }
@@ -161,4 +246,18 @@ export class CacheEntry {
     this.write(out, 0, qtype, ttlSec);
     return out.subarray(0, this.#wireOctets);
   }
+}
+
+/** Moves what the name at `at` points to, if it ends in a pointer. Returns the offset past the name. */
+function movePointer(out: Uint8Array, at: number, shift: number): number {
+  let length = out[at]!;
+  while (length !== 0 && length < POINTER_MASK) {
+    at += length + 1;
+    length = out[at]!;
+  }
+  if (length === 0) return at + 1;
+  const target = readU16(out, at) + shift;
+  out[at] = target >> 8;
+  out[at + 1] = target;
+  return at + 2;
 }

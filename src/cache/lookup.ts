@@ -63,6 +63,15 @@ export class AnswerCache {
     return undefined;
   }
 
+  /** Whether a stale positive answer is there and wanted rather than a live denial. */
+  prefersStale(question: Lookup, checkingDisabled: boolean, nowDs: number): boolean {
+    if (!this.#prefersPositive) return false;
+    const { nameHash, qtype, qclass, dnssecOk } = question;
+    const entry = this.success.get(cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled));
+    const staleSec = this.config.stale!.durationSec;
+    return usable(entry, question, qtype, checkingDisabled, nowDs, staleSec);
+  }
+
   /**
    * The entry that may stand in for the answer although it has expired, by no more than `staleSec`:
    * positive before denial, a server error never.

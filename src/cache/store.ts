@@ -41,3 +41,21 @@ export class Store {
     this.#entries.delete(key);
   }
 }
+
+/** What holds for a while: hashes and their ends, the least recently used one forgotten when full. */
+export class Memo {
+  readonly #untilDs: LRUCache<number, number>;
+
+  constructor(entriesMax: number) {
+    this.#untilDs = new LRUCache({ max: entriesMax });
+  }
+
+  note(hash: number, untilDs: number): void {
+    this.#untilDs.set(hash, untilDs);
+  }
+
+  holds(hash: number, nowDs: number): boolean {
+    const untilDs = this.#untilDs.get(hash, DEFAULTS);
+    return untilDs !== undefined && nowDs < untilDs;
+  }
+}

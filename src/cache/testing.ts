@@ -1,11 +1,12 @@
 /** For tests: what `cache` says without options, but for what is given. */
-import type { CacheConfig, StaleConfig, StoreConfig } from './config.ts';
+import type { CacheConfig, CutZone, StaleConfig, StoreConfig } from './config.ts';
 
 export interface CacheOptions {
   readonly success?: Partial<StoreConfig>;
   readonly denial?: Partial<StoreConfig>;
   readonly servfailSec?: number;
   readonly stale?: Partial<StaleConfig>;
+  readonly cutZones?: readonly CutZone[];
 }
 
 const STORE: StoreConfig = { entriesMax: 10_000, ttlMaxSec: 3600, ttlMinSec: 5, disabledZones: [] };
@@ -19,7 +20,7 @@ const STALE: StaleConfig = {
 };
 
 export function cacheConfig(options: CacheOptions = {}): CacheConfig {
-  const { success, denial, servfailSec = 5, stale } = options;
+  const { success, denial, servfailSec = 5, stale, cutZones = [] } = options;
   return {
     zones: ['.'],
     success: { ...STORE, ...success },
@@ -28,5 +29,6 @@ export function cacheConfig(options: CacheOptions = {}): CacheConfig {
     prefetch: undefined,
     stale: stale === undefined ? undefined : { ...STALE, ...stale },
     keepTtl: false,
+    cutZones,
   };
 }

@@ -63,6 +63,8 @@ export interface QueryFacts extends Asked {
   /** The offset just past the message. */
   readonly end: number;
   readonly nameHash: number;
+  /** What `nameHash` began with. */
+  readonly hashSeed: number;
   /** Where the OPT record begins in `msg`, 0 if there is none. */
   readonly optAt: number;
 }

@@ -182,6 +182,16 @@ export const METRICS = {
     help: 'The number of errors during periodic network setup for node-cache',
     labels: ['errortype'],
   },
+  nodelocald_cut_answers_total: {
+    kind: 'counter',
+    help: 'Counter of queries answered by the denial of a name above theirs.',
+    labels: CACHE,
+  },
+  nodelocald_cut_probes_total: {
+    kind: 'counter',
+    help: 'Counter of questions of our own about a name above one that was asked for.',
+    labels: CACHE,
+  },
   nodelocald_coalesced_queries_total: {
     kind: 'counter',
     help: 'Queries that waited for the upstream answer to an identical one.',

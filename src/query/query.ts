@@ -41,6 +41,7 @@ export class Query implements QueryFacts {
   readonly optAt: number;
   /** Of the lower-cased QNAME (dns/question.ts). */
   readonly nameHash: number;
+  readonly hashSeed: number;
   /** What the client offers; `bufsize` lowers it. */
   payloadOctets: number;
   /** Who asked; undefined for a query of our own. */
@@ -80,6 +81,7 @@ export class Query implements QueryFacts {
     this.dnssecOk = from.dnssecOk;
     this.optAt = from.optAt === 0 ? 0 : from.optAt - from.at;
     this.nameHash = from.nameHash;
+    this.hashSeed = from.hashSeed;
     this.payloadOctets = from.payloadOctets;
     this.client = client;
     this.receivedMs = receivedMs;

@@ -45,6 +45,12 @@ class Upstream implements Handler {
   }
 }
 
+type CountedName =
+  | 'coredns_cache_prefetch_total'
+  | 'coredns_cache_served_stale_total'
+  | 'nodelocald_cut_answers_total'
+  | 'nodelocald_cut_probes_total';
+
 export class Scenario {
   readonly #upstream = new Upstream();
   readonly #server: Server;
@@ -151,7 +157,7 @@ export class Scenario {
   }
 
   /** The value of a counter whose labels are the server's. */
-  counts(name: 'coredns_cache_prefetch_total' | 'coredns_cache_served_stale_total'): number {
+  counts(name: CountedName): number {
     return this.#metrics.counter(name, { server: 'dns://:53', zones: ZONE, view: '' }).value;
   }
 
@@ -193,12 +199,21 @@ function readRecord(text: string): ResourceRecord {
       },
     };
   }
+  if (type === 'SRV') {
+    const [priority, weight, port] = data.map(Number);
+    const rdata = { priority: priority!, weight: weight!, port: port!, target: data[3]! };
+    return { ...record, rdata: { kind: 'srv', ...rdata } };
+  }
   if (type === 'CNAME') return { ...record, rdata: { kind: 'name', target: data[0]! } };
   return { ...record, rdata: { kind: 'address', address: data[0]! } };
 }
 
 function recordText({ name, ttlSec, type, rdata }: ResourceRecord): string {
   const data =
-    rdata.kind === 'address' ? rdata.address : rdata.kind === 'name' ? rdata.target : undefined;
+    rdata.kind === 'address'
+      ? rdata.address
+      : rdata.kind === 'name' || rdata.kind === 'srv'
+        ? rdata.target
+        : undefined;
   return [name, ttlSec, typeName(type), data].filter((part) => part !== undefined).join(' ');
 }

@@ -1,14 +1,17 @@
 /**
  * What `cache` does with queries and responses: answers hits, joins identical misses, keeps what
- * comes back, refreshes entries before or after their end. The engine is src/cache/.
+ * comes back, refreshes entries before or after their end, and where `nxdomain_cut` says so answers
+ * from the denial of a name above (cache/cut.ts). The engine is src/cache/.
  */
 import { AnswerCache } from '../../cache/lookup.ts';
 import { CacheCounters } from '../../cache/cache-counters.ts';
 import { Coalescer } from '../../cache/coalesce.ts';
 import type { CacheConfig, StaleConfig } from '../../cache/config.ts';
 import { type CacheEntry, POSITIVE, SERVER_ERROR } from '../../cache/entry.ts';
-import { cacheKey } from '../../cache/key.ts';
+import { Cuts, questionAbove } from '../../cache/cut.ts';
+import { EVERY_TYPE, cacheKey } from '../../cache/key.ts';
 import { countHitForPrefetch } from '../../cache/prefetch.ts';
+import { Probes } from '../../cache/probe.ts';
 import { Refreshes } from '../../cache/refresh.ts';
 import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
 import { OPT_OCTETS, frameAnswer } from '../../dns/frame.ts';
@@ -46,6 +49,10 @@ export class CacheHandler implements Handler, HitSource {
   readonly #sink: Sink = { deliver: (query, response) => this.#refreshed(query, response) };
   /** The entry that each query of our own is to replace. */
   readonly #refreshing = new Map<Query, CacheEntry>();
+  /** Undefined if `nxdomain_cut` is off. */
+  readonly #cuts: Cuts | undefined;
+  readonly #probes = new Probes();
+  readonly #probeSink: Sink = { deliver: (query, response) => this.#probed(query, response) };
   #chain: QueryChain | undefined;
   #depth = 0;
   #reachabilityCheck: NodeJS.Timeout | undefined;
@@ -55,6 +62,7 @@ export class CacheHandler implements Handler, HitSource {
   constructor(config: CacheConfig, context: BuildContext) {
     this.#config = config;
     this.#cache = context.inherit('cache', () => new AnswerCache(config));
+    this.#cuts = config.cutZones.length === 0 ? undefined : new Cuts(config.cutZones, this.#cache);
     const zones = config.zones.join(',');
     this.#counters = context.servers.map(
       (server) => new CacheCounters(context.metrics, server, zones),
@@ -98,7 +106,10 @@ export class CacheHandler implements Handler, HitSource {
   ): number {
     const checkingDisabled = (view.msg[view.at + 3]! & CD) !== 0;
     const entry = this.#cache.find(view, checkingDisabled, nowDs);
-    if (entry === undefined) return NOT_CACHED;
+    if (entry === undefined) {
+      if (this.#cuts === undefined) return NOT_CACHED;
+      return this.#answerFromCut(this.#cuts, view, server, limitOctets, nowDs, out, at, outEnd);
+    }
     if (at + entry.neededOctets + OPT_OCTETS > outEnd) return NO_ROOM;
     this.#counters[server]!.countHit(entry.kind === POSITIVE);
     entry.write(out, at, view.qtype, this.#hitTtlSec(entry, nowDs));
@@ -109,19 +120,61 @@ export class CacheHandler implements Handler, HitSource {
     return octets;
   }
 
+  /** The same, where the name itself is not kept but one above it may be denied. */
+  #answerFromCut(
+    cuts: Cuts,
+    view: QueryView,
+    server: number,
+    limitOctets: number,
+    nowDs: number,
+    out: Uint8Array,
+    at: number,
+    outEnd: number,
+  ): number {
+    const entry = cuts.find(view, (view.msg[view.at + 3]! & CD) !== 0, nowDs, 0);
+    if (entry === undefined) return NOT_CACHED;
+    const shift = view.nameOctets - entry.nameOctets;
+    if (at + entry.neededOctets + shift + OPT_OCTETS > outEnd) return NO_ROOM;
+    const counters = this.#counters[server]!;
+    counters.countHit(false);
+    counters.cutAnswers.value++;
+    const ttlSec = this.#hitTtlSec(entry, nowDs);
+    entry.writeBelow(out, at, view.lowered, view.nameOctets, view.qtype, ttlSec);
+    this.lastRcode = entry.rcode;
+    this.lastPlainOctets = entry.plainOctets + shift;
+    const octets = frameAnswer(view, out, at, entry.wireOctets + shift, limitOctets);
+    this.#prefetch(view, server, entry, nowDs);
+    return octets;
+  }
+
   onQuery(query: Query): Verdict {
     if (!this.#handles(query)) return PASS;
+    return this.#ask(query, query.cacheAsked);
+  }
+
+  /** The walk of a miss, from its beginning or from where it waited for a probe. */
+  #ask(query: Query, cacheAsked: boolean): Verdict {
     const counters = this.#counters[query.server]!;
     const nowDs = toDs(nowMs());
-    const entry = query.cacheAsked
-      ? undefined
-      : this.#cache.find(query, query.checkingDisabled, nowDs);
+    const entry = cacheAsked ? undefined : this.#cache.find(query, query.checkingDisabled, nowDs);
     if (entry !== undefined) {
       counters.countHit(entry.kind === POSITIVE);
       const response = responseOf(entry, query, this.#hitTtlSec(entry, nowDs));
       this.#prefetch(query, query.server, entry, nowDs); // may replace the entry
       query.answer(response);
       return ANSWERED;
+    }
+    const cuts = this.#cuts;
+    if (cuts !== undefined && !cacheAsked) {
+      const cut = cuts.find(query, query.checkingDisabled, nowDs, 0);
+      if (cut !== undefined) {
+        counters.countHit(false);
+        counters.cutAnswers.value++;
+        const response = responseOf(cut, query, this.#hitTtlSec(cut, nowDs));
+        this.#prefetch(query, query.server, cut, nowDs);
+        query.answer(response);
+        return ANSWERED;
+      }
     }
     const { stale } = this.#config;
     if (stale !== undefined) {
@@ -133,6 +186,10 @@ export class CacheHandler implements Handler, HitSource {
       );
       if (expired !== undefined) return this.#answerStale(query, expired, stale, nowDs);
     }
+    if (cuts !== undefined && cuts.findUnknown(query, nowDs)) {
+      const verdict = this.#askAbove(query, cuts, nowDs);
+      if (verdict !== PASS) return verdict;
+    }
     counters.requests.value++;
     counters.misses.value++;
     if (this.#coalescer.joins(flightOf(query), query)) {
@@ -141,6 +198,61 @@ export class CacheHandler implements Handler, HitSource {
     }
     query.viaCache = true;
     return PASS;
+  }
+
+  /**
+   * Lets the query wait for news of a name above it that may not exist, instead of asking for each
+   * name below. What cannot be learned now is not waited for.
+   */
+  #askAbove(query: Query, cuts: Cuts, nowDs: number): Verdict {
+    const nameOctets = query.nameOctets - cuts.unknownAt;
+    const key = denialKey(cuts.unknownHash, query);
+    if (this.#probes.joins(key, query, nameOctets)) return LATER;
+    if (
+      this.#probes.has(key) ||
+      cuts.isResting(key, nowDs) ||
+      !this.#chain!.isReachable(this.#depth + 1)
+    ) {
+      return this.#answerFromStaleCut(query, cuts, nowDs);
+    }
+    const probe = new Query(questionAbove(query, nameOctets), undefined, nowMs(), this.#probeSink);
+    probe.server = query.server;
+    probe.viaCache = true;
+    probe.floor = this.#depth + 1;
+    this.#counters[query.server]!.cutProbes.value++;
+    this.#probes.begin(key, probe, (waiters) => this.#resume(waiters));
+    this.#probes.joins(key, query, nameOctets);
+    this.#chain!.run(probe, this.#depth + 1);
+    return LATER;
+  }
+
+  /** With `serve_stale`, a cut stands in for the names below it as an expired entry does for its own. */
+  #answerFromStaleCut(query: Query, cuts: Cuts, nowDs: number): Verdict {
+    const { stale } = this.#config;
+    if (stale === undefined) return PASS;
+    const cut = cuts.find(query, query.checkingDisabled, nowDs, stale.durationSec);
+    if (cut === undefined) return PASS;
+    const counters = this.#counters[query.server]!;
+    counters.countHit(false);
+    counters.cutAnswers.value++;
+    this.#answerFrom(cut, query);
+    return ANSWERED;
+  }
+
+  /** A probe has ended, for better or worse. */
+  #probed(query: Query, response: Response): void {
+    if (response.failure === undefined && isUsable(response.rcode)) this.#keep(query, response);
+    this.#cuts!.rest(denialKey(query.nameHash, query), toDs(nowMs()));
+    this.#resume(this.#probes.ended(query));
+  }
+
+  /** Those who waited for a probe go on with what is known now. */
+  #resume(waiters: readonly Query[]): void {
+    for (const query of waiters) {
+      if (!query.answered && this.#ask(query, false) === PASS) {
+        this.#chain!.run(query, this.#depth + 1);
+      }
+    }
   }
 
   onResponse(query: Query, response: Response): Response {
@@ -178,6 +290,7 @@ export class CacheHandler implements Handler, HitSource {
       ttlSec,
       nowDs,
     );
+    this.#cuts?.learn(query, message, nowDs);
     const refreshed = this.#refreshing.get(query);
     if (kept !== undefined && refreshed !== undefined) {
       kept.hits = refreshed.hits;
@@ -228,7 +341,11 @@ export class CacheHandler implements Handler, HitSource {
   #refresh(question: QueryFacts, server: number, entry: CacheEntry, nowDs: number): void {
     if (this.#chain === undefined || !this.#refreshes.begin(entry, nowDs)) return;
     this.#counters[server]!.prefetches.value++;
-    const query = new Query(question, undefined, nowMs(), this.#sink);
+    // An entry of fewer octets than the question is a cut above it.
+    const { nameOctets } = entry;
+    const asked =
+      nameOctets === question.nameOctets ? question : questionAbove(question, nameOctets);
+    const query = new Query(asked, undefined, nowMs(), this.#sink);
     query.server = server;
     query.viaCache = true;
     query.floor = this.#depth + 1;
@@ -284,8 +401,18 @@ function flightOf(query: Query): number {
   return cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
 }
 
+/** The key of the NXDOMAIN of a name, to be asked about with the query's DO and CD. */
+function denialKey(nameHash: number, query: Query): number {
+  const { qclass, dnssecOk, checkingDisabled } = query;
+  return cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
+}
+
 function responseOf(entry: CacheEntry, query: Query, ttlSec: number): Response {
-  const wire = entry.toWire(query.qtype, ttlSec);
+  const { nameOctets, qtype } = query;
+  const wire =
+    entry.nameOctets === nameOctets
+      ? entry.toWire(qtype, ttlSec)
+      : entry.toWireBelow(query.lowered, nameOctets, qtype, ttlSec);
   // An entry's octets are in normal form, so they cannot be refused.
   return new Response(normalize(wire, 0, wire.length)!, 'cache');
 }

@@ -17,6 +17,7 @@ describe('what is not said', () => {
       prefetch: undefined,
       stale: undefined,
       keepTtl: false,
+      cutZones: [],
     });
   });
 });
@@ -61,6 +62,20 @@ describe('options: the lowest, the highest and what they mean', () => {
     { lines: ['prefetch 1 30s'], is: { prefetch: { hits: 1, windowMs: 30_000, percent: 10 } } },
     { lines: ['prefetch 1 -1s 10%'], is: { prefetch: { windowMs: -1000, percent: 10 } } },
     { lines: ['prefetch 1 1h 90%'], is: { prefetch: { windowMs: 3_600_000, percent: 90 } } },
+    {
+      lines: ['nxdomain_cut kubernetes Cluster.Local', 'nxdomain_cut plain'],
+      is: {
+        cutZones: [
+          { zone: 'cluster.local.', kind: 'kubernetes' },
+          { zone: 'block.', kind: 'plain' },
+          { zone: 'b2.', kind: 'plain' },
+        ],
+      },
+    },
+    {
+      lines: ['nxdomain_cut plain a.test', 'nxdomain_cut plain .'],
+      is: { cutZones: [{ zone: '.', kind: 'plain' }] },
+    },
     { lines: ['servfail 0'], is: { servfailSec: 0 } },
     { lines: ['servfail 0s'], is: { servfailSec: 0 } },
     { lines: ['servfail 5m'], is: { servfailSec: 300 } },
@@ -141,6 +156,15 @@ describe('what is refused, where, and why', () => {
     [block('success 1 2 -1'), '2:13: cache: success: cache min TTL can not be negative: -1'],
     [block('denial 1 -2'), '2:10: cache: denial: cache TTL can not be zero or negative: -2'],
     [block('denial 1 2 x'), '2:12: cache: denial: strconv.Atoi: parsing "x": invalid syntax'],
+    [block('nxdomain_cut'), '2:1: cache: nxdomain_cut: Wrong argument count'],
+    [
+      block('nxdomain_cut cluster.local'),
+      '2:14: cache: nxdomain_cut: unknown value "cluster.local"; expected kubernetes, plain',
+    ],
+    [
+      block('nxdomain_cut kubernetes .'),
+      '2:14: cache: the root is no cluster domain; expected one, as cluster.local',
+    ],
     [block('prefetch'), '2:1: cache: prefetch: Wrong argument count'],
     [block('prefetch -1'), '2:10: cache: prefetch: prefetch amount should be positive: -1'],
     [block('prefetch 1 x'), '2:12: cache: prefetch: time: invalid duration "x"'],

@@ -2,7 +2,13 @@
  * `cache`: its syntax. What it does with queries is in handler.ts; the engine, which knows nothing of
  * Corefiles, is src/cache/.
  */
-import type { CacheConfig, PrefetchConfig, StaleConfig, StoreConfig } from '../../cache/config.ts';
+import type {
+  CacheConfig,
+  CutZone,
+  PrefetchConfig,
+  StaleConfig,
+  StoreConfig,
+} from '../../cache/config.ts';
 import { CorefileError } from '../../corefile/error.ts';
 import { zonesFromArguments } from '../../corefile/keys.ts';
 import {
@@ -43,6 +49,8 @@ interface Draft {
   stale: Omit<StaleConfig, 'preferPositive'> | undefined;
   preferPositive: Token | undefined;
   keepTtl: boolean;
+  /** By kind; no zones are those of the cache. */
+  readonly cuts: Map<CutZone['kind'], { readonly line: Token; readonly zones: readonly Token[] }>;
 }
 
 const OPTIONS: OptionTable<Draft> = {
@@ -75,6 +83,9 @@ const OPTIONS: OptionTable<Draft> = {
     );
     draft[store] = { ...draft[store], disabledZones: zonesFromArguments(zones, ['.']) };
   }),
+  nxdomain_cut: option(1, Infinity, (draft, [kind, ...zones]) => {
+    draft.cuts.set(parseWord(kind!, ['kubernetes', 'plain']), { line: kind!, zones });
+  }),
   keepttl: flag((draft) => {
     draft.keepTtl = true;
   }),
@@ -97,8 +108,9 @@ export const cache: Directive<CacheConfig> = {
           'serve_stale_policy requires serve_stale',
         );
       }
+      const cached = zonesFromArguments(hasTtl ? rest : use.args, zones);
       return {
-        zones: zonesFromArguments(hasTtl ? rest : use.args, zones),
+        zones: cached,
         success: draft.success,
         denial: draft.denial,
         servfailSec: draft.servfailSec,
@@ -108,6 +120,7 @@ export const cache: Directive<CacheConfig> = {
             ? undefined
             : { ...draft.stale, preferPositive: draft.preferPositive !== undefined },
         keepTtl: draft.keepTtl,
+        cutZones: readCuts(draft.cuts, cached),
       };
     }),
 
@@ -124,7 +137,20 @@ function initialDraft(ttlSec: number | undefined): Draft {
     stale: undefined,
     preferPositive: undefined,
     keepTtl: false,
+    cuts: new Map(),
   };
+}
+
+/** A later line for a kind replaces the earlier one. */
+function readCuts(cuts: Draft['cuts'], cached: readonly string[]): CutZone[] {
+  return [...cuts].flatMap(([kind, { line, zones }]) =>
+    zonesFromArguments(zones, cached).map((zone) => {
+      if (kind === 'kubernetes' && zone === '.') {
+        throw badValue(line, 'the root is no cluster domain', 'expected one, as cluster.local');
+      }
+      return { zone, kind };
+    }),
+  );
 }
 
 function readTtl(token: Token): number {
