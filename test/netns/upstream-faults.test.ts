@@ -174,3 +174,22 @@ describe('a slow name (2 s) and an upstream that answers a connection in turn, a
       expect(quantileMs(beside, 0.99) - quantileMs(alone, 0.99)).toBeLessThan(50);
     }));
 });
+
+describe('prefer_tcp and an upstream that takes no TCP', () => {
+  test.each([
+    { what: 'refuses it', target: '-p tcp -j REJECT --reject-with tcp-reset' },
+    { what: 'drops it', target: '-p tcp -j DROP' },
+  ])('one that $what: over UDP, within 200 ms after the first failure', ({ target }) =>
+    inCluster(1, async (cluster) => {
+      await cluster.serve(0);
+      await cluster.treat(0, target);
+      await cluster.daemon(`${cluster.addresses[0]!} {\n prefer_tcp\n }`);
+      const first = await cluster.clients({ kind: 'paced', rate: 50, seconds: 1 }).done();
+      expect(failed(first)).toBe(0);
+      expect(slowestMs(first)).toBeLessThan(1000);
+      const then = await cluster.clients({ kind: 'paced', rate: 100, seconds: 3 }).done();
+      expect(failed(then)).toBe(0);
+      expect(quantileMs(then, 0.99)).toBeLessThan(200);
+    }),
+  );
+});
