@@ -104,6 +104,13 @@ describe('a search-list name is answered by one probe of the name above (RFC 802
     expect(s.counts('nodelocald_cut_probes_total')).toBe(0);
   });
 
+  test('also where every query walks the chain, as the cache is not for all of the block', () => {
+    cluster('cache cluster.local {\n denial 9984 5\n nxdomain_cut kubernetes\n}');
+    s.client('a.com.prod.svc.cluster.local. A').upstreamAnswers(DENIED).clientGets(GETS_DENIED);
+    s.pass(1).client('b.com.prod.svc.cluster.local. AAAA').upstreamHolds(0);
+    s.clientGets('NXDOMAIN cluster.local. 4 SOA');
+  });
+
   test('the answer asks what the client asked, and can be read', () => {
     cluster()
       .client('a.com.prod.svc.cluster.local. A')
