@@ -16,14 +16,19 @@ interface Flight {
 export class Coalescer {
   readonly #flights = new Map<number, Flight>();
 
-  /** Whether the query now waits for another one; if not, and `key` is free, it leads. */
-  joins(key: number, query: Query): boolean {
+  /**
+   * Whether the query now waits for another one; if not, and `key` is free, it leads. With a key
+   * for every type, one about the same name is waited for whatever its type: its answer may be
+   * that there is no such name.
+   */
+  joins(key: number, query: Query, everyType: boolean = false): boolean {
     const flight = this.#flights.get(key);
     if (flight === undefined) {
       this.#flights.set(key, { leader: query, waiters: [] });
       return false;
     }
-    if (!sameQuestion(flight.leader, query)) return false; // a collision of keys: it goes alone
+    if (!everyType && flight.leader.qtype !== query.qtype) return false;
+    if (!sameName(flight.leader, query)) return false; // a collision of keys: it goes alone
     flight.waiters.push(query);
     return true;
   }
@@ -39,9 +44,9 @@ export class Coalescer {
 
 const NOBODY: readonly Query[] = [];
 
-function sameQuestion(a: Query, b: Query): boolean {
+/** All that tells questions apart, but for their types. */
+function sameName(a: Query, b: Query): boolean {
   return (
-    a.qtype === b.qtype &&
     a.qclass === b.qclass &&
     a.dnssecOk === b.dnssecOk &&
     a.checkingDisabled === b.checkingDisabled &&

@@ -72,6 +72,15 @@ export class AnswerCache {
     return usable(entry, question, qtype, checkingDisabled, nowDs, staleSec);
   }
 
+  /** Whether the name was denied for every type when last heard of, be that long ago. */
+  wasDenied(question: Lookup, checkingDisabled: boolean): boolean {
+    const { nameHash, qclass, dnssecOk } = question;
+    const entry = this.denial.get(
+      cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled),
+    );
+    return entry !== undefined && answers(entry, question, EVERY_TYPE, checkingDisabled);
+  }
+
   /**
    * The entry that may stand in for the answer although it has expired, by no more than `staleSec`:
    * positive before denial, a server error never.

@@ -50,13 +50,14 @@ export class NodeSetup {
     );
   }
 
-  /**
-   * The interface, before sockets are bound to its addresses. Before it, the rules of a predecessor
-   * that was killed go: until we answer, kube-dns shall.
-   */
-  async setUp(): Promise<void> {
+  /** The rules of a predecessor that was killed go first of all: until we answer, kube-dns shall. */
+  async clearLeftovers(): Promise<void> {
     await this.#network.withdraw();
-    await this.#network.setUp();
+  }
+
+  /** The interface, before sockets are bound to its addresses. */
+  setUp(): Promise<void> {
+    return this.#network.setUp();
   }
 
   /** The rules, when our own query to each address has been answered; then both are watched. */

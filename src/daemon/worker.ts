@@ -63,6 +63,7 @@ export class Worker {
   /** Serves the Corefile. Rejects with CorefileError, ListenError or a system error if it cannot. */
   async start(): Promise<void> {
     this.#countBuild();
+    await this.#node?.clearLeftovers();
     await this.#source.prepare();
     const generation = this.#load(this.#source.read());
     await this.#node?.setUp();

@@ -111,6 +111,49 @@ describe('identical misses', () => {
   });
 });
 
+describe('A and AAAA at once, for a name that was denied before', () => {
+  const EXPIRED = 'cache {\n denial 10 5\n}';
+
+  function denied(directive: string): void {
+    s = new Scenario(directive);
+    s.client('no.example. A')
+      .upstreamAnswers(`NXDOMAIN ${SOA}`)
+      .clientGets('NXDOMAIN example. 5 SOA');
+    s.pass(6);
+  }
+
+  test('cost one upstream query if it is denied again', () => {
+    denied(EXPIRED);
+    s.client('no.example. A').client('no.example. AAAA').upstreamHolds(1);
+    s.upstreamAnswers(`NXDOMAIN ${SOA}`).upstreamHolds(0);
+    s.clientGets('NXDOMAIN example. 5 SOA').clientGets('NXDOMAIN example. 5 SOA');
+  });
+
+  test('are both asked if it has come into existence, each with its own answer', () => {
+    denied(EXPIRED);
+    s.client('no.example. A').client('no.example. AAAA').upstreamHolds(1);
+    s.upstreamAnswers('no.example. 20 A 192.0.2.1').upstreamSees('no.example. AAAA');
+    s.clientGets('NOERROR no.example. 20 A 192.0.2.1').clientGets('nothing');
+    s.upstreamAnswers('no.example. 20 AAAA 2001:db8::1');
+    s.clientGets('NOERROR no.example. 20 AAAA 2001:db8::1');
+  });
+
+  test('fail together, each with its own question', () => {
+    denied(EXPIRED);
+    s.client('no.example. A').client('no.example. AAAA').upstreamFails();
+    s.clientGets('SERVFAIL').clientGets('SERVFAIL');
+  });
+
+  test('wait for one refresh of the stale denial, and get answers of their own', () => {
+    denied('cache {\n denial 10 5\n serve_stale 1h verify\n}');
+    s.client('no.example. A').client('no.example. AAAA').upstreamHolds(1);
+    s.upstreamAnswers('no.example. 20 A 192.0.2.1').upstreamSees('no.example. AAAA');
+    s.clientGets('NOERROR no.example. 20 A 192.0.2.1').clientGets('nothing');
+    s.upstreamAnswers('no.example. 20 AAAA 2001:db8::1');
+    s.clientGets('NOERROR no.example. 20 AAAA 2001:db8::1');
+  });
+});
+
 describe('a query that nobody answers', () => {
   test('gets SERVFAIL within the patience of a stub resolver, and once', () => {
     s = new Scenario('cache');

@@ -192,7 +192,10 @@ export class CacheHandler implements Handler, HitSource {
     }
     counters.requests.value++;
     counters.misses.value++;
-    if (this.#coalescer.joins(flightOf(query), query)) {
+    // A stub resolver asks for A and AAAA at once: if the name was denied before, one of them will do.
+    const wasDenied = this.#cache.wasDenied(query, query.checkingDisabled);
+    const flight = wasDenied ? denialKey(query.nameHash, query) : flightOf(query);
+    if (this.#coalescer.joins(flight, query, wasDenied)) {
       counters.coalesced.value++;
       return LATER;
     }
@@ -246,7 +249,7 @@ export class CacheHandler implements Handler, HitSource {
     this.#resume(this.#probes.ended(query));
   }
 
-  /** Those who waited for a probe go on with what is known now. */
+  /** Those who waited for news of another question go on with what is known now. */
   #resume(waiters: readonly Query[]): void {
     for (const query of waiters) {
       if (!query.answered && this.#ask(query, false) === PASS) {
@@ -259,8 +262,23 @@ export class CacheHandler implements Handler, HitSource {
     if (!this.#handles(query)) return response;
     if (response.failure !== undefined) this.#rest(query, response.message, response.failure);
     const kept = response.failure === undefined ? this.#keep(query, response) : response;
-    for (const waiter of this.#coalescer.land(flightOf(query), query)) waiter.answer(kept);
+    for (const flight of [flightOf(query), denialKey(query.nameHash, query)]) {
+      for (const waiter of this.#coalescer.land(flight, query)) this.#pass(kept, query, waiter);
+    }
     return kept;
+  }
+
+  /** Gives what has come for one query to another that waited for it; one of another type asks on. */
+  #pass(kept: Response, asked: Query, waiter: Query): void {
+    if (waiter.answered) return;
+    if (waiter.qtype === asked.qtype && waiter.nameOctets === asked.nameOctets) {
+      waiter.answer(kept);
+    } else if (kept.failure !== undefined) {
+      const { message, restSec } = kept.failure;
+      waiter.answer(Response.failed(waiter, kept.rcode, message, restSec));
+    } else {
+      this.#resume([waiter]);
+    }
   }
 
   /** Keeps a failure for a moment, so that retries do not pile up where there is trouble. */
@@ -360,11 +378,10 @@ export class CacheHandler implements Handler, HitSource {
     const kept = failed ? response : this.#keep(query, response);
     this.#refreshing.delete(query);
     const recheckMs = this.#config.stale?.recheckMs ?? 0;
-    for (const waiter of this.#refreshes.takeWaiters(entry)) {
-      if (failed) this.#answerFrom(entry, waiter);
-      else if (!waiter.answered) waiter.answer(kept);
-    }
+    const waiters = this.#refreshes.takeWaiters(entry);
+    if (failed) for (const waiter of waiters) this.#answerFrom(entry, waiter);
     this.#refreshes.ended(entry, failed ? toDs(nowMs() + recheckMs) : 0);
+    if (!failed) for (const waiter of waiters) this.#pass(kept, query, waiter);
   }
 
   /** Whoever waits for a refresh waits no longer once every upstream has fallen silent. */
