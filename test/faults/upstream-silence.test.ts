@@ -10,9 +10,12 @@ import { sleep, timed, until } from '../harness/timing.ts';
 
 const lab = useLab();
 
+function good(asked: Asked): void {
+  asked.answer({ answers: [aRecord(asked.name, 60)] });
+}
+
 describe('prefer_tcp', () => {
   test('an upstream that accepts TCP and says nothing there is asked over UDP', async () => {
-    const good = (asked: Asked): void => asked.answer({ answers: [aRecord(asked.name, 60)] });
     const { at, upstream } = await startPair(
       lab,
       (asked) => {
@@ -32,11 +35,7 @@ describe('prefer_tcp', () => {
   });
 
   test('an upstream that takes TCP is asked over TCP', async () => {
-    const { at, upstream } = await startPair(
-      lab,
-      (asked) => asked.answer({ answers: [aRecord(asked.name, 60)] }),
-      { forward: 'prefer_tcp' },
-    );
+    const { at, upstream } = await startPair(lab, good, { forward: 'prefer_tcp' });
     for (let i = 0; i < 20; i++) await ask(lab, at, query(`q${i}.example`, 'A'));
     expect(upstream.asked.every(({ transport }) => transport === 'tcp')).toBe(true);
   });

@@ -30,11 +30,11 @@ class Unbound {
   /** Every name below `example.` has an A record. The certificate is for `name` and the address. */
   static async start(lab: Lab, host: string, name: string): Promise<Unbound> {
     const path = (file: string): string => `${lab.directory}/${name}-${file}`;
-    const made = await run(lab, [
-      ...['openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256'],
-      ...['-nodes', '-days', '2', '-subj', `/CN=${name}`, '-keyout', path('key.pem')],
-      ...['-addext', `subjectAltName=DNS:${name},IP:${host}`, '-out', path('cert.pem')],
-    ]);
+    const openssl =
+      'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 ' +
+      `-subj /CN=${name} -addext subjectAltName=DNS:${name},IP:${host} ` +
+      `-keyout ${path('key.pem')} -out ${path('cert.pem')}`;
+    const made = await run(lab, openssl.split(' '));
     if (made.code !== 0) throw new Error(made.stderr);
     const configuration = lab.write(
       `${name}-unbound.conf`,
