@@ -283,3 +283,24 @@ describe('connections that end or fall silent', () => {
     await vi.waitUntil(() => server.connected === 0);
   });
 });
+
+describe('prefer_tcp', () => {
+  test('streams are avoided for 30 s, then until a trial has been answered, which no query waits for', async () => {
+    const start = performance.now();
+    expect(upstream.avoidsStreams).toBe(false);
+    upstream.avoidStreams(start);
+    expect(upstream.avoidsStreams).toBe(true);
+    const clock = vi.spyOn(performance, 'now').mockImplementation(() => start + 31_000);
+    expect(upstream.avoidsStreams).toBe(true);
+    clock.mockRestore();
+    await vi.waitUntil(() => !upstream.avoidsStreams);
+    expect(server.seen).toEqual([]);
+  });
+
+  test('not because of one that is silent, where another has answered since', async () => {
+    const start = performance.now();
+    await warm();
+    upstream.avoidStreams(start);
+    expect(upstream.avoidsStreams).toBe(false);
+  });
+});
