@@ -65,7 +65,7 @@ const DEAD_MS = 4000;
 /** The same if not even our octets were acknowledged: the kernel has sent them four times by then. */
 const DEAD_UNACKNOWLEDGED_MS = 2000;
 /** Connections are retired at that age, give or take a fifth, so that new pods get their share. */
-export const AGE_MAX_MS = 30_000;
+const AGE_MAX_MS = 30_000;
 /** One that is in use waits so long for its replacement to answer a probe. */
 const AGE_GRACE_MS = 5000;
 /** An old one that is idle for so long is not in use. */
