@@ -11,7 +11,7 @@ import { Namespace } from './namespace.ts';
 const MAIN =
   process.env['NODELOCALD_MAIN'] ?? join(import.meta.dirname, '..', '..', 'dist', 'main.js');
 /** Where the daemon answers, on the node. */
-export const DAEMON = { host: '127.0.0.1', port: 5300 };
+const DAEMON = { host: '127.0.0.1', port: 5300 };
 /** A Service's address, which the node translates to one upstream for each connection. */
 export const SERVICE = '10.96.0.10';
 
