@@ -15,12 +15,13 @@
  *
  * docs/ndots.md argues each of them. Looked at after both stores have missed, so not by hits.
  */
-import { HEADER_OCTETS, QDCOUNT_AT, readU16, writeU16 } from '../dns/header.ts';
-import { LABELS_MAX, LOWER, nameFromText, skipName } from '../dns/name.ts';
+import { HEADER_OCTETS } from '../dns/header.ts';
+import { LABELS_MAX, nameFromText } from '../dns/name.ts';
 import { type QueryFacts, hashOctet } from '../dns/question.ts';
 import { NOERROR } from '../dns/rcode.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { A, AAAA } from '../dns/rrtype.ts';
+import { derive } from '../query/derive.ts';
 import type { CutZone } from './config.ts';
 import type { CacheEntry } from './entry.ts';
 import { EVERY_TYPE, cacheKey } from './key.ts';
@@ -209,39 +210,9 @@ export class Cuts {
  * flags and the OPT of the query it is asked for, and nothing else of it.
  */
 export function questionAbove(asked: QueryFacts, nameOctets: number): QueryFacts {
-  const { msg, at } = asked;
-  const questionEnd = HEADER_OCTETS + nameOctets + 4;
-  const optFrom = asked.hasEdns ? skipName(msg, asked.optAt, asked.end) : 0;
-  const optOctets = asked.hasEdns ? 10 + readU16(msg, optFrom + 8) : 0;
-  const above = new Uint8Array(questionEnd + (asked.hasEdns ? 1 + optOctets : 0));
-  above.set(msg.subarray(at, at + QDCOUNT_AT));
-  writeU16(above, QDCOUNT_AT, 1);
-  const nameEnd = at + HEADER_OCTETS + asked.nameOctets;
-  above.set(msg.subarray(nameEnd - nameOctets, nameEnd), HEADER_OCTETS);
-  writeU16(above, questionEnd - 4, A);
-  writeU16(above, questionEnd - 2, asked.qclass);
-  if (asked.hasEdns) {
-    writeU16(above, HEADER_OCTETS - 2, 1);
-    above.set(msg.subarray(optFrom, optFrom + optOctets), questionEnd + 1);
-  }
-  let nameHash = asked.hashSeed;
-  for (let i = nameEnd - nameOctets; i < nameEnd; i++) {
-    nameHash = hashOctet(nameHash, LOWER[msg[i]!]!);
-  }
-  return {
-    msg: above,
-    at: 0,
-    end: above.length,
-    nameOctets,
-    qtype: A,
-    qclass: asked.qclass,
-    hasEdns: asked.hasEdns,
-    payloadOctets: asked.payloadOctets,
-    dnssecOk: asked.dnssecOk,
-    optAt: asked.hasEdns ? questionEnd : 0,
-    nameHash,
-    hashSeed: asked.hashSeed,
-  };
+  const nameEnd = asked.at + HEADER_OCTETS + asked.nameOctets;
+  const name = asked.msg.subarray(nameEnd - nameOctets, nameEnd);
+  return derive(asked, { name, qtype: A })!; // the end of a name that was read is a name
 }
 
 const SVC = Uint8Array.from([3, 0x73, 0x76, 0x63]);

@@ -63,6 +63,7 @@ describe('a query gets one answer', () => {
     query.chain = {
       run: () => undefined,
       isReachable: () => true,
+      lookUp: () => undefined,
       unwind: (asked, _depth, response) => {
         asked.answer(Response.empty(asked, REFUSED, 'x')); // a handler that answers once more
         asked.deliver(response);

@@ -8,7 +8,7 @@
 import { copyOctets } from '../dns/octets.ts';
 import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
 import { LOWER, POINTER_MASK, lowerText, nameToText } from '../dns/name.ts';
-import type { QueryFacts } from '../dns/question.ts';
+import type { QueryFacts, QueryView } from '../dns/question.ts';
 import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import type { ReplyPath } from './responder.ts';
 import type { Response } from './response.ts';
@@ -26,6 +26,11 @@ export interface QueryChain {
   unwind(query: Query, depth: number, response: Response): void;
   /** Whether the handlers from depth `from` on can expect to answer soon. */
   isReachable(from: number): boolean;
+  /**
+   * Asks the server that `asker` came to, as a client would; `sink` gets one response, perhaps at
+   * once. For lookup.ts, which sees that lookups end.
+   */
+  lookUp(question: QueryView, asker: Query, sink: Sink): void;
 }
 
 export class Query implements QueryFacts {
@@ -62,6 +67,8 @@ export class Query implements QueryFacts {
   cacheAsked = false;
   /** A cache above will keep the answer. */
   viaCache = false;
+  /** The query that this one was made for, if it is a child or a lookup. */
+  asker: Query | undefined;
   readonly #sink: Sink;
   #state: LifeState = 'waiting';
   #name: string | undefined;
@@ -87,6 +94,19 @@ export class Query implements QueryFacts {
     this.receivedMs = receivedMs;
     this.deadlineMs = receivedMs + PATIENCE_MS;
     this.#sink = sink;
+  }
+
+  /**
+   * A query made for this one, to be sent into the chain below the handler at `depth`: same client,
+   * deadline and server address. `sink` gets its response; the caller runs it from `depth + 1`.
+   */
+  child(facts: QueryFacts, depth: number, sink: Sink): Query {
+    const child = new Query(facts, this.client, this.receivedMs, sink);
+    child.server = this.server;
+    child.viaCache = this.viaCache;
+    child.asker = this;
+    child.floor = depth + 1;
+    return child;
   }
 
   /** The QNAME in presentation form, lower-cased, with its final dot. */

@@ -47,6 +47,7 @@ export function askQuery(name: string, type: string, options: AskOptions = {}): 
   query.chain = {
     run: () => undefined,
     isReachable: () => true,
+    lookUp: () => undefined,
     unwind: (asked, _depth, response) => asked.deliver(response),
   };
   return { query, responses };

@@ -6,17 +6,25 @@
  *          else anything (CoreDNS recovers from panics likewise).
  */
 import type { Handler } from '../directives/directive.ts';
+import type { QueryView } from '../dns/question.ts';
 import { SERVFAIL } from '../dns/rcode.ts';
 import type { Counter } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
-import type { Query, QueryChain } from '../query/query.ts';
+import type { Query, QueryChain, Sink } from '../query/query.ts';
 import { Response } from '../query/response.ts';
 import { PASS } from '../query/verdict.ts';
+
+/** The server of one address, as chains ask it. */
+export interface LookupServer {
+  lookUp(question: QueryView, asker: Query, sink: Sink): void;
+}
 
 export class Chain implements QueryChain {
   readonly handlers: readonly Handler[];
   readonly #panics: Counter;
   readonly #log: Log;
+  /** By server address of the block. */
+  readonly #servers: LookupServer[] = [];
 
   constructor(handlers: readonly Handler[], panics: Counter, log: Log) {
     this.handlers = handlers;
@@ -42,6 +50,15 @@ export class Chain implements QueryChain {
     query.depth = handlers.length;
     const last = handlers.at(-1)?.name ?? '';
     query.answer(Response.failed(query, SERVFAIL, `plugin/${last}: no next plugin found`));
+  }
+
+  /** Told by the server of each address that the block listens on. */
+  serveAt(address: number, server: LookupServer): void {
+    this.#servers[address] = server;
+  }
+
+  lookUp(question: QueryView, asker: Query, sink: Sink): void {
+    this.#servers[asker.server]!.lookUp(question, asker, sink);
   }
 
   isReachable(from: number): boolean {

@@ -31,11 +31,19 @@ import { IN } from '../dns/rrtype.ts';
 import type { Counter } from '../observe/counters.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Query, type Sink } from '../query/query.ts';
-import { ANSWER_LATER, type Client, NO_ANSWER, type Responder, UDP } from '../query/responder.ts';
+import {
+  ANSWER_LATER,
+  type Client,
+  NO_ANSWER,
+  type Responder,
+  TCP,
+  UDP,
+} from '../query/responder.ts';
 import { Response } from '../query/response.ts';
 import { nowMs, toDs } from '../sys/clock.ts';
 import { NOT_CACHED } from '../directives/directive.ts';
 import { type ZoneBinding, ZoneTable } from './blocks.ts';
+import type { LookupServer } from './chain.ts';
 import { DnsCounters } from './dns-counters.ts';
 
 const MESSAGE_OCTETS_MAX = 0xffff;
@@ -48,7 +56,7 @@ const OUTSTANDING_MAX = 65536;
 /** Answers that come later are framed here, one after the other. */
 const frameBuffer = Buffer.allocUnsafeSlow(MESSAGE_OCTETS_MAX + 1 + OPT_OCTETS);
 
-export class Server implements Responder {
+export class Server implements Responder, LookupServer {
   /** `dns://127.0.0.1:53`, as in CoreDNS's metrics and logs. */
   readonly label: string;
   #zones: ZoneTable = new ZoneTable([]);
@@ -76,6 +84,7 @@ export class Server implements Responder {
   /** The blocks that answer from now on. Queries under way end in those they began in. */
   serve(bindings: readonly ZoneBinding[]): void {
     this.#zones = new ZoneTable(bindings);
+    for (const { chain, server } of bindings) chain.serveAt(server, this);
   }
 
   /** Queries that wait for their answer. */
@@ -174,6 +183,39 @@ export class Server implements Responder {
       query.answer(Response.failed(query, SERVFAIL, 'too many queries are waiting for an answer'));
       return;
     }
+    binding.chain.run(query, 0);
+  }
+
+  /** A question that a directive has, on behalf of a client: blocks and chain as if that had asked. */
+  lookUp(question: QueryView, asker: Query, sink: Sink): void {
+    const binding = this.#zones.find(question);
+    const counters = binding?.counters;
+    const transport = asker.client?.transport ?? TCP;
+    const query = new Query(question, asker.client, asker.receivedMs, {
+      deliver: (asked, response) => {
+        counters?.countResponse(
+          transport,
+          response.rcode,
+          response.writer,
+          response.failure === undefined ? response.message.plainOctets : 0,
+          (nowMs() - asked.receivedMs) / 1000,
+        );
+        sink.deliver(asked, response);
+      },
+    });
+    query.asker = asker;
+    if (binding === undefined || binding.chain.handlers.length === 0) {
+      sink.deliver(query, Response.failed(query, REFUSED, `no block serves ${query.name}`));
+      return;
+    }
+    query.server = binding.server;
+    counters?.countRequest(
+      transport,
+      asker.client?.family ?? 1,
+      query.qtype,
+      query.msg.length,
+      query.dnssecOk,
+    );
     binding.chain.run(query, 0);
   }
 

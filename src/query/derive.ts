@@ -1,0 +1,59 @@
+/**
+ * Queries made from queries: the same flags and EDNS, another question.
+ *
+ * Owns:    the message of such a query, whose records other than OPT are left out: they may point into
+ *          a question that is gone.
+ * Is not:  sent anywhere: see lookup.ts for the whole server, and `Query.child` for the chain below.
+ */
+import { HEADER_OCTETS, QDCOUNT_AT, ARCOUNT_AT, readU16, writeU16 } from '../dns/header.ts';
+import { skipName } from '../dns/name.ts';
+import { type QueryFacts, QueryView, READ_QUERY, readQuery } from '../dns/question.ts';
+
+/** What is to be different; what is left out stays as it is. */
+export interface Change {
+  /** QNAME in wire form, uncompressed, spelled as it shall be asked. */
+  readonly name?: Uint8Array;
+  readonly qtype?: number;
+  readonly qclass?: number;
+  /** The whole OPT record in wire form, its owner the root; empty for none. */
+  readonly opt?: Uint8Array;
+}
+
+const NO_OPT = new Uint8Array(0);
+
+/** The OPT record of a query in wire form, its owner the root; empty if it has none. A copy. */
+export function optOf(asked: QueryFacts): Uint8Array {
+  if (!asked.hasEdns) return NO_OPT;
+  const { msg } = asked;
+  const from = skipName(msg, asked.optAt, asked.end);
+  const octets = 10 + readU16(msg, from + 8);
+  const opt = new Uint8Array(1 + octets);
+  opt.set(msg.subarray(from, from + octets), 1);
+  return opt;
+}
+
+/**
+ * The query `asked` with another question or OPT, read: ready for a Query to be made of it. Undefined
+ * if that is none: `name` is no name, or `opt` no OPT record.
+ */
+export function derive(asked: QueryFacts, change: Change): QueryView | undefined {
+  const { msg, at } = asked;
+  const nameFrom = at + HEADER_OCTETS;
+  const name = change.name ?? msg.subarray(nameFrom, nameFrom + asked.nameOctets);
+  const opt = change.opt ?? optOf(asked);
+  const questionEnd = HEADER_OCTETS + name.length + 4;
+  const derived = new Uint8Array(questionEnd + opt.length);
+  derived.set(msg.subarray(at, at + QDCOUNT_AT));
+  writeU16(derived, QDCOUNT_AT, 1);
+  derived.set(name, HEADER_OCTETS);
+  writeU16(derived, questionEnd - 4, change.qtype ?? asked.qtype);
+  writeU16(derived, questionEnd - 2, change.qclass ?? asked.qclass);
+  if (opt.length > 0) {
+    writeU16(derived, ARCOUNT_AT, 1);
+    derived.set(opt, questionEnd);
+  }
+  const view = new QueryView(asked.hashSeed);
+  const whole = readQuery(view, derived, 0, derived.length) === READ_QUERY;
+  // A name with octets behind its root label would have moved the type and class.
+  return whole && view.nameOctets === name.length ? view : undefined;
+}
