@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { COREDNS_DIRECTIVES, type Corefile, parseCorefile, parseUse } from './blocks.ts';
+import { type Corefile, parseCorefile, parseUse } from './blocks.ts';
 import { CorefileError } from './error.ts';
+import { FOREIGN_DIRECTIVES } from './foreign.ts';
 import type { Source } from './source.ts';
 
 const KNOWN: ReadonlySet<string> = new Set(
@@ -409,7 +410,12 @@ describe('what is refused says where and what', () => {
     expect(error.code).toBe(code);
   });
 
-  test.each([...COREDNS_DIRECTIVES])(
+  test('the nearest name is looked for among those of CoreDNS too', () => {
+    expect(errorOf('. {\n kubernets\n}').hint).toBe('did you mean "kubernetes"?');
+    expect(errorOf('. {\n lop\n}').hint).toBe('did you mean "log"?');
+  });
+
+  test.each([...FOREIGN_DIRECTIVES.keys()])(
     '%s, which CoreDNS has, is told from a misspelling',
     (name) => {
       const text = `. {\n ${name}\n}`;

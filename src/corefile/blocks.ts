@@ -12,10 +12,10 @@
  *   directive := name args... [ "{" lines "}" ]     on one line, but for what the braces hold
  */
 import { CorefileError, type Place, quote } from './error.ts';
+import { directiveHint, FOREIGN_DIRECTIVES } from './foreign.ts';
 import { missingBrace, TokenStream, type Warning } from './imports.ts';
 import { isPreferredSyntax, parseKey, type Scheme } from './keys.ts';
 import { machineSource, type Source } from './source.ts';
-import { nearest } from './suggest.ts';
 import type { Token } from './tokens.ts';
 
 export type { Warning } from './imports.ts';
@@ -79,24 +79,13 @@ export interface ParseOptions {
   readonly defaultPort?: number;
   /** The names of the directives that there are. */
   readonly known: ReadonlySet<string>;
-  /** Names refused as CoreDNS's own where they are not `known`. */
-  readonly coredns?: ReadonlySet<string>;
 }
-
-/** The directives of CoreDNS's plugin.cfg, in its order, that node-cache is built without. */
-export const COREDNS_DIRECTIVES: ReadonlySet<string> = new Set(
-  (
-    'root geoip cancel tls quic multisocket nsid ready dnstap local acl any chaos tsig header ' +
-    'dnssec autopath minimal transfer route53 azure clouddns k8s_external kubernetes file auto ' +
-    'secondary etcd grpc erratic on sign view nomad'
-  ).split(' '),
-);
 
 const DNS_PORT = 53;
 
 export function parseCorefile(text: string, options: ParseOptions): Corefile {
   const stream = new TokenStream(text, options.file, options.source ?? machineSource);
-  const raw = new Parser(stream, options.known, options.coredns ?? COREDNS_DIRECTIVES).corefile();
+  const raw = new Parser(stream, options.known).corefile();
   // As in CoreDNS, keys are looked at when the whole file has been read.
   const warnings = [...stream.warnings];
   const blocks = raw.map((block) => ({
@@ -115,7 +104,7 @@ export function parseUse(text: string, file: string = 'Corefile'): DirectiveUse 
   const stream = new TokenStream(text, file, machineSource);
   const first = stream.peek();
   if (first === undefined) throw new Error('parseUse() without a directive');
-  const use = new Parser(stream, new Set([first.text]), new Set()).directive();
+  const use = new Parser(stream, new Set([first.text])).directive();
   const extra = stream.peek();
   if (extra !== undefined) throw new Error(`parseUse() with more than one: ${extra.text}`);
   return use;
@@ -135,12 +124,10 @@ interface RawBlock {
 class Parser {
   readonly #stream: TokenStream;
   readonly #known: ReadonlySet<string>;
-  readonly #coredns: ReadonlySet<string>;
 
-  constructor(stream: TokenStream, known: ReadonlySet<string>, coredns: ReadonlySet<string>) {
+  constructor(stream: TokenStream, known: ReadonlySet<string>) {
     this.#stream = stream;
     this.#known = known;
-    this.#coredns = coredns;
   }
 
   corefile(): RawBlock[] {
@@ -246,13 +233,14 @@ class Parser {
 
   #checkName(name: Token, key: Token | undefined): void {
     if (this.#known.has(name.text)) return;
-    if (this.#coredns.has(name.text)) {
+    const cure = FOREIGN_DIRECTIVES.get(name.text);
+    if (cure !== undefined) {
       throw new CorefileError(
         'COREFILE_FOREIGN_DIRECTIVE',
         name,
         `no action found for directive '${name.text}': it is a CoreDNS directive that a ` +
           'node-local cache does not have',
-        { hint: 'remove the line, or put it into the Corefile of the cluster DNS' },
+        { hint: cure },
       );
     }
     throw new CorefileError(
@@ -264,8 +252,8 @@ class Parser {
   }
 
   #unknownHint(name: string, key: Token | undefined): string | undefined {
-    const meant = nearest(name, this.#known);
-    if (meant !== undefined) return `did you mean ${quote(meant)}?`;
+    const meant = directiveHint(name, this.#known);
+    if (meant !== undefined) return meant;
     if (!/[.:]/.test(name)) return undefined;
     return key === undefined
       ? 'if it is another key, put a comma after the one before, or braces around each block'

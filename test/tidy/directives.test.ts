@@ -1,7 +1,7 @@
 /** Every directive has its manual page, complete, and is in the list of docs/corefile.md. */
 import { existsSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
-import { COREDNS_DIRECTIVES } from '../../src/corefile/blocks.ts';
+import { FOREIGN_DIRECTIVES } from '../../src/corefile/foreign.ts';
 import { DIRECTIVES } from '../../src/directives/index.ts';
 import { METRICS } from '../../src/observe/metrics.ts';
 import { filesBelow, textOf } from './source-files.ts';
@@ -63,8 +63,8 @@ describe.each(NAMES)('the directive %s', (name) => {
   });
 
   test('is no foreign directive', () => {
-    const cure = `src/corefile/blocks.ts: take ${name} out of COREDNS_DIRECTIVES`;
-    expect(COREDNS_DIRECTIVES.has(name), cure).toBe(false);
+    const cure = `src/corefile/foreign.ts: take ${name} out`;
+    expect(FOREIGN_DIRECTIVES.has(name), cure).toBe(false);
   });
 });
 
@@ -85,6 +85,16 @@ describe('the directives as a whole', () => {
       cure,
     ).toEqual(NAMES);
     expect(rows.filter(([, title, page]) => title !== page)).toEqual([]);
+  });
+
+  test('docs/corefile.md lists those that are refused, with what to do instead', () => {
+    const rows = [...new Set(FOREIGN_DIRECTIVES.values())].map((cure) => {
+      const names = [...FOREIGN_DIRECTIVES].filter(([, other]) => other === cure);
+      return `| ${names.map(([name]) => `\`${name}\``).join(', ')} | ${cure} |`;
+    });
+    const page = textOf('docs/corefile.md').replaceAll(/ {2,}/g, ' ');
+    const missing = rows.filter((row) => !page.includes(row));
+    expect(missing, 'docs/corefile.md: the table of refused directives lacks a row').toEqual([]);
   });
 
   test('none that is there is said not to be there yet', () => {
