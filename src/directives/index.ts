@@ -11,10 +11,12 @@ import { health } from './health/index.ts';
 import { hosts } from './hosts/index.ts';
 import { log } from './log/index.ts';
 import { loop } from './loop/index.ts';
+import { metadata } from './metadata/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { reload } from './reload/index.ts';
 
 export const DIRECTIVES: readonly Directive<unknown>[] = [
+  erase(metadata),
   erase(reload),
   erase(bind),
   erase(health),

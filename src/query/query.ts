@@ -10,6 +10,7 @@ import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
 import { LOWER, POINTER_MASK, lowerText, nameToText } from '../dns/name.ts';
 import type { QueryFacts, QueryView } from '../dns/question.ts';
 import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
+import type { Metadata } from './metadata.ts';
 import type { ReplyPath } from './responder.ts';
 import type { Response } from './response.ts';
 
@@ -69,6 +70,8 @@ export class Query implements QueryFacts {
   viaCache = false;
   /** The query that this one was made for, if it is a child or a lookup. */
   asker: Query | undefined;
+  /** What directives tell of the query; undefined where the block does not say `metadata`. */
+  metadata: Metadata | undefined;
   readonly #sink: Sink;
   #state: LifeState = 'waiting';
   #name: string | undefined;

@@ -51,12 +51,19 @@ export class Exchange implements AttemptOwner {
   #lastAnswer: NormalizedResponse | undefined;
   #truncated = false;
   #ended = false;
+  /** Whoever answered, or was asked last. */
+  #lastAsked: Upstream | undefined;
 
   constructor(options: ExchangeOptions, registry: Upstreams) {
     this.#options = options;
     this.#registry = registry;
     this.deadlineMs = options.deadlineMs;
     this.#made = options.upstreams.map(() => 0);
+  }
+
+  /** The upstream that the outcome is of: that answered, or was asked last. */
+  get lastAsked(): Upstream | undefined {
+    return this.#lastAsked;
   }
 
   start(): void {
@@ -67,6 +74,7 @@ export class Exchange implements AttemptOwner {
   onAnswer(attempt: Attempt, message: NormalizedResponse): void {
     if (this.#ended) return;
     this.#forget(attempt);
+    this.#lastAsked = attempt.upstream;
     if (!attempt.overStream && (message.wire[2]! & TC) !== 0) {
       // The whole answer is to be had over TCP (RFC 7766 section 5). It is not another attempt.
       this.#lastAnswer = message;
@@ -190,6 +198,7 @@ export class Exchange implements AttemptOwner {
     attempt.overStream = overStream;
     attempt.mends = mends;
     this.#live.push(attempt);
+    this.#lastAsked = upstream;
     if (overStream) upstream.sendStream(attempt);
     else upstream.sendDatagram(attempt);
   }

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { REFUSED, SERVFAIL } from '../../dns/rcode.ts';
+import { Metadata } from '../../query/metadata.ts';
 import type { Response } from '../../query/response.ts';
 import { askQuery } from '../../query/testing.ts';
 import { ANSWERED, LATER, PASS } from '../../query/verdict.ts';
@@ -112,6 +113,18 @@ describe('answers that lead on', () => {
       server.behaviour = (seen) => seen.answer(rcodes[i]);
     });
     expect(await ask(handler, 'a.test.')).toMatchObject({ rcode });
+  });
+});
+
+describe('metadata', () => {
+  test('tells which upstream answered', async () => {
+    servers[0]!.behaviour = (seen) => seen.answer(2);
+    const handler = build(`forward . ${to(0)} ${to(1)} {\n force_tcp\n policy sequential\n}`);
+    const { query, responses } = askQuery('a.test.', 'A');
+    query.metadata = new Metadata();
+    handler.onQuery(query);
+    await vi.waitUntil(() => responses.length > 0, { timeout: 5000, interval: 2 });
+    expect(query.metadata.get('forward/upstream')).toBe(to(1));
   });
 });
 

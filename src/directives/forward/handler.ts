@@ -55,7 +55,10 @@ export class ForwardHandler implements Handler {
       query.answer(refusal);
       return ANSWERED;
     }
-    forwarder.send(query, (outcome) => this.#ended(query, at, outcome));
+    forwarder.send(query, (outcome, upstream) => {
+      if (upstream !== undefined) query.metadata?.set('forward/upstream', upstream.label);
+      this.#ended(query, at, outcome);
+    });
     return LATER;
   }
 
@@ -134,7 +137,8 @@ class Forwarder {
     return undefined;
   }
 
-  send(query: Query, done: (outcome: Outcome) => void): void {
+  /** `done` is told how it ended, and by whom. */
+  send(query: Query, done: (outcome: Outcome, upstream: Upstream | undefined) => void): void {
     const { transport, tcpOptional, failover, attemptsMax } = this.#config;
     // A query of our own (a refresh) goes over TCP, so that it is not cut.
     const clientTransport = query.client?.transport ?? TCP;
@@ -153,7 +157,7 @@ class Forwarder {
         deadlineMs: query.deadlineMs - DEADLINE_MARGIN_MS,
         done: (outcome) => {
           this.#outstanding--;
-          done(outcome);
+          done(outcome, exchange.lastAsked);
         },
       },
       this.#registry,

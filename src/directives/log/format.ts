@@ -73,10 +73,9 @@ function compile(format: string): (string | Show)[] {
   const pieces: (string | Show)[] = [];
   let literal = '';
   for (const part of format.split(/(\{[^{}]*\})/)) {
-    const show = Object.hasOwn(PLACEHOLDERS, part) ? PLACEHOLDERS[part] : undefined;
+    const show = Object.hasOwn(PLACEHOLDERS, part) ? PLACEHOLDERS[part] : labelOf(part);
     if (show === undefined) {
-      // Metadata, which nothing here collects.
-      literal += /^\{\/.*\}$/s.test(part) ? NONE : part;
+      literal += part;
       continue;
     }
     if (literal !== '') pieces.push(literal);
@@ -85,6 +84,12 @@ function compile(format: string): (string | Show)[] {
   }
   if (literal !== '') pieces.push(literal);
   return pieces;
+}
+
+/** `{/LABEL}` shows metadata. */
+function labelOf(part: string): Show | undefined {
+  const label = /^\{\/(.*)\}$/s.exec(part)?.[1];
+  return label === undefined ? undefined : (query) => query.metadata?.get(label) ?? NONE;
 }
 
 function isBare(response: Response): boolean {

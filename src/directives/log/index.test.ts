@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import type { ResourceRecord } from '../../dns/codec.ts';
 import { NOERROR, NOTIMP, NXDOMAIN, REFUSED, SERVFAIL } from '../../dns/rcode.ts';
 import { A, IN, NS, SOA } from '../../dns/rrtype.ts';
+import { Metadata } from '../../query/metadata.ts';
 import type { Query } from '../../query/query.ts';
 import { Response } from '../../query/response.ts';
 import { type Synthesis, synthesize } from '../../query/synthesize.ts';
@@ -104,6 +105,32 @@ describe('the line', () => {
     { format: '{ {name} }', shows: '{ a.test. }' },
   ])('$format shows $shows', ({ format, exchange, shows }) => {
     expect(lines([`log . "${format}"`], exchange)).toEqual([`[INFO] ${shows}`]);
+  });
+
+  test.each<{ format: string; exchange?: Exchange; shows: string }>([
+    { format: '{/a/b} {/a/c} {/}', shows: 'B - -' },
+    { format: '{/log/type} {/log/class}', shows: 'NOERROR success' },
+    {
+      format: '{/log/type} {/log/class}',
+      exchange: { response: answered({ rcode: NXDOMAIN, authorities: [soa] }) },
+      shows: 'NXDOMAIN denial',
+    },
+    {
+      format: '{/log/type} {/log/class}',
+      exchange: { response: (query) => Response.failed(query, SERVFAIL, 'x') },
+      shows: 'SERVERERROR error',
+    },
+  ])('of metadata, $format shows $shows', ({ format, exchange, shows }) => {
+    const metadata = new Metadata();
+    metadata.set('a/b', 'B');
+    const response = exchange?.response ?? answered({ answers: [address] });
+    const withMetadata: Exchange = {
+      response: (query) => {
+        query.metadata = metadata;
+        return response(query);
+      },
+    };
+    expect(lines([`log . "${format}"`], withMetadata)).toEqual([`[INFO] ${shows}`]);
   });
 
   test('{common} and {combined} inside a format are replaced', () => {

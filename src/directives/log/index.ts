@@ -12,6 +12,7 @@ import { parseWord } from '../../corefile/values.ts';
 import { lowerText, nameFromText, nameToText } from '../../dns/name.ts';
 import { isInZone } from '../../dns/zone.ts';
 import type { Log } from '../../observe/log.ts';
+import type { Metadata } from '../../query/metadata.ts';
 import type { Query } from '../../query/query.ts';
 import type { Response } from '../../query/response.ts';
 import { nowMs } from '../../sys/clock.ts';
@@ -93,7 +94,9 @@ class QueryLog implements Handler {
   onResponse(query: Query, response: Response): Response {
     if (query.client === undefined) return response; // nobody asked: a refresh of our own
     const rule = this.#ruleFor(query.name);
-    if (rule !== undefined && isWanted(rule, query, response)) {
+    if (rule === undefined) return response;
+    if (query.metadata !== undefined) setLabels(query.metadata, query, response);
+    if (isWanted(rule, query, response)) {
       this.#log.query(rule.format.line(query, response, nowMs() - query.receivedMs));
     }
     return response;
@@ -112,8 +115,27 @@ class QueryLog implements Handler {
 function isWanted({ classes }: Rule, query: Query, response: Response): boolean {
   if (classes.has('all')) return true;
   if (response.failure !== undefined) return classes.has('error');
-  const nowSec = Math.floor(Date.now() / 1000);
-  return classes.has(logClassOf(classify(response.message, query.opcode, nowSec)));
+  return classes.has(logClassOf(classOf(query, response)));
+}
+
+function classOf(query: Query, response: Response): ResponseClass {
+  return classify(response.message, query.opcode, Math.floor(Date.now() / 1000));
+}
+
+/** CoreDNS's words for them, from 1.14 on. */
+const TYPE_LABELS: Readonly<Record<ResponseClass, string>> = {
+  positive: 'NOERROR',
+  'no-data': 'NODATA',
+  'name-error': 'NXDOMAIN',
+  'server-error': 'SERVERERROR',
+  delegation: 'DELEGATION',
+  'other-error': 'OTHERERROR',
+  meta: 'META',
+};
+
+function setLabels(metadata: Metadata, query: Query, response: Response): void {
+  metadata.set('log/type', () => TYPE_LABELS[classOf(query, response)]);
+  metadata.set('log/class', () => logClassOf(classOf(query, response)));
 }
 
 function logClassOf(responseClass: ResponseClass): LogClass {

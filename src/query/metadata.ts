@@ -1,0 +1,26 @@
+/**
+ * What directives tell each other of one query, by label: `forward/upstream`, `trace/traceid`.
+ *
+ * Owns:    the table of one query. It exists only in blocks that say `metadata`: whoever sets a label
+ *          writes `query.metadata?.set(...)`, and costs nothing elsewhere.
+ */
+export class Metadata {
+  readonly #values = new Map<string, string | (() => string)>();
+
+  /** A later value of a label takes the place of an earlier one. A function is asked when one reads. */
+  set(label: string, value: string | (() => string)): void {
+    this.#values.set(label, value);
+  }
+
+  /** Undefined if nobody has set the label. */
+  get(label: string): string | undefined {
+    const value = this.#values.get(label);
+    return typeof value === 'function' ? value() : value;
+  }
+}
+
+/** Whether a text has the form of a label: a directive's name, a slash, and a name of its own. */
+export function isMetadataLabel(text: string): boolean {
+  const slash = text.indexOf('/');
+  return slash > 0 && slash < text.length - 1;
+}
