@@ -18,6 +18,13 @@ export interface PollHandle {
   close(): void;
 }
 
+/** Wakes for reading always, and for writing while that is asked for. */
+export interface DuplexPollHandle extends PollHandle {
+  watchWritable(wanted: boolean): void;
+  /** Whether the handle keeps the process alive; at first it does. */
+  keepAlive(wanted: boolean): void;
+}
+
 /** Calls return what C returns; below 0 is a failure, and `errno` says which. */
 export interface Libc {
   socket(domain: number, type: number, protocol: number): number;
@@ -34,16 +41,41 @@ export interface Libc {
   /** `vector` is the address of an array of struct mmsghdr. */
   recvmmsg(fd: number, vector: number, length: number, flags: number, timeout: number): number;
   sendmmsg(fd: number, vector: number, length: number, flags: number): number;
+  listen(fd: number, backlog: number): number;
+  connect(fd: number, address: Uint8Array, octets: number): number;
+  accept4(fd: number, address: null, octets: null, flags: number): number;
+  /** `pair` takes the two descriptors. */
+  socketpair(domain: number, type: number, protocol: number, pair: Int32Array): number;
+  /** `message` is the address of a struct msghdr. */
+  sendmsg(fd: number, message: number, flags: number): number;
+  recvmsg(fd: number, message: number, flags: number): number;
+  /** The descriptor's lowest free number from `from` on, for another one of the same file. */
+  duplicate(fd: number, from: number): number;
+  memfd_create(name: string, flags: number): number;
+  ftruncate(fd: number, octets: number): number;
+  /** Where the octets of `fd` are from now on, shared with all who map it; -1 if it fails. */
+  mapShared(fd: number, octets: number): number;
   close(fd: number): number;
   errno(): number;
   allocate(octets: number): NativeMemory;
-  /** Calls back whenever `fd` is readable, level-triggered, on libuv's own poll (uv_poll). */
+  view(address: number, octets: number): Uint8Array;
+  /**
+   * Calls back whenever `fd` is readable, level-triggered, on libuv's own poll (uv_poll). What cannot
+   * be polled, such as a file, ends the process: a descriptor that came from elsewhere is looked at
+   * first (unix-socket.ts, `isSocket`).
+   */
   pollReadable(fd: number, readable: () => void): PollHandle;
+  /** Calls back whenever `fd` is readable, has failed, or while that is asked for is writable. */
+  pollDuplex(fd: number, ready: () => void): DuplexPollHandle;
 }
 
 export const EAGAIN = 11;
 export const EINTR = 4;
 export const ENOBUFS = 105;
+
+const F_DUPFD_CLOEXEC = 1030;
+const PROT_READ_WRITE = 3;
+const MAP_SHARED = 1;
 
 let loaded: Libc | undefined | 'not tried' = 'not tried';
 
@@ -65,6 +97,12 @@ function tryLoad(): Libc | undefined {
     return undefined; // not installed, or not for this libc
   }
   const library = koffi.load(null);
+  const fcntl: (fd: number, command: number, type: 'int', value: number) => number = library.func(
+    'int fcntl(int, int, ...)',
+  );
+  const mmap: (...args: number[]) => number | bigint = library.func(
+    'intptr_t mmap(uintptr_t, size_t, int, int, int, int64_t)',
+  );
   return {
     socket: library.func('int socket(int, int, int)'),
     bind: library.func('int bind(int, const void *, uint32_t)'),
@@ -73,6 +111,16 @@ function tryLoad(): Libc | undefined {
     getsockopt: library.func('int getsockopt(int, int, int, void *, void *)'),
     recvmmsg: library.func('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)'),
     sendmmsg: library.func('int sendmmsg(int, uintptr_t, uint32_t, int)'),
+    listen: library.func('int listen(int, int)'),
+    connect: library.func('int connect(int, const void *, uint32_t)'),
+    accept4: library.func('int accept4(int, void *, void *, int)'),
+    socketpair: library.func('int socketpair(int, int, int, void *)'),
+    sendmsg: library.func('intptr_t sendmsg(int, uintptr_t, int)'),
+    recvmsg: library.func('intptr_t recvmsg(int, uintptr_t, int)'),
+    duplicate: (fd, from) => fcntl(fd, F_DUPFD_CLOEXEC, 'int', from),
+    memfd_create: library.func('int memfd_create(const char *, uint32_t)'),
+    ftruncate: library.func('int ftruncate(int, int64_t)'),
+    mapShared: (fd, octets) => Number(mmap(0, octets, PROT_READ_WRITE, MAP_SHARED, fd, 0)),
     close: library.func('int close(int)'),
     errno: () => koffi.errno(),
     allocate: (octets) => {
@@ -82,17 +130,32 @@ function tryLoad(): Libc | undefined {
         address: Number(koffi.address(pointer)),
       };
     },
-    pollReadable: (fd, readable) =>
-      koffi.node.poll(fd, { readable: true }, () => {
-        try {
-          readable();
-        } catch (error) {
-          // Node-API would keep it, and abort the process at some later garbage collection without
-          // a word. So it takes the way of any other exception that nobody catches.
-          setImmediate(() => {
-            throw error;
-          });
-        }
-      }),
+    view: (address, octets) => new Uint8Array(koffi.view(BigInt(address), octets)),
+    pollReadable: (fd, readable) => koffi.node.poll(fd, { readable: true }, guarded(readable)),
+    pollDuplex: (fd, ready) => {
+      const callback = guarded(ready);
+      const handle = koffi.node.poll(fd, { readable: true }, callback);
+      return {
+        watchWritable: (writable) => handle.start({ readable: true, writable }, callback),
+        keepAlive: (wanted) => (wanted ? handle.ref() : handle.unref()),
+        close: () => handle.close(),
+      };
+    },
+  };
+}
+
+/**
+ * Node-API would keep an exception, and abort the process at some later garbage collection without a
+ * word. So it takes the way of any other that nobody catches.
+ */
+function guarded(action: () => void): () => void {
+  return () => {
+    try {
+      action();
+    } catch (error) {
+      setImmediate(() => {
+        throw error;
+      });
+    }
   };
 }

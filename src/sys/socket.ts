@@ -1,6 +1,6 @@
 /**
- * Datagram sockets made by ourselves on Linux: with the options that node:dgram cannot set before it
- * binds, and a receive buffer as large as we are allowed.
+ * Sockets made by ourselves on Linux: with the options that node:dgram and node:net cannot set before
+ * they bind, and for datagrams a receive buffer as large as we are allowed.
  */
 import { getSystemErrorName } from 'node:util';
 import { isIPv6 } from 'node:net';
@@ -9,10 +9,12 @@ import { type Libc, loadLibc } from './libc.ts';
 
 const AF_INET = 2;
 const AF_INET6 = 10;
+const SOCK_STREAM = 1;
 const SOCK_DGRAM = 2;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
+const SO_REUSEADDR = 2;
 const SO_RCVBUF = 8;
 const SO_REUSEPORT = 15;
 const SO_SNDBUF = 7;
@@ -27,13 +29,22 @@ const IPV6_RECVPKTINFO = 49;
 
 export const SOCKADDR_OCTETS = 28;
 
-export interface DatagramSocketOptions {
+export interface BindOptions {
   /** An IP address; `::` is every address of both families. An IPv6 one may carry `%interface`. */
   readonly host: string;
   readonly port: number;
   /** Others may bind the same address, if they too say so. */
   readonly sharePort: boolean;
+}
+
+export interface DatagramSocketOptions extends BindOptions {
   readonly receiveBufferOctets: number;
+}
+
+/** A TCP socket that listens; nobody accepts yet. */
+export interface StreamSocket {
+  readonly fd: number;
+  readonly port: number;
 }
 
 export interface DatagramSocket {
@@ -59,32 +70,65 @@ export class SystemCallError extends Error {
 
 /** Opens and binds; `libc` must be there. Throws SystemCallError, and leaves nothing open. */
 export function openDatagramSocket(options: DatagramSocketOptions): DatagramSocket {
-  const libc = loadLibc()!;
-  const family = isIPv6(options.host.replace(/%.*/, '')) ? 6 : 4;
-  const domain = family === 6 ? AF_INET6 : AF_INET;
-  const fd = libc.socket(domain, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-  if (fd < 0) throw new SystemCallError('socket', libc.errno());
-  const wildcard = options.host === '::' || options.host === '0.0.0.0';
-  try {
-    setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, options.sharePort ? 1 : 0);
-    // The address may be configured after us (the interface is re-made, the network is late).
-    setOption(libc, fd, IPPROTO_IP, IP_FREEBIND, 1);
-    if (family === 6) {
-      setOption(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, wildcard ? 0 : 1);
-      if (wildcard) setOption(libc, fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-    } else if (wildcard) {
-      setOption(libc, fd, IPPROTO_IP, IP_PKTINFO, 1);
-    }
-    const address = socketAddress(options.host, options.port, family);
-    if (libc.bind(fd, address, address.length) < 0) {
-      throw new SystemCallError('bind', libc.errno());
-    }
+  const family = familyOfHost(options.host);
+  const wildcard = isWildcard(options.host);
+  return openBound(SOCK_DGRAM, options, (libc, fd) => {
+    if (family === 6 && wildcard) setOption(libc, fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    else if (wildcard) setOption(libc, fd, IPPROTO_IP, IP_PKTINFO, 1);
+    bindTo(libc, fd, options);
     const receiveBufferOctets = growBuffers(libc, fd, options.receiveBufferOctets);
     return { fd, port: boundPort(libc, fd), family, wildcard, receiveBufferOctets };
+  });
+}
+
+/**
+ * Opens, binds and listens for TCP; `libc` must be there. Throws SystemCallError, and leaves nothing
+ * open. The kernel limits `backlog`, the connections that wait to be accepted, to net.core.somaxconn.
+ */
+export function openStreamSocket(options: BindOptions, backlog: number): StreamSocket {
+  return openBound(SOCK_STREAM, options, (libc, fd) => {
+    // As node:net does: connections of a predecessor that linger do not keep us from listening.
+    setOption(libc, fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    bindTo(libc, fd, options);
+    if (libc.listen(fd, backlog) < 0) throw new SystemCallError('listen', libc.errno());
+    return { fd, port: boundPort(libc, fd) };
+  });
+}
+
+/** A socket with the options that both kinds have, which `finish` binds. It is closed if that throws. */
+function openBound<T>(
+  type: number,
+  { host, sharePort }: BindOptions,
+  finish: (libc: Libc, fd: number) => T,
+): T {
+  const libc = loadLibc()!;
+  const family = familyOfHost(host);
+  const domain = family === 6 ? AF_INET6 : AF_INET;
+  const fd = libc.socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (fd < 0) throw new SystemCallError('socket', libc.errno());
+  try {
+    setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, sharePort ? 1 : 0);
+    // The address may be configured after us (the interface is re-made, the network is late).
+    setOption(libc, fd, IPPROTO_IP, IP_FREEBIND, 1);
+    if (family === 6) setOption(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, isWildcard(host) ? 0 : 1);
+    return finish(libc, fd);
   } catch (error) {
     libc.close(fd);
     throw error;
   }
+}
+
+function familyOfHost(host: string): 4 | 6 {
+  return isIPv6(host.replace(/%.*/, '')) ? 6 : 4;
+}
+
+function isWildcard(host: string): boolean {
+  return host === '::' || host === '0.0.0.0';
+}
+
+function bindTo(libc: Libc, fd: number, { host, port }: BindOptions): void {
+  const address = socketAddress(host, port, familyOfHost(host));
+  if (libc.bind(fd, address, address.length) < 0) throw new SystemCallError('bind', libc.errno());
 }
 
 /**
