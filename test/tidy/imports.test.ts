@@ -25,6 +25,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   pino: ['src/observe/log.ts'],
   'prom-client': ['src/http/'],
   'lru-cache': ['src/cache/store.ts'],
+  re2js: ['src/corefile/go-regexp.ts'],
 };
 
 /** Only in tests. */

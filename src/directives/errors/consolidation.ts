@@ -3,13 +3,12 @@
  *
  *   quiet --error--> counting --DURATION after the first--> (a line) quiet
  */
+import type { GoRegexp } from '../../corefile/go-regexp.ts';
 import { formatDuration } from '../../corefile/values.ts';
 import type { Level, Log } from '../../observe/log.ts';
 
 export interface ConsolidateConfig {
-  /** What the Corefile says, for the line. */
-  readonly text: string;
-  readonly pattern: RegExp;
+  readonly pattern: GoRegexp;
   readonly periodMs: number;
   readonly level: Level;
   /** Whether the first error of a period is logged in full. */
@@ -47,14 +46,14 @@ export class Consolidation {
   /** Logs what has been counted, and begins anew. */
   flush(): void {
     clearTimeout(this.#timer);
-    const { text, periodMs, level, showFirst } = this.#config;
+    const { pattern, periodMs, level, showFirst } = this.#config;
     const count = this.#count;
     this.#count = 0;
     if (count === 0 || (showFirst && count === 1)) return;
     const period = formatDuration(periodMs);
     this.#log.log(
       level,
-      `plugin/errors: ${count} errors like '${text}' occurred in last ${period}`,
+      `plugin/errors: ${count} errors like '${pattern.source}' occurred in last ${period}`,
     );
   }
 }

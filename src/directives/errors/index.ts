@@ -6,6 +6,7 @@
  */
 import type { DirectiveUse, OptionLine } from '../../corefile/blocks.ts';
 import { CorefileError } from '../../corefile/error.ts';
+import { parseGoRegexp } from '../../corefile/go-regexp.ts';
 import {
   type OptionTable,
   countArguments,
@@ -22,7 +23,6 @@ import type { Query } from '../../query/query.ts';
 import type { Response } from '../../query/response.ts';
 import type { BuildContext, Directive, Handler } from '../directive.ts';
 import { type ConsolidateConfig, Consolidation } from './consolidation.ts';
-import { parsePattern } from './pattern.ts';
 
 export interface ErrorsConfig {
   /** Taken for CoreDNS's sake: a failing handler's stack is always logged. */
@@ -90,8 +90,7 @@ function parseConsolidate(args: readonly Token[], line: OptionLine): Consolidate
     }
   }
   return {
-    text: pattern.text,
-    pattern: parsePattern(pattern),
+    pattern: parseGoRegexp(pattern),
     periodMs,
     level: level ?? 'error',
     showFirst,
