@@ -10,6 +10,7 @@ import { Worker } from './daemon/worker.ts';
 import { DIRECTIVES } from './directives/index.ts';
 import { cleanUp } from './hostnet/teardown.ts';
 import { StreamLog } from './observe/log.ts';
+import { ownSockets } from './sys/sockets.ts';
 
 const EXIT_FAILED = 1;
 
@@ -53,7 +54,7 @@ async function main(): Promise<void> {
     throw new FlagError('no Corefile: name one with -conf FILE; see -help');
   } else {
     const log = new StreamLog(flags.logFormat);
-    const worker = new Worker(flags, log, (code) => process.exit(code));
+    const worker = new Worker(flags, log, ownSockets(), (code) => process.exit(code));
     obeySignals(
       worker,
       (code) => process.exit(code),

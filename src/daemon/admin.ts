@@ -10,6 +10,7 @@ import { MetricsPage, metricsServer } from '../http/metrics.ts';
 import { type HttpServer, type ListenError, hostPortText } from '../http/server.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { SocketSource } from '../sys/sockets.ts';
 
 export class Admin {
   readonly #metrics: Metrics;
@@ -19,10 +20,17 @@ export class Admin {
   #metricsServers = new Map<string, HttpServer>();
   #healthServers = new Map<string, HealthServer>();
   readonly #isServing: () => boolean;
+  readonly #sockets: SocketSource | undefined;
   #started = false;
 
-  constructor(metrics: Metrics, log: Log, isServing: () => boolean) {
+  constructor(
+    metrics: Metrics,
+    log: Log,
+    isServing: () => boolean,
+    sockets: SocketSource | undefined,
+  ) {
     this.#metrics = metrics;
+    this.#sockets = sockets;
     this.#isServing = isServing;
     this.#log = log;
     this.#page = new MetricsPage(metrics);
@@ -71,6 +79,7 @@ export class Admin {
       log: this.#log,
       metrics: this.#metrics,
       isServing: this.#isServing,
+      sockets: this.#sockets,
     });
     if (this.#started) await server.keepTrying((error) => this.#failed('health', at, error));
     else await server.listen();
@@ -78,7 +87,7 @@ export class Admin {
   }
 
   async #openMetrics(at: HostPort): Promise<HttpServer> {
-    const server = metricsServer(at, this.#page);
+    const server = metricsServer(at, this.#page, this.#sockets);
     await server.keepTrying((error) => this.#failed('prometheus', at, error));
     return server;
   }

@@ -13,6 +13,7 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { Server } from '../server/serve.ts';
 import { nowMs } from '../sys/clock.ts';
+import type { SocketSource } from '../sys/sockets.ts';
 import type { Generation, Served } from './generation.ts';
 
 /** How datagrams are read; `auto` is batches where the system has them. */
@@ -35,11 +36,22 @@ export class Listeners {
   readonly #log: Log;
   readonly #hashSeed: number;
   readonly #io: 'batch' | 'plain';
+  readonly #sockets: SocketSource | undefined;
   readonly #dropsCheck: NodeJS.Timeout;
   #places = new Map<string, Place>();
 
-  /** Throws ListenError if `io` is `batch` and the system has none. */
-  constructor(metrics: Metrics, log: Log, hashSeed: number, io: UdpIo) {
+  /**
+   * Without `sockets` Node opens them, and batches are not to be had. Throws ListenError if `io` is
+   * `batch` and the system has none.
+   */
+  constructor(
+    metrics: Metrics,
+    log: Log,
+    hashSeed: number,
+    io: UdpIo,
+    sockets: SocketSource | undefined,
+  ) {
+    this.#sockets = sockets;
     this.#metrics = metrics;
     this.#log = log;
     this.#hashSeed = hashSeed;
@@ -127,10 +139,11 @@ export class Listeners {
   async #openUdp(address: HostPort, server: string, responder: Server): Promise<Listener> {
     const metrics = this.#metrics;
     const sendErrors = metrics.counter('nodelocald_udp_send_errors_total', { server });
+    const sockets = this.#sockets;
     const udp =
-      this.#io === 'batch'
-        ? listenBatchUdp(address, responder, { sendErrors }, { sharePort: false })
-        : await listenPlainUdp(address, responder);
+      sockets !== undefined && this.#io === 'batch'
+        ? listenBatchUdp(address, responder, { sendErrors }, { sockets, sharePort: false })
+        : await listenPlainUdp(address, responder, sockets);
     metrics.gauge('nodelocald_udp_io', { server, io: this.#io }).value = 1;
     metrics.gauge('nodelocald_udp_receive_buffer_bytes', { server }).value =
       udp.receiveBufferOctets;
@@ -152,6 +165,7 @@ export class Listeners {
           open: this.#metrics.gauge('nodelocald_tcp_clients', { server: label }),
           refused: this.#metrics.counter('nodelocald_tcp_clients_refused_total', { server: label }),
         },
+        this.#sockets,
       );
       return { server, listeners: [udp, tcp], dropsTold: 0 };
     } catch (error) {

@@ -13,6 +13,7 @@ import type { StreamLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
 import { random30 } from '../sys/random.ts';
+import type { SocketSource } from '../sys/sockets.ts';
 import { Upstreams } from '../upstream/registry.ts';
 import { Admin } from './admin.ts';
 import { CorefileSource } from './corefile-source.ts';
@@ -43,15 +44,23 @@ export class Worker {
   #reloader: Reloader | undefined;
   #stopping = false;
 
-  /** `exit` ends the process; the log is flushed before it is called. */
-  constructor(flags: Flags, log: StreamLog, exit: (code: number) => void) {
+  /**
+   * Without `sockets` Node opens them. `exit` ends the process; the log is flushed before it is
+   * called.
+   */
+  constructor(
+    flags: Flags,
+    log: StreamLog,
+    sockets: SocketSource | undefined,
+    exit: (code: number) => void,
+  ) {
     this.#flags = flags;
     this.#log = log;
     this.#exit = exit;
     this.#upstreams = new Upstreams(this.#metrics);
-    this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo);
+    this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo, sockets);
     this.#selfCheck = new SelfCheck(() => this.#listeners.addresses);
-    this.#admin = new Admin(this.#metrics, log, () => this.#selfCheck.isServing);
+    this.#admin = new Admin(this.#metrics, log, () => this.#selfCheck.isServing, sockets);
     log.dropped = this.#metrics.counter('nodelocald_log_lines_dropped_total', {});
     const [errors] = SETUP_ERRORS.map((errortype) =>
       this.#metrics.counter('coredns_nodecache_setup_errors_total', { errortype }),

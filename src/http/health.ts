@@ -12,6 +12,7 @@ import type { Counter, Histogram } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
+import type { SocketSource } from '../sys/sockets.ts';
 import { HttpServer, type ListenError, hostPortText, text } from './server.ts';
 
 const SELF_REQUEST_EVERY_MS = 1000;
@@ -24,6 +25,7 @@ export interface HealthOptions {
   readonly metrics: Metrics;
   /** Whether DNS queries are being answered; 503 if not. Must be quick, and not throw. */
   readonly isServing?: () => boolean;
+  readonly sockets?: SocketSource | undefined;
 }
 
 export class HealthServer {
@@ -37,9 +39,9 @@ export class HealthServer {
   #pending: ClientRequest | undefined;
   #closed = false;
 
-  constructor(at: HostPort, { log, metrics, isServing = () => true }: HealthOptions) {
+  constructor(at: HostPort, { log, metrics, isServing = () => true, sockets }: HealthOptions) {
     const health = () => (isServing() ? text(200, 'OK') : text(503, 'Service Unavailable'));
-    this.#server = new HttpServer(at, new Map([['/health', health]]));
+    this.#server = new HttpServer(at, new Map([['/health', health]]), sockets);
     this.#log = log;
     this.#durations = metrics.histogram('coredns_health_request_duration_seconds', {});
     this.#failures = metrics.counter('coredns_health_request_failures_total', {});

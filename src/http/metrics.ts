@@ -9,6 +9,7 @@ import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import type { HostPort } from '../directives/directive.ts';
 import { Counter, Gauge as PlainGauge, type Histogram } from '../observe/counters.ts';
 import type { MetricDefinition, MetricName, Metrics, Series } from '../observe/metrics.ts';
+import type { SocketSource } from '../sys/sockets.ts';
 import { HttpServer, type Page, text } from './server.ts';
 
 /** Ten readings of the event loop's delay a second; prom-client's hundred would show in idle CPU. */
@@ -65,8 +66,8 @@ export class MetricsPage {
 }
 
 /** Serves `page` at one address; whose port is taken, is not fatal, and tried again. */
-export function metricsServer(at: HostPort, page: MetricsPage): HttpServer {
-  return new HttpServer(at, new Map([['/metrics', () => page.page()]]));
+export function metricsServer(at: HostPort, page: MetricsPage, sockets?: SocketSource): HttpServer {
+  return new HttpServer(at, new Map([['/metrics', () => page.page()]]), sockets);
 }
 
 /** Without labels a counter is there from the start, at 0: rate() needs a first value. */

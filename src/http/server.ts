@@ -6,7 +6,10 @@
  * Is not:  a judge of whether a taken port is fatal: `listen` tells, `keepTrying` does not mind.
  */
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import { isIP } from 'node:net';
 import type { HostPort } from '../directives/directive.ts';
+import { type StreamSocket, SystemCallError } from '../sys/socket.ts';
+import type { Lent, SocketSource } from '../sys/sockets.ts';
 
 export interface Page {
   readonly status: number;
@@ -27,6 +30,8 @@ const STALLED_MS = 10_000;
 const CONNECTIONS_MAX = 64;
 const HEADER_OCTETS_MAX = 8192;
 const RETRY_MS = 5000;
+/** As many as Node asks for by itself. */
+const BACKLOG = 511;
 
 const TEXT = 'text/plain; charset=utf-8';
 
@@ -56,13 +61,18 @@ const REASONS: ReadonlyMap<string, string> = new Map([
 export class HttpServer {
   readonly at: HostPort;
   readonly #routes: Routes;
+  readonly #sockets: SocketSource | undefined;
   #server: Server | undefined;
+  /** Whoever keeps a copy of the socket lets it go. */
+  #giveUp: () => void = () => undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(at: HostPort, routes: Routes) {
+  /** The socket comes from `sockets`, or is of Node's own making. */
+  constructor(at: HostPort, routes: Routes, sockets?: SocketSource) {
     this.at = at;
     this.#routes = routes;
+    this.#sockets = sockets;
   }
 
   /** The port in use, which the kernel chose where `at` says 0; undefined while not listening. */
@@ -78,14 +88,25 @@ export class HttpServer {
       server.once('error', (error: NodeJS.ErrnoException) => {
         reject(new ListenError(this.at, error.code ?? '', error));
       });
-      server.listen({ port: this.at.port, host: bindHost(this.at.host) }, () => {
+      const listening = (): void => {
         server.removeAllListeners('error');
         // What fails from now on is one connection's accept (EMFILE): the next may do better.
         server.on('error', () => undefined);
         if (this.#closed) server.close();
         else this.#server = server;
         resolve();
-      });
+      };
+      try {
+        const fd = this.#openSocket();
+        if (fd === undefined) {
+          server.listen({ port: this.at.port, host: bindHost(this.at.host) }, listening);
+        } else {
+          server.listen({ fd }, listening);
+        }
+      } catch (error) {
+        if (!(error instanceof SystemCallError)) throw error;
+        reject(new ListenError(this.at, error.code, error));
+      }
     });
   }
 
@@ -111,11 +132,22 @@ export class HttpServer {
     clearTimeout(this.#retry);
     const server = this.#server;
     this.#server = undefined;
+    this.#giveUp();
     if (server === undefined) return Promise.resolve();
     return new Promise((resolve) => {
       server.close(() => resolve());
       server.closeAllConnections();
     });
+  }
+
+  /** The descriptor of our socket, or undefined if Node is to open it. Throws SystemCallError. */
+  #openSocket(): number | undefined {
+    const host = bindHost(this.at.host);
+    // A host that is a name is looked up by Node.
+    if (this.#sockets === undefined || (host !== undefined && isIP(host) === 0)) return undefined;
+    const lent = openStream(this.#sockets, host, this.at.port);
+    this.#giveUp = () => lent.giveUp();
+    return lent.socket.fd;
   }
 
   #create(): Server {
@@ -174,3 +206,22 @@ function bindHost(host: string): string | undefined {
   if (host === '') return undefined;
   return host === 'localhost' ? '127.0.0.1' : host;
 }
+
+/** Without a host every address of both families, or of IPv4 alone where there is no IPv6. */
+function openStream(
+  sockets: SocketSource,
+  host: string | undefined,
+  port: number,
+): Lent<StreamSocket> {
+  const open = (at: string): Lent<StreamSocket> =>
+    sockets.stream({ host: at, port, sharePort: false }, BACKLOG);
+  if (host !== undefined) return open(host);
+  try {
+    return open('::');
+  } catch (error) {
+    if (!(error instanceof SystemCallError) || !WITHOUT_IPV6.has(error.code)) throw error;
+    return open('0.0.0.0');
+  }
+}
+
+const WITHOUT_IPV6: ReadonlySet<string> = new Set(['EAFNOSUPPORT', 'EADDRNOTAVAIL']);

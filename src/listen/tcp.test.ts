@@ -4,6 +4,7 @@ import { type Socket, connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TCP } from '../query/responder.ts';
 import { Counter, Gauge } from '../observe/counters.ts';
+import { type SocketSource, ownSockets } from '../sys/sockets.ts';
 import { type ListenAddress, ListenError, type Listener } from './listener.ts';
 import { StubResponder, answerTo, ask, pass, until } from './testing.ts';
 import { TCP_DEFAULTS, type TcpSettings, listenTcp } from './tcp.ts';
@@ -23,11 +24,21 @@ afterEach(async () => {
   await Promise.all(opened.splice(0).map(({ listener }) => listener.close()));
 });
 
-async function serve(settings: Partial<TcpSettings> = {}, host = '127.0.0.1'): Promise<Served> {
+async function serve(
+  settings: Partial<TcpSettings> = {},
+  host = '127.0.0.1',
+  sockets: SocketSource | undefined = ownSockets(),
+): Promise<Served> {
   const [responder, open, refused] = [new StubResponder(), new Gauge(), new Counter()];
   const address: ListenAddress = { host, port: 0 };
   const counters = { open, refused };
-  const listener = await listenTcp(address, responder, { ...TCP_DEFAULTS, ...settings }, counters);
+  const listener = await listenTcp(
+    address,
+    responder,
+    { ...TCP_DEFAULTS, ...settings },
+    counters,
+    sockets,
+  );
   const served = { listener, responder, open, refused };
   opened = [...opened, served];
   return served;
@@ -368,11 +379,14 @@ describe('addresses', () => {
     served.responder.answerLate(1);
   });
 
-  test('that cannot be had are told in CoreDNS’s words, with a cure', async () => {
+  test.each([
+    { opened: 'here', sockets: ownSockets() },
+    { opened: 'by Node', sockets: undefined },
+  ])('that cannot be had are told with a cure, opened $opened', async ({ sockets }) => {
     const { listener } = await serve();
     const counters = { open: new Gauge(), refused: new Counter() };
     const listen = async (address: ListenAddress): Promise<unknown> =>
-      listenTcp(address, new StubResponder(), TCP_DEFAULTS, counters).catch(
+      listenTcp(address, new StubResponder(), TCP_DEFAULTS, counters, sockets).catch(
         (error: unknown) => error,
       );
     const inUse = await listen(listener.address);

@@ -21,6 +21,8 @@ import {
   TCP,
 } from '../query/responder.ts';
 import { nowMs } from '../sys/clock.ts';
+import { SystemCallError } from '../sys/socket.ts';
+import type { SocketSource } from '../sys/sockets.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
 
 export interface TcpSettings {
@@ -59,6 +61,8 @@ const gathered = Buffer.allocUnsafeSlow(2 * ANSWER_ROOM);
 /** Octets that a client has not taken yet; beyond them it is not read. */
 const UNSENT_OCTETS_MAX = 256 * 1024;
 const SWEEP_INTERVAL_MS = 250;
+/** Connections that wait to be accepted, while we are busy or are being replaced. */
+const BACKLOG = 1024;
 
 class TcpClient implements Client, ReplyPath {
   readonly transport = TCP;
@@ -237,12 +241,16 @@ function withoutMapping(address: string | undefined): string {
   return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
-/** Listens on the address. Rejects with ListenError if it cannot be had. */
+/**
+ * Listens on the address, by a socket of `sockets` or else of node:net's own making. Rejects with
+ * ListenError if it cannot be had.
+ */
 export async function listenTcp(
   address: ListenAddress,
   responder: Responder,
   settings: TcpSettings,
   counters: TcpCounters,
+  sockets?: SocketSource,
 ): Promise<Listener> {
   const clients = new Set<TcpClient>();
   const server: NetServer = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
@@ -261,13 +269,7 @@ export async function listenTcp(
     });
   });
   const host = address.host === '' ? '::' : address.host;
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) => {
-      reject(listenError('tcp', address, error));
-    });
-    server.listen({ host, port: address.port, exclusive: true, backlog: 1024 }, resolve);
-  });
-  server.removeAllListeners('error');
+  const giveUp = await listenAt(server, address, sockets);
   server.on('error', () => undefined); // accept() failed, e.g. out of descriptors: tried again
   const sweep = setInterval(() => {
     const now = nowMs();
@@ -282,6 +284,7 @@ export async function listenTcp(
   });
   const stop = (): void => {
     if (!server.listening) return;
+    giveUp();
     server.close();
     for (const client of clients) client.finish();
   };
@@ -297,4 +300,32 @@ export async function listenTcp(
       return closed;
     },
   };
+}
+
+/** Resolves when `server` listens, to what is to be done when the address is given up. */
+async function listenAt(
+  server: NetServer,
+  address: ListenAddress,
+  sockets: SocketSource | undefined,
+): Promise<() => void> {
+  const host = address.host === '' ? '::' : address.host;
+  let giveUp = (): void => undefined;
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (error: NodeJS.ErrnoException) => {
+      reject(listenError('tcp', address, error));
+    });
+    if (sockets === undefined) {
+      server.listen({ host, port: address.port, exclusive: true, backlog: BACKLOG }, resolve);
+      return;
+    }
+    try {
+      const lent = sockets.stream({ host, port: address.port, sharePort: false }, BACKLOG);
+      giveUp = () => lent.giveUp();
+      server.listen({ fd: lent.socket.fd, exclusive: true, backlog: BACKLOG }, resolve);
+    } catch (error) {
+      reject(error instanceof SystemCallError ? listenError('tcp', address, error) : error);
+    }
+  });
+  server.removeAllListeners('error');
+  return giveUp;
 }

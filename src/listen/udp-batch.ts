@@ -28,7 +28,8 @@ import {
   receiveDatagrams,
   sendDatagrams,
 } from '../sys/mmsg.ts';
-import { type DatagramSocket, SystemCallError, openDatagramSocket } from '../sys/socket.ts';
+import { type DatagramSocket, SystemCallError } from '../sys/socket.ts';
+import type { Lent, SocketSource } from '../sys/sockets.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
 
 /** Datagrams per system call: the gain is had by 32, and twice that costs nothing but memory. */
@@ -297,6 +298,7 @@ class BatchReplyPath implements ReplyPath {
 }
 
 export interface BatchOptions {
+  readonly sockets: SocketSource;
   /** Others may bind the address too (SO_REUSEPORT). */
   readonly sharePort: boolean;
 }
@@ -309,9 +311,9 @@ export function listenBatchUdp(
   options: BatchOptions,
 ): Listener {
   const host = address.host === '' ? '::' : address.host;
-  let socket: DatagramSocket;
+  let lent: Lent<DatagramSocket>;
   try {
-    socket = openDatagramSocket({
+    lent = options.sockets.datagram({
       host,
       port: address.port,
       sharePort: options.sharePort,
@@ -321,6 +323,7 @@ export function listenBatchUdp(
     if (error instanceof SystemCallError) throw listenError('udp', address, error);
     throw error;
   }
+  const { socket } = lent;
   const batch = new BatchSocket(socket, host, responder, counters);
   const { ino } = fstatSync(socket.fd);
   return {
@@ -329,9 +332,13 @@ export function listenBatchUdp(
     io: 'batch',
     receiveBufferOctets: socket.receiveBufferOctets,
     drops: () => readDrops(ino, socket.family),
-    stop: () => batch.stop(),
+    stop: () => {
+      batch.stop();
+      lent.giveUp();
+    },
     close: () => {
       batch.close();
+      lent.giveUp();
       return Promise.resolve();
     },
   };

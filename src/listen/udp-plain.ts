@@ -16,6 +16,8 @@ import {
   type Responder,
   UDP,
 } from '../query/responder.ts';
+import { SystemCallError } from '../sys/socket.ts';
+import type { SocketSource } from '../sys/sockets.ts';
 import { type Listener, type ListenAddress, listenError } from './listener.ts';
 
 const MESSAGE_OCTETS_MAX = 0xffff;
@@ -62,8 +64,15 @@ class PlainClient implements Client, ReplyPath {
 /** A client that cannot be reached is not our error; it will ask again. */
 function ignore(): void {}
 
+/** A bound socket, and what is to be done when its address is given up. */
+interface Bound {
+  readonly socket: Socket;
+  readonly giveUp: () => void;
+}
+
 /**
- * Listens on the address. Rejects with ListenError if it cannot be had.
+ * Listens on the address, by sockets of `sockets` or else of node:dgram's own making. Rejects with
+ * ListenError if it cannot be had.
  *
  * node:dgram does not tell which address a datagram came to, so the answer from a wildcard socket
  * could leave from another one, and its client would not believe it. A wildcard is therefore a
@@ -72,31 +81,35 @@ function ignore(): void {}
 export async function listenPlainUdp(
   address: ListenAddress,
   responder: Responder,
+  sockets?: SocketSource,
 ): Promise<Listener> {
   const hosts = hostsOf(address.host);
-  const sockets: Socket[] = [];
+  const bound: Bound[] = [];
   let { port } = address;
   try {
     for (const host of hosts) {
-      const socket = await openSocket({ host, port }, responder);
-      sockets.push(socket);
-      port = socket.address().port; // 0 is a port of the kernel's choice: the same for all
+      const opened = await openSocket({ host, port }, responder, sockets);
+      bound.push(opened);
+      port = opened.socket.address().port; // 0 is a port of the kernel's choice: the same for all
     }
   } catch (error) {
-    await Promise.all(sockets.map(closeSocket));
+    await Promise.all(bound.map(closeSocket));
     throw error;
   }
   return {
     transport: 'udp',
     address: { host: address.host === '' ? '::' : address.host, port },
     io: 'plain',
-    receiveBufferOctets: sockets[0]!.getRecvBufferSize(),
+    receiveBufferOctets: bound[0]!.socket.getRecvBufferSize(),
     drops: () => 0,
     stop: () => {
-      for (const socket of sockets) socket.removeAllListeners('message');
+      for (const { socket, giveUp } of bound) {
+        socket.removeAllListeners('message');
+        giveUp();
+      }
     },
     close: async () => {
-      await Promise.all(sockets.map(closeSocket));
+      await Promise.all(bound.map(closeSocket));
     },
   };
 }
@@ -111,17 +124,13 @@ function hostsOf(host: string): string[] {
   return host === '0.0.0.0' ? addresses.filter((address) => isIPv4(address)) : addresses;
 }
 
-async function openSocket(local: ListenAddress, responder: Responder): Promise<Socket> {
-  const isV6 = isIPv6(local.host.replace(/%.*/, ''));
-  const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', ipv6Only: isV6 });
+async function openSocket(
+  local: ListenAddress,
+  responder: Responder,
+  sockets: SocketSource | undefined,
+): Promise<Bound> {
+  const { socket, giveUp } = await bindSocket(local, sockets);
   const out = new Uint8Array(MESSAGE_OCTETS_MAX + 1 + OPT_OCTETS);
-  await new Promise<void>((resolve, reject) => {
-    socket.once('error', (error: NodeJS.ErrnoException) => {
-      reject(listenError('udp', local, error));
-    });
-    socket.bind({ port: local.port, address: local.host, exclusive: true }, resolve);
-  });
-  socket.removeAllListeners('error');
   socket.on('error', ignore); // an ICMP error about some client: Linux reports it on the socket
   try {
     socket.setRecvBufferSize(RECEIVE_BUFFER_OCTETS);
@@ -136,10 +145,40 @@ async function openSocket(local: ListenAddress, responder: Responder): Promise<S
     if (octets !== NO_ANSWER && octets !== ANSWER_LATER) client.send(out, octets);
     responder.endBatch();
   });
-  return socket;
+  return { socket, giveUp };
 }
 
-function closeSocket(socket: Socket): Promise<void> {
+async function bindSocket(local: ListenAddress, sockets?: SocketSource): Promise<Bound> {
+  const isV6 = isIPv6(local.host.replace(/%.*/, ''));
+  const socket = createSocket({ type: isV6 ? 'udp6' : 'udp4', ipv6Only: isV6 });
+  let giveUp = ignore;
+  await new Promise<void>((resolve, reject) => {
+    socket.once('error', (error: NodeJS.ErrnoException) => {
+      reject(listenError('udp', local, error));
+    });
+    if (sockets === undefined) {
+      socket.bind({ port: local.port, address: local.host, exclusive: true }, resolve);
+      return;
+    }
+    try {
+      const lent = sockets.datagram({
+        ...local,
+        sharePort: false,
+        receiveBufferOctets: RECEIVE_BUFFER_OCTETS,
+      });
+      giveUp = () => lent.giveUp();
+      socket.bind({ fd: lent.socket.fd, exclusive: true }, resolve);
+    } catch (error) {
+      socket.close();
+      reject(error instanceof SystemCallError ? listenError('udp', local, error) : error);
+    }
+  });
+  socket.removeAllListeners('error');
+  return { socket, giveUp };
+}
+
+function closeSocket({ socket, giveUp }: Bound): Promise<void> {
+  giveUp();
   return new Promise((resolve) => {
     socket.close(resolve);
   });

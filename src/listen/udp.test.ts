@@ -5,6 +5,7 @@ import { isIPv6 } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Counter } from '../observe/counters.ts';
 import { UDP } from '../query/responder.ts';
+import { ownSockets } from '../sys/sockets.ts';
 import type { Listener } from './listener.ts';
 import { StubResponder, answerTo, ask, pass, until } from './testing.ts';
 import { canBatch, listenBatchUdp } from './udp-batch.ts';
@@ -16,7 +17,8 @@ interface Served {
   readonly sendErrors: Counter;
 }
 
-type Io = 'batch' | 'plain';
+/** `lent`: plain, on a socket that was opened elsewhere. */
+type Io = 'batch' | 'plain' | 'lent';
 
 const sockets: Socket[] = [];
 const listeners: Listener[] = [];
@@ -30,8 +32,13 @@ async function serve(io: Io, host = '127.0.0.1', port = 0, sharePort = false): P
   const [responder, sendErrors] = [new StubResponder(), new Counter()];
   const listener =
     io === 'batch'
-      ? listenBatchUdp({ host, port }, responder, { sendErrors }, { sharePort })
-      : await listenPlainUdp({ host, port }, responder);
+      ? listenBatchUdp(
+          { host, port },
+          responder,
+          { sendErrors },
+          { sockets: ownSockets()!, sharePort },
+        )
+      : await listenPlainUdp({ host, port }, responder, io === 'lent' ? ownSockets() : undefined);
   listeners.push(listener);
   return { listener, responder, sendErrors };
 }
@@ -73,7 +80,7 @@ test('Linux reads in batches; where koffi is missing, that fails here and nothin
   expect(canBatch()).toBe(isSupported);
 });
 
-const WAYS: readonly Io[] = canBatch() ? ['batch', 'plain'] : ['plain'];
+const WAYS: readonly Io[] = canBatch() ? ['batch', 'plain', 'lent'] : ['plain'];
 
 describe.each(WAYS)('datagrams, %s (RFC 1035 section 4.2.1)', (io) => {
   test('are answered each to its own client, however many come at once', async () => {
@@ -193,7 +200,10 @@ describe.each(WAYS)('datagrams, %s (RFC 1035 section 4.2.1)', (io) => {
     });
     served.responder.answerLate(1);
     await until(() => client.answers.length === 2);
-    expect(served.listener).toMatchObject({ transport: 'udp', io });
+    expect(served.listener).toMatchObject({
+      transport: 'udp',
+      io: io === 'batch' ? io : 'plain',
+    });
     expect(served.listener.receiveBufferOctets).toBeGreaterThan(0);
   });
 

@@ -73,6 +73,8 @@ export function openDatagramSocket(options: DatagramSocketOptions): DatagramSock
   const family = familyOfHost(options.host);
   const wildcard = isWildcard(options.host);
   return openBound(SOCK_DGRAM, options, (libc, fd) => {
+    // The address may be configured after us (the interface is re-made, the network is late).
+    setOption(libc, fd, IPPROTO_IP, IP_FREEBIND, 1);
     if (family === 6 && wildcard) setOption(libc, fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
     else if (wildcard) setOption(libc, fd, IPPROTO_IP, IP_PKTINFO, 1);
     bindTo(libc, fd, options);
@@ -108,8 +110,6 @@ function openBound<T>(
   if (fd < 0) throw new SystemCallError('socket', libc.errno());
   try {
     setOption(libc, fd, SOL_SOCKET, SO_REUSEPORT, sharePort ? 1 : 0);
-    // The address may be configured after us (the interface is re-made, the network is late).
-    setOption(libc, fd, IPPROTO_IP, IP_FREEBIND, 1);
     if (family === 6) setOption(libc, fd, IPPROTO_IPV6, IPV6_V6ONLY, isWildcard(host) ? 0 : 1);
     return finish(libc, fd);
   } catch (error) {
@@ -144,6 +144,10 @@ function growBuffers(libc: Libc, fd: number, octets: number): number {
   if (libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, value, 4) < 0) {
     libc.setsockopt(fd, SOL_SOCKET, SO_SNDBUF, value, 4);
   }
+  return receiveBuffer(libc, fd);
+}
+
+function receiveBuffer(libc: Libc, fd: number): number {
   const granted = new Int32Array(1);
   return libc.getsockopt(fd, SOL_SOCKET, SO_RCVBUF, granted, Int32Array.of(4)) < 0
     ? 0
@@ -182,7 +186,10 @@ function socketAddress(host: string, port: number, family: 4 | 6): Uint8Array {
 
 /** The index of an interface, or that number itself, as sin6_scope_id. */
 function scopeOctets(scope: string): Uint8Array {
-  const known = networkInterfaces()[scope]?.find(({ family }) => family === 'IPv6');
+  // A global address of the interface has the scope 0 there.
+  const known = networkInterfaces()[scope]?.find(
+    (info) => info.family === 'IPv6' && info.scopeid !== 0,
+  );
   const index = known?.family === 'IPv6' ? known.scopeid : Number(scope);
   return new Uint8Array(Uint32Array.of(Number.isInteger(index) ? index : 0).buffer);
 }
