@@ -54,6 +54,30 @@ describe('the parser is total', () => {
     );
   });
 
+  test('who wants every error gets that of strict reading first, and the blocks otherwise', () => {
+    fc.assert(
+      fc.property(soup, (text) => {
+        const errors: string[] = [];
+        let blocks: unknown;
+        try {
+          const report = (error: CorefileError): void => void errors.push(error.message);
+          blocks = parseCorefile(text, { ...options, report }).blocks;
+        } catch (error) {
+          if (!(error instanceof CorefileError)) throw error;
+          errors.push(error.message);
+        }
+        let strict: unknown;
+        try {
+          strict = parseCorefile(text, options).blocks;
+        } catch (error) {
+          strict = (error as CorefileError).message;
+        }
+        expect(strict).toEqual(errors[0] ?? blocks);
+      }),
+      { numRuns: 5_000 },
+    );
+  });
+
   test('so do any octets', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 400 }), (octets) => {

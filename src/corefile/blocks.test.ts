@@ -433,6 +433,103 @@ describe('what is refused says where and what', () => {
   });
 });
 
+/** What is reported of `text`, as `LINE: WHAT`, and the blocks that are left. */
+function recovered(text: string): { errors: string[]; blocks: string[] } {
+  const errors: string[] = [];
+  const corefile = parseCorefile(text, {
+    file: 'Corefile',
+    source: sourceOf(),
+    known: KNOWN,
+    report: ({ place, what }) => void errors.push(`${place!.line}: ${what}`),
+  });
+  const blocks = outline(corefile).map(({ keys, uses }) => `${keys.join(' ')}: ${uses.join(', ')}`);
+  return { errors, blocks };
+}
+
+describe('who wants every error goes on after each', () => {
+  test.each([
+    {
+      text: '. {\n foo\n log\n bar 1 {\n  x\n }\n}\na.test {\n kubernetes\n errors\n}',
+      errors: ['2:', '4:', '9:'],
+      blocks: ['.:53: log', 'a.test.:53: errors'],
+      because: 'an unknown directive is left out with its block',
+    },
+    {
+      text: 'a.test {\n errors\nb.test {\n log\n}\nc.test {\n cache\n}\n',
+      errors: ['3:'],
+      blocks: ['b.test.:53: log', 'c.test.:53: cache', 'a.test.:53: errors'],
+      because: 'a brace that is missing between blocks is told once',
+    },
+    {
+      text: '.:53{\n log\n}\na.test {\n errors\n}',
+      errors: ['1:'],
+      blocks: ['.:53: log', 'a.test.:53: errors'],
+      because: 'a brace that touches the key is meant as one',
+    },
+    {
+      text: '. { log }\na.test { errors }',
+      errors: ['1:', '2:'],
+      blocks: ['.:53: log', 'a.test.:53: errors'],
+      because: 'a block on one line is meant as one',
+    },
+    {
+      text: '. {\n forward . x { a b }\n forward . y\n {\n z\n }\n log\n}',
+      errors: ['2:', '4:'],
+      blocks: ['.:53: forward . x { a b }, forward . y, log'],
+      because: 'so are those of directives',
+    },
+    {
+      text: '. {\n cache {\n  a {\n   b\n  }\n  c\n }\n log\n}',
+      errors: ['3:'],
+      blocks: ['.:53: cache { a; c }, log'],
+      because: 'a block in an option is left out',
+    },
+    {
+      text: '. {\n log\n}\n}\n}\na.test {\n}\n}',
+      errors: ['4:', '5:', '8:'],
+      blocks: ['.:53: log', 'a.test.:53: '],
+      because: 'braces that are too many are dropped',
+    },
+    {
+      text: 'a..b {\n}\n.:99999 . {\n log\n}',
+      errors: ['1:', '3:'],
+      blocks: ['.:53: log'],
+      because: 'a bad key is left out',
+    },
+    {
+      text: '. {\n import none\n import\n log#x y\n cache "z\n errors\n}',
+      errors: ['4:', '5:', '2:', '3:'],
+      blocks: ['.:53: log, cache z, errors'],
+      because: 'bad imports are empty; the lexer reads the whole file first',
+    },
+    {
+      text: '(a) {\n log\n}\n(a) {\n errors\n}\n(b)\n. {\n import a\n}',
+      errors: ['4:', '8:'],
+      blocks: ['.:53: errors'],
+      because: 'a snippet is what was said of it last',
+    },
+    {
+      text: '. {\n log\n cache {\n  success 1',
+      errors: ['4:', '4:'],
+      blocks: ['.:53: log, cache { success 1 }'],
+      because: 'the end closes what is open',
+    },
+  ])('$because', ({ text, errors, blocks }) => {
+    const found = recovered(text);
+    expect(found.errors.map((error) => `${error.split(':')[0]!}:`)).toEqual(errors);
+    expect(found.blocks).toEqual(blocks);
+  });
+
+  test('after a hundred there is no more', () => {
+    const text = `. {\n${'foo\n'.repeat(200)}}`;
+    const errors: CorefileError[] = [];
+    const report = (error: CorefileError): void => void errors.push(error);
+    const options = { file: 'Corefile', source: sourceOf(), known: KNOWN, report };
+    expect(() => parseCorefile(text, options)).toThrow("102:1: Unknown directive 'foo'");
+    expect(errors).toHaveLength(100);
+  });
+});
+
 describe('the fingerprint', () => {
   const before = parse('. {\n log # x\n}').fingerprint;
   test.each([

@@ -11,10 +11,18 @@
  *   snippet   := "(" name ")" "{" tokens "}"
  *   directive := name args... [ "{" lines "}" ]     on one line, but for what the braces hold
  */
-import { CorefileError, type Place, quote } from './error.ts';
+import {
+  type CorefileCode,
+  CorefileError,
+  type CorefileErrorDetails,
+  type Place,
+  quote,
+  type Report,
+  throwError,
+} from './error.ts';
 import { directiveHint, FOREIGN_DIRECTIVES } from './foreign.ts';
 import { missingBrace, TokenStream, type Warning } from './imports.ts';
-import { isPreferredSyntax, parseKey, type Scheme } from './keys.ts';
+import { isPreferredSyntax, parseKey, type ParsedKey, type Scheme } from './keys.ts';
 import { machineSource, type Source } from './source.ts';
 import type { Token } from './tokens.ts';
 
@@ -79,21 +87,38 @@ export interface ParseOptions {
   readonly defaultPort?: number;
   /** The names of the directives that there are. */
   readonly known: ReadonlySet<string>;
+  /**
+   * Told of each error. The default throws the first; where it returns, what is wrong is left out of
+   * the blocks, and the first error after {@link ERRORS_MAX} is thrown all the same.
+   */
+  readonly report?: Report;
 }
 
 const DNS_PORT = 53;
 
+/** Whoever has made a hundred mistakes in one file begins with the first of them. */
+export const ERRORS_MAX = 100;
+
 export function parseCorefile(text: string, options: ParseOptions): Corefile {
-  const stream = new TokenStream(text, options.file, options.source ?? machineSource);
-  const raw = new Parser(stream, options.known).corefile();
+  const report = atMost(ERRORS_MAX, options.report ?? throwError);
+  const stream = new TokenStream(text, options.file, options.source ?? machineSource, report);
+  const raw = new Parser(stream, options.known, report).corefile();
   // As in CoreDNS, keys are looked at when the whole file has been read.
   const warnings = [...stream.warnings];
-  const blocks = raw.map((block) => ({
-    keys: serverKeys(block.keys, options.defaultPort ?? DNS_PORT, warnings),
-    uses: block.uses,
-    place: block.keys[0]!.token,
-  }));
+  const blocks = raw
+    .map((block) => ({
+      keys: serverKeys(block.keys, options.defaultPort ?? DNS_PORT, warnings, report),
+      uses: block.uses,
+      place: block.keys[0]!.token,
+    }))
+    .filter(({ keys }) => keys.length > 0);
   return { blocks, warnings, files: [...stream.files], fingerprint: stream.fingerprint };
+}
+
+/** Hands `count` errors on to `report`, and throws those after them. */
+function atMost(count: number, report: Report): Report {
+  let reported = 0;
+  return (error) => (++reported > count ? throwError(error) : report(error));
 }
 
 /**
@@ -104,7 +129,7 @@ export function parseUse(text: string, file: string = 'Corefile'): DirectiveUse 
   const stream = new TokenStream(text, file, machineSource);
   const first = stream.peek();
   if (first === undefined) throw new Error('parseUse() without a directive');
-  const use = new Parser(stream, new Set([first.text])).directive();
+  const use = new Parser(stream, new Set(), throwError).directive()!;
   const extra = stream.peek();
   if (extra !== undefined) throw new Error(`parseUse() with more than one: ${extra.text}`);
   return use;
@@ -124,137 +149,185 @@ interface RawBlock {
 class Parser {
   readonly #stream: TokenStream;
   readonly #known: ReadonlySet<string>;
+  readonly #report: Report;
+  readonly #blocks: RawBlock[] = [];
+  /** Whether a block was met inside another one: it is told that a brace is missing. */
+  #hasNested = false;
 
-  constructor(stream: TokenStream, known: ReadonlySet<string>) {
+  constructor(stream: TokenStream, known: ReadonlySet<string>, report: Report) {
     this.#stream = stream;
     this.#known = known;
+    this.#report = report;
   }
 
   corefile(): RawBlock[] {
-    const blocks: RawBlock[] = [];
     for (let first = this.#stream.peek(); first !== undefined; first = this.#stream.peek()) {
-      const keys = this.#keys();
+      const { keys, isOpen } = this.#keys();
       const snippet = snippetName(keys);
       if (snippet !== undefined) {
         this.#stream.defineSnippet(snippet, keys[0]!.token);
         continue;
       }
+      if (keys.length === 0 && first.kind === 'close' && this.#stream.peek()?.kind !== 'open') {
+        continue; // stray braces, which were told
+      }
       if (keys.length === 0) {
-        throw new CorefileError('COREFILE_KEY', first, 'a server block without a zone', {
+        this.#wrong('COREFILE_KEY', first, 'a server block without a zone', {
           hint: 'for all names write ". {"',
         });
       }
-      blocks.push({ keys, uses: this.#block(keys[0]!.token) });
+      const uses = this.#block(keys[0]?.token ?? first, isOpen);
+      if (keys.length > 0) this.#blocks.push({ keys, uses });
     }
-    return blocks;
+    return this.#blocks;
   }
 
-  /** Up to the block's brace, or to the end of the line on which no comma asks for more. */
-  #keys(): KeyWord[] {
+  #wrong(
+    code: CorefileCode,
+    place: Place | undefined,
+    what: string,
+    details?: CorefileErrorDetails,
+  ): void {
+    this.#report(new CorefileError(code, place, what, details));
+  }
+
+  /**
+   * Up to the block's brace, or to the end of the line on which no comma asks for more. `isOpen` if
+   * the brace was found glued to a key.
+   */
+  #keys(): { keys: KeyWord[]; isOpen: boolean } {
     const keys: KeyWord[] = [];
     let first = true;
     let comma: Token | undefined;
     for (;;) {
       const token = this.#stream.peek();
       if (token === undefined) {
-        if (comma === undefined) return keys;
-        throw new CorefileError('COREFILE_SYNTAX', comma, 'Unexpected EOF', {
-          hint: 'another key must follow the comma',
-        });
+        if (comma !== undefined) {
+          const hint = 'another key must follow the comma';
+          this.#wrong('COREFILE_SYNTAX', comma, 'Unexpected EOF', { hint });
+        }
+        return { keys, isOpen: false };
       }
       if (token.kind === 'open') {
-        if (comma === undefined) return keys;
-        throw new CorefileError(
-          'COREFILE_SYNTAX',
-          comma,
-          `Expected another address but had '{' - check for extra comma`,
-        );
+        if (comma !== undefined) {
+          const what = `Expected another address but had '{' - check for extra comma`;
+          this.#wrong('COREFILE_SYNTAX', comma, what);
+        }
+        return { keys, isOpen: false };
       }
-      if (!first && comma === undefined && token.startsLine) return keys;
-      if (token.kind === 'close') throw strayBrace(token);
-      first = false;
+      if (!first && comma === undefined && token.startsLine) return { keys, isOpen: false };
       this.#stream.take();
+      if (token.kind === 'close') {
+        this.#report(strayBrace(token));
+        continue;
+      }
+      first = false;
       comma = token.text.endsWith(',') ? token : undefined;
       const text = comma === undefined ? token.text : token.text.slice(0, -1);
+      if (!token.quoted && /.\{$/s.test(text)) {
+        const what = `zone is not a valid domain name: ${text}`;
+        const hint = 'put white space before "{"';
+        this.#wrong('COREFILE_KEY', token, what, { hint });
+        keys.push({ token, text: text.slice(0, -1) });
+        return { keys, isOpen: true };
+      }
       const isNothing = text === '' && (comma !== undefined || token.quoted);
       if (!isNothing) keys.push({ token, text });
-      if (token.kind === 'word' && !token.quoted && /.\{$/s.test(text)) {
-        const what = `zone is not a valid domain name: ${text}`;
-        throw new CorefileError('COREFILE_KEY', token, what, {
-          hint: 'put white space before "{"',
-        });
-      }
     }
   }
 
   /** What follows the keys. Without braces the block takes all the rest. */
-  #block(key: Token): DirectiveUse[] {
+  #block(key: Token, isOpen: boolean): DirectiveUse[] {
     const uses: DirectiveUse[] = [];
-    let open: Token | undefined;
-    if (this.#stream.peek()?.kind === 'open') open = this.#stream.take();
+    let open = isOpen ? key : undefined;
+    if (!isOpen && this.#stream.peek()?.kind === 'open') open = this.#stream.take();
     for (let next = this.#stream.peek(); next !== undefined; next = this.#stream.peek()) {
-      if (next.kind === 'close') {
-        if (open === undefined) throw strayBrace(next);
-        this.#stream.take();
-        return uses;
+      if (next.kind !== 'close') {
+        uses.push(...this.#uses(open === undefined ? undefined : key));
+        continue;
       }
-      uses.push(this.directive(open === undefined ? undefined : key));
+      this.#stream.take();
+      if (open !== undefined) return uses;
+      this.#report(strayBrace(next));
     }
-    if (open !== undefined) {
-      throw missingBrace(this.#stream.last ?? open, `the block of ${key.text}`, open);
+    if (open !== undefined && !this.#hasNested) {
+      this.#report(missingBrace(this.#stream.last ?? open, `the block of ${key.text}`, open));
     }
     return uses;
   }
 
-  /** `key` is that of the enclosing braces, if any: it may be they that were not closed. */
-  directive(key?: Token): DirectiveUse {
-    const name = this.#stream.take();
-    if (name.kind === 'open') {
-      throw new CorefileError('COREFILE_SYNTAX', name, `Unexpected token '{', expecting argument`, {
-        hint: `"{" must end the line of the directive that it belongs to`,
-      });
+  /** One directive; none, if it was no directive, which is told. */
+  #uses(key: Token | undefined): DirectiveUse[] {
+    if (this.#stream.peek()!.kind === 'open') {
+      const open = this.#stream.peek()!;
+      const what = `Unexpected token '{', expecting argument`;
+      const hint = `"{" must end the line of the directive that it belongs to`;
+      this.#wrong('COREFILE_SYNTAX', open, what, { hint });
+      this.#optionLines(open);
+      return [];
     }
-    this.#checkName(name, key);
+    const isKnown = this.#checkName(this.#stream.peek()!, key);
+    const use = this.directive(key !== undefined && !isKnown);
+    return use === undefined || !isKnown ? [] : [use];
+  }
+
+  /** `isKey` if its name may be the key of a block; undefined if it was one. */
+  directive(isKey: boolean = false): DirectiveUse | undefined {
+    const name = this.#stream.take();
     const args: Token[] = [];
     for (let next = this.#stream.peek(); next !== undefined; next = this.#stream.peek()) {
       // A brace that opens a line is the next directive's fault, and is told there.
       if (next.startsLine) break;
       if (next.kind === 'open') {
+        if (isKey && looksLikeKey(name.text)) {
+          this.#nestedBlock([name, ...args]);
+          return undefined;
+        }
         const options = this.#optionLines(name);
         return { name: name.text, place: name, args, hasBlock: true, options };
       }
       if (next.kind === 'close') {
-        throw strayBrace(next, 'the "}" of a block stands on a line of its own');
+        // It is left to close the block.
+        this.#report(strayBrace(next, 'the "}" of a block stands on a line of its own'));
+        break;
       }
       args.push(this.#stream.take());
     }
     return { name: name.text, place: name, args, hasBlock: false, options: [] };
   }
 
-  #checkName(name: Token, key: Token | undefined): void {
-    if (this.#known.has(name.text)) return;
+  /** A block in a block, which the missing `}` of the outer one has made: read as a block. */
+  #nestedBlock(keys: readonly Token[]): void {
+    this.#hasNested = true;
+    const words = keys.map((token) => ({ token, text: token.text.replace(/,$/, '') }));
+    this.#blocks.push({ keys: words, uses: this.#block(keys[0]!, false) });
+  }
+
+  #checkName(name: Token, key: Token | undefined): boolean {
+    if (this.#known.has(name.text)) return true;
+    // The brace that is missing above it was told with the first of such blocks.
+    if (this.#hasNested && key !== undefined && looksLikeKey(name.text)) return false;
     const cure = FOREIGN_DIRECTIVES.get(name.text);
     if (cure !== undefined) {
-      throw new CorefileError(
+      this.#wrong(
         'COREFILE_FOREIGN_DIRECTIVE',
         name,
         `no action found for directive '${name.text}': it is a CoreDNS directive that a ` +
           'node-local cache does not have',
         { hint: cure },
       );
+      return false;
     }
-    throw new CorefileError(
-      'COREFILE_UNKNOWN_DIRECTIVE',
-      name,
-      `Unknown directive '${name.text}'`,
-      { hint: this.#unknownHint(name.text, key) },
-    );
+    const hint = this.#unknownHint(name.text, key);
+    const what = `Unknown directive '${name.text}'`;
+    this.#wrong('COREFILE_UNKNOWN_DIRECTIVE', name, what, { hint });
+    return false;
   }
 
   #unknownHint(name: string, key: Token | undefined): string | undefined {
     const meant = directiveHint(name, this.#known);
     if (meant !== undefined) return meant;
-    if (!/[.:]/.test(name)) return undefined;
+    if (!looksLikeKey(name)) return undefined;
     return key === undefined
       ? 'if it is another key, put a comma after the one before, or braces around each block'
       : `if it is the key of a new block, the "}" of the block of ${key.text} is missing above`;
@@ -270,36 +343,46 @@ class Parser {
         this.#endOfLine();
         return lines;
       }
-      lines.push(this.#optionLine(directive));
+      lines.push(...this.#optionLine(directive));
     }
     const hint = `the block of ${directive.text}, opened in line ${open.line}, is never closed`;
     const what = `Unexpected EOF, expecting '}'`;
-    throw new CorefileError('COREFILE_SYNTAX', this.#stream.last, what, { hint });
+    this.#wrong('COREFILE_SYNTAX', this.#stream.last, what, { hint });
+    return lines;
   }
 
-  #optionLine(directive: Token): OptionLine {
+  /** One line, or none if it had no words. */
+  #optionLine(directive: Token): OptionLine[] {
     const words: Token[] = [];
     for (let next = this.#stream.peek(); next !== undefined; next = this.#stream.peek()) {
       if (words.length > 0 && next.startsLine) break;
       if (next.kind === 'open') {
-        throw new CorefileError(
-          'COREFILE_SYNTAX',
-          next,
-          `Unexpected token '{' inside the block of ${directive.text} (unknown property '{')`,
-          { hint: 'options have no blocks of their own; is a "}" missing above?' },
-        );
+        const what = `Unexpected token '{' inside the block of ${directive.text} (unknown property '{')`;
+        const hint = 'options have no blocks of their own; is a "}" missing above?';
+        this.#wrong('COREFILE_SYNTAX', next, what, { hint });
+        this.#skipBraces();
+        break;
       }
       if (next.kind === 'close') {
-        throw new CorefileError(
-          'COREFILE_SYNTAX',
-          next,
-          `Wrong argument count or unexpected line ending after '}'`,
-          { hint: 'the "}" of a block stands on a line of its own' },
-        );
+        const what = `Wrong argument count or unexpected line ending after '}'`;
+        const hint = 'the "}" of a block stands on a line of its own';
+        this.#wrong('COREFILE_SYNTAX', next, what, { hint });
+        break;
       }
       words.push(this.#stream.take());
     }
-    return { name: words[0]!, args: words.slice(1) };
+    const [name, ...args] = words;
+    return name === undefined ? [] : [{ name, args }];
+  }
+
+  /** From the `{` that peek() shows to just past its `}`, whatever is between them. */
+  #skipBraces(): void {
+    let depth = 0;
+    do {
+      const { kind } = this.#stream.take();
+      if (kind === 'open') depth++;
+      if (kind === 'close') depth--;
+    } while (depth > 0 && this.#stream.peek() !== undefined);
   }
 
   /** Nothing may follow the `}` of a directive on its line. */
@@ -307,12 +390,17 @@ class Parser {
     const next = this.#stream.peek();
     if (next === undefined || next.startsLine) return;
     if (next.kind === 'close') {
-      throw strayBrace(next, 'the "}" of a block stands on a line of its own');
+      this.#report(strayBrace(next, 'the "}" of a block stands on a line of its own'));
+      return; // it is left to close the block
     }
-    throw new CorefileError('COREFILE_SYNTAX', next, `Unexpected token '${next.text}' after '}'`, {
-      hint: 'the next directive begins on a new line',
-    });
+    const hint = 'the next directive begins on a new line';
+    this.#wrong('COREFILE_SYNTAX', next, `Unexpected token '${next.text}' after '}'`, { hint });
   }
+}
+
+/** Zones have dots, ports have colons; directives have neither. */
+function looksLikeKey(name: string): boolean {
+  return /[.:]/.test(name);
 }
 
 /** A lone key in parentheses is no zone but the name of a snippet. */
@@ -327,11 +415,17 @@ function strayBrace(token: Token, hint?: string): CorefileError {
   });
 }
 
-function serverKeys(words: readonly KeyWord[], dnsPort: number, warnings: Warning[]): ServerKey[] {
+function serverKeys(
+  words: readonly KeyWord[],
+  dnsPort: number,
+  warnings: Warning[],
+  report: Report,
+): ServerKey[] {
   const keys: ServerKey[] = [];
   for (const { token, text } of words) {
-    const { scheme, zones, port } = parseKey(token, text, dnsPort);
-    for (const zone of zones) {
+    const key = parsedKey(token, text, dnsPort, report);
+    for (const zone of key?.zones ?? []) {
+      const { scheme, port } = key!;
       keys.push({ text, scheme, zone, port, place: token });
       if (!isPreferredSyntax(zone)) {
         const message = `Domain ${quote(zone)} does not follow RFC1035 preferred syntax`;
@@ -340,4 +434,19 @@ function serverKeys(words: readonly KeyWord[], dnsPort: number, warnings: Warnin
     }
   }
   return keys;
+}
+
+function parsedKey(
+  token: Token,
+  text: string,
+  dnsPort: number,
+  report: Report,
+): ParsedKey | undefined {
+  try {
+    return parseKey(token, text, dnsPort);
+  } catch (error) {
+    if (!(error instanceof CorefileError)) throw error;
+    report(error);
+    return undefined;
+  }
 }

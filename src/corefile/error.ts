@@ -47,6 +47,8 @@ export interface CorefileErrorDetails {
   /** What the fault belongs to, put before the text: `forward` or `forward: expire`. */
   readonly subject?: string | undefined;
   readonly cause?: unknown;
+  /** Further errors of the same directive, whose other options were read all the same. */
+  readonly others?: readonly CorefileError[];
 }
 
 export class CorefileError extends Error {
@@ -56,6 +58,7 @@ export class CorefileError extends Error {
   readonly what: string;
   readonly subject?: string;
   readonly hint?: string;
+  readonly others: readonly CorefileError[];
 
   /** `.message` is one line: `FILE:LINE:COL: SUBJECT: WHAT; HINT`. */
   constructor(
@@ -64,7 +67,7 @@ export class CorefileError extends Error {
     what: string,
     details: CorefileErrorDetails = {},
   ) {
-    const { hint, subject, cause } = details;
+    const { hint, subject, cause, others = [] } = details;
     const headline = headlineOf(place, subject, what);
     super(
       oneLine(hint === undefined ? headline : `${headline}; ${hint}`),
@@ -77,6 +80,7 @@ export class CorefileError extends Error {
         ? undefined
         : { file: place.file, line: place.line, column: place.column, length: place.length };
     this.what = what;
+    this.others = others;
     if (subject !== undefined) this.subject = subject;
     if (hint !== undefined) this.hint = hint;
   }
@@ -88,6 +92,20 @@ export class CorefileError extends Error {
       hint: this.hint,
       subject,
       cause: this.cause,
+      others: this.others,
+    });
+  }
+
+  /** The same error, with more of the same directive. */
+  with(others: readonly CorefileError[]): CorefileError {
+    if (others.length === 0) return this;
+    const { hint, subject, cause } = this;
+    const all = [...this.others, ...others];
+    return new CorefileError(this.code, this.place, this.what, {
+      hint,
+      subject,
+      cause,
+      others: all,
     });
   }
 
@@ -124,6 +142,16 @@ export function withSubject<T>(subject: string, read: () => T): T {
     throw error instanceof CorefileError ? error.about(subject) : error;
   }
 }
+
+/**
+ * Told of an error after which reading can go on. Whoever wants the first error only throws it, which
+ * is the default everywhere; `nodelocald check` keeps it and returns.
+ */
+export type Report = (error: CorefileError) => void;
+
+export const throwError: Report = (error) => {
+  throw error;
+};
 
 /** `text` in double quotes, control characters escaped, as Go's %q and strconv.Quote print it. */
 export function quote(text: string): string {

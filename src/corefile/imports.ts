@@ -4,10 +4,11 @@
  *
  * Owns:    {$X} and {%X%}, snippets, files and patterns of files, and the limits on them.
  * Is not:  the grammar; that `(name) {` begins a snippet is for blocks.ts to see.
- * Callers: call peek() before take(); a snippet must be defined before it is used.
+ * Callers: call peek() before take(); a snippet must be defined before it is used. Where `report`
+ *          returns, what is wrong counts as empty; the limits are thrown all the same.
  */
 import { posix } from 'node:path';
-import { CorefileError, type Place } from './error.ts';
+import { CorefileError, type Place, type Report, throwError } from './error.ts';
 import { glob, hasWildcard } from './glob.ts';
 import type { Source } from './source.ts';
 import { type Token, tokenize } from './tokens.ts';
@@ -43,6 +44,7 @@ export class TokenStream {
   /** Every file read, the first one included, each once. */
   readonly files: Set<string>;
   readonly #source: Source;
+  readonly #report: Report;
   readonly #frames: Frame[];
   readonly #snippets: Map<string, readonly Token[]> = new Map();
   readonly #tokensOfFile: Map<string, readonly Token[]> = new Map();
@@ -53,11 +55,12 @@ export class TokenStream {
   #snippetImports = 0;
   #fileImports = 0;
 
-  constructor(text: string, file: string, source: Source) {
+  constructor(text: string, file: string, source: Source, report: Report = throwError) {
     this.#source = source;
+    this.#report = report;
     this.files = new Set([file]);
     const origin = `file ${posix.resolve(file)}`;
-    this.#frames = [{ tokens: tokenize(text, file), next: 0, origin, parent: undefined }];
+    this.#frames = [{ tokens: tokenize(text, file, report), next: 0, origin, parent: undefined }];
   }
 
   /** The token read last. */
@@ -100,22 +103,22 @@ export class TokenStream {
     const open = this.peek();
     if (open?.kind !== 'open') {
       const found = (open ?? key).text;
-      throw new CorefileError(
-        'COREFILE_SNIPPET',
-        open ?? key,
-        `Syntax error: Unexpected token '${found}', expecting '{'`,
-        { hint: `the body of snippet (${name}) stands in braces` },
-      );
+      const what = `Syntax error: Unexpected token '${found}', expecting '{'`;
+      const hint = `the body of snippet (${name}) stands in braces`;
+      return this.#report(new CorefileError('COREFILE_SNIPPET', open ?? key, what, { hint }));
     }
     if (this.#snippets.has(name)) {
       const what = `redeclaration of previously declared snippet ${name}`;
-      throw new CorefileError('COREFILE_SNIPPET', key, what);
+      this.#report(new CorefileError('COREFILE_SNIPPET', key, what));
     }
     this.#peeked = undefined;
     const body: Token[] = [];
     for (let depth = 1; ;) {
       const token = this.#raw();
-      if (token === undefined) throw missingBrace(this.#last ?? open, `snippet (${name})`, open);
+      if (token === undefined) {
+        this.#report(missingBrace(this.#last ?? open, `snippet (${name})`, open));
+        break;
+      }
       this.#last = token;
       if (token.kind === 'open') depth++;
       if (token.kind === 'close' && --depth === 0) break;
@@ -152,24 +155,26 @@ export class TokenStream {
     const frame = this.#frames.at(-1)!;
     const argument = frame.tokens[frame.next];
     if (argument === undefined || argument.startsLine) {
-      throw new CorefileError(
-        'COREFILE_ARGUMENTS',
-        statement,
-        `Wrong argument count or unexpected line ending after 'import'`,
-        { hint: 'import takes the name of a snippet, a file or a pattern of files' },
-      );
+      const what = `Wrong argument count or unexpected line ending after 'import'`;
+      const hint = 'import takes the name of a snippet, a file or a pattern of files';
+      return this.#report(new CorefileError('COREFILE_ARGUMENTS', statement, what, { hint }));
     }
     frame.next++;
     const wanted = this.#substituted(argument).text;
+    const extra = frame.tokens[frame.next];
     if (wanted === '') {
       const what = 'Import requires a non-empty filepath';
-      throw new CorefileError('COREFILE_IMPORT', argument, what);
+      this.#report(new CorefileError('COREFILE_IMPORT', argument, what));
+    } else if (extra !== undefined && !extra.startsLine) {
+      const what = `Import takes only one argument (glob pattern or file), found '${extra.text}' as well`;
+      this.#report(new CorefileError('COREFILE_IMPORT', extra, what));
+      while (frame.tokens[frame.next]?.startsLine === false) frame.next++;
+    } else {
+      this.#importNamed(wanted, argument, frame);
     }
-    const extra = frame.tokens[frame.next];
-    if (extra !== undefined && !extra.startsLine) {
-      const what = 'Import takes only one argument (glob pattern or file)';
-      throw new CorefileError('COREFILE_IMPORT', extra, `${what}, found '${extra.text}' as well`);
-    }
+  }
+
+  #importNamed(wanted: string, argument: Token, frame: Frame): void {
     const snippet = this.#snippets.get(wanted);
     if (snippet !== undefined) this.#importSnippet(wanted, snippet, argument, frame);
     else this.#importFiles(wanted, argument, frame);
@@ -177,11 +182,13 @@ export class TokenStream {
 
   #importSnippet(name: string, tokens: readonly Token[], argument: Token, parent: Frame): void {
     const origin = `snippet ${name}`;
-    if (++this.#snippetImports > SNIPPET_IMPORTS_MAX || isWithin(origin, parent)) {
-      const what = `maximum snippet import depth (${SNIPPET_IMPORTS_MAX}) exceeded`;
-      throw new CorefileError('COREFILE_IMPORT_LIMIT', argument, what, {
-        hint: isWithin(origin, parent) ? `snippet ${name} imports itself` : undefined,
-      });
+    const what = `maximum snippet import depth (${SNIPPET_IMPORTS_MAX}) exceeded`;
+    if (++this.#snippetImports > SNIPPET_IMPORTS_MAX) {
+      throw new CorefileError('COREFILE_IMPORT_LIMIT', argument, what);
+    }
+    if (isWithin(origin, parent)) {
+      const hint = `snippet ${name} imports itself`;
+      return this.#report(new CorefileError('COREFILE_IMPORT_LIMIT', argument, what, { hint }));
     }
     this.#frames.push({ tokens, next: 0, origin, parent });
   }
@@ -190,21 +197,18 @@ export class TokenStream {
     const pattern = posix.resolve(posix.dirname(posix.resolve(argument.file)), wanted);
     if (/\*.*\*|\?.*\?/s.test(pattern) || (pattern.includes('[') && pattern.includes(']'))) {
       const what = `Glob pattern may only contain one wildcard (*), but has others: ${pattern}`;
-      throw new CorefileError('COREFILE_IMPORT', argument, what);
+      return this.#report(new CorefileError('COREFILE_IMPORT', argument, what));
     }
     const paths = glob(pattern, this.#source);
     if (paths === undefined) {
       const what = `Failed to use import pattern ${wanted}: syntax error in pattern`;
-      throw new CorefileError('COREFILE_IMPORT', argument, what);
+      return this.#report(new CorefileError('COREFILE_IMPORT', argument, what));
     }
     if (paths.length === 0) {
       if (!hasWildcard(pattern)) {
-        throw new CorefileError(
-          'COREFILE_IMPORT',
-          argument,
-          `File to import not found: ${wanted}`,
-          { hint: `looked for ${pattern}; a snippet must be defined above its first use` },
-        );
+        const hint = `looked for ${pattern}; a snippet must be defined above its first use`;
+        const what = `File to import not found: ${wanted}`;
+        return this.#report(new CorefileError('COREFILE_IMPORT', argument, what, { hint }));
       }
       const message = `No files matching import glob pattern: ${wanted}`;
       this.warnings.push({ message, place: argument });
@@ -215,11 +219,14 @@ export class TokenStream {
 
   #frameOfFile(path: string, argument: Token, parent: Frame): Frame {
     const origin = `file ${path}`;
-    if (++this.#fileImports > FILE_IMPORTS_MAX || isWithin(origin, parent)) {
-      const what = `maximum file import depth (${FILE_IMPORTS_MAX}) exceeded`;
-      throw new CorefileError('COREFILE_IMPORT_LIMIT', argument, what, {
-        hint: isWithin(origin, parent) ? `${path} imports itself` : undefined,
-      });
+    const what = `maximum file import depth (${FILE_IMPORTS_MAX}) exceeded`;
+    if (++this.#fileImports > FILE_IMPORTS_MAX) {
+      throw new CorefileError('COREFILE_IMPORT_LIMIT', argument, what);
+    }
+    if (isWithin(origin, parent)) {
+      const hint = `${path} imports itself`;
+      this.#report(new CorefileError('COREFILE_IMPORT_LIMIT', argument, what, { hint }));
+      return { tokens: [], next: 0, origin, parent };
     }
     return { tokens: this.#fileTokens(path, argument), next: 0, origin, parent };
   }
@@ -227,27 +234,27 @@ export class TokenStream {
   #fileTokens(path: string, argument: Token): readonly Token[] {
     const known = this.#tokensOfFile.get(path);
     if (known !== undefined) return known;
-    let text: string;
-    try {
-      if (this.#source.kindOf(path) === 'directory') {
-        throw new CorefileError(
-          'COREFILE_IMPORT',
-          argument,
-          `Could not import ${path}: is a directory`,
-          { hint: 'import files by name or by a pattern such as DIRECTORY/*.server' },
-        );
-      }
-      text = this.#source.readFile(path);
-    } catch (error) {
-      if (error instanceof CorefileError) throw error;
-      const reason = error instanceof Error ? error.message : String(error);
-      const what = `Could not import ${path}: ${reason}`;
-      throw new CorefileError('COREFILE_IMPORT', argument, what, { cause: error });
-    }
-    this.files.add(path);
-    const tokens = tokenize(text, path);
+    const text = this.#fileText(path, argument);
+    if (text !== undefined) this.files.add(path);
+    const tokens = tokenize(text ?? '', path, this.#report);
     this.#tokensOfFile.set(path, tokens);
     return tokens;
+  }
+
+  #fileText(path: string, argument: Token): string | undefined {
+    const what = `Could not import ${path}`;
+    try {
+      if (this.#source.kindOf(path) !== 'directory') return this.#source.readFile(path);
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      const details = { cause: error };
+      this.#report(new CorefileError('COREFILE_IMPORT', argument, `${what}: ${reason}`, details));
+      return undefined;
+    }
+    const hint = 'import files by name or by a pattern such as DIRECTORY/*.server';
+    const isDirectory = `${what}: is a directory`;
+    this.#report(new CorefileError('COREFILE_IMPORT', argument, isDirectory, { hint }));
+    return undefined;
   }
 
   /** What a variable holds is text: never a brace, never several tokens. */
@@ -256,7 +263,8 @@ export class TokenStream {
     const text = substitute(token.text, (name) => this.#source.env(name));
     if (text === undefined) {
       const what = `the environment variables in '${token.text}' name each other without end`;
-      throw new CorefileError('COREFILE_ENVIRONMENT', token, what);
+      this.#report(new CorefileError('COREFILE_ENVIRONMENT', token, what));
+      return token;
     }
     return text === token.text ? token : { ...token, text };
   }

@@ -114,6 +114,22 @@ describe('the options of a directive are a table', () => {
     expect(() => read(use)).toThrow(says);
   });
 
+  test('an error does not hide those of the lines below it', () => {
+    const use = parseUse('forward . up {\n expire 5\n force_tcp\n max_fail 3\n tls a b c d\n}');
+    const told: string[] = [];
+    try {
+      read(use);
+    } catch (error) {
+      const { what, others } = (error as CorefileError).about('forward');
+      told.push(what, ...others.map((other) => other.message));
+    }
+    expect(told.map((text) => text.slice(0, 40))).toEqual([
+      'time: missing unit in duration "5"',
+      'Corefile:4:2: forward: "max_fail" is not',
+      'Corefile:5:12: forward: tls: Wrong argum',
+    ]);
+  });
+
   test('lines that are no options may be taken instead, with errors of their own', () => {
     const use = parseUse('hosts {\n 192.0.2.1 a b\n ttl 60\n 2001:db8::1 c\n}');
     const lines: string[] = [];

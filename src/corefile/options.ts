@@ -83,7 +83,10 @@ export function readUse<T>(use: DirectiveUse, read: () => T): T {
   return withSubject(use.name, read);
 }
 
-/** Reads every line of the directive's block into `config`, in order, and returns it. */
+/**
+ * Reads every line of the directive's block into `config`, in order, and returns it. What is wrong
+ * with several lines is thrown as the error of the first of them, with the others in `others`.
+ */
 export function readOptions<Config>(
   use: DirectiveUse,
   table: OptionTable<Config>,
@@ -91,28 +94,49 @@ export function readOptions<Config>(
   rules: OptionRules<Config> = {},
 ): Config {
   const seen = new Set<string>();
+  const errors: CorefileError[] = [];
   for (const line of use.options) {
-    const name = line.name.text;
-    const known = Object.hasOwn(table, name) ? table[name] : undefined;
-    if (known !== undefined) {
-      withSubject(`${use.name}: ${name}`, () => {
-        checkCount(name, line.name, line.args, known.argsMin, known.argsMax, Object.keys(table));
-        if (known.once && seen.has(name)) {
-          throw new CorefileError('COREFILE_REPEATED', line.name, 'given a second time', {
-            hint: 'it can only be used once in a block',
-          });
-        }
-        seen.add(name);
-        known.read(config, line.args, line);
-      });
-    } else if (rules.otherwise === undefined) {
-      throw unknownOption(use, line.name, Object.keys(table));
-    } else {
-      const { otherwise } = rules;
-      withSubject(use.name, () => otherwise(config, line));
+    try {
+      readLine(use, line, { table, config, rules, seen });
+    } catch (error) {
+      if (!(error instanceof CorefileError)) throw error;
+      errors.push(error);
     }
   }
+  const [first, ...others] = errors;
+  if (first !== undefined) throw first.with(others);
   return config;
+}
+
+interface Reading<Config> {
+  readonly table: OptionTable<Config>;
+  readonly config: Config;
+  readonly rules: OptionRules<Config>;
+  /** Options that stood in lines above. */
+  readonly seen: Set<string>;
+}
+
+function readLine<Config>(use: DirectiveUse, line: OptionLine, reading: Reading<Config>): void {
+  const { table, config, rules, seen } = reading;
+  const name = line.name.text;
+  const known = Object.hasOwn(table, name) ? table[name] : undefined;
+  if (known !== undefined) {
+    withSubject(`${use.name}: ${name}`, () => {
+      checkCount(name, line.name, line.args, known.argsMin, known.argsMax, Object.keys(table));
+      if (known.once && seen.has(name)) {
+        throw new CorefileError('COREFILE_REPEATED', line.name, 'given a second time', {
+          hint: 'it can only be used once in a block',
+        });
+      }
+      seen.add(name);
+      known.read(config, line.args, line);
+    });
+  } else if (rules.otherwise === undefined) {
+    throw unknownOption(use, line.name, Object.keys(table));
+  } else {
+    const { otherwise } = rules;
+    withSubject(use.name, () => otherwise(config, line));
+  }
 }
 
 /** The error for an option that the directive does not have. */

@@ -3,14 +3,15 @@
  *
  * Owns:    white space, comments, quotes and their escapes, line and column of each token.
  * Is not:  concerned with what tokens mean; a brace is told from text, nothing more.
- * Callers: may pass any text; only CorefileError is thrown, and the time is linear.
+ * Callers: may pass any text; only CorefileError is reported, and the time is linear. Where `report`
+ *          returns, the fault ends with its line.
  *
  * Two rules are stricter than CoreDNS's, which silently drops text there: a "#" inside a token is
  * refused (CoreDNS reads `1.1.1.1#5353 8.8.8.8` as `1.1.1.1 8.8.8.8`), and so is a quote that is
  * never closed (CoreDNS makes the rest of the file one token). A "#" after a lone brace starts a
  * comment, since nothing else can be meant.
  */
-import { CorefileError, type Place, quote } from './error.ts';
+import { CorefileError, type Place, quote, type Report, throwError } from './error.ts';
 
 /** A Token is a Place: pass it where an error wants to know where it is. */
 export interface Token extends Place {
@@ -32,7 +33,7 @@ const QUOTE = 0x22;
 const HASH = 0x23;
 const BACKSLASH = 0x5c;
 
-export function tokenize(text: string, file: string): Token[] {
+export function tokenize(text: string, file: string, report: Report = throwError): Token[] {
   const tokens: Token[] = [];
   let at = text.charCodeAt(0) === BYTE_ORDER_MARK ? 1 : 0;
   let line = 1;
@@ -81,6 +82,8 @@ export function tokenize(text: string, file: string): Token[] {
 
   /** Reads on from the quote at `at` to just past the closing one. */
   function readQuoted(): string {
+    const from = at;
+    const fromLineAt = lineAt;
     const open: Place = { file, line, column: at - lineAt + 1, length: 1 };
     let word = '';
     for (let next = at + 1; next < text.length; next++) {
@@ -106,9 +109,15 @@ export function tokenize(text: string, file: string): Token[] {
         word += text[next]!;
       }
     }
-    throw new CorefileError('COREFILE_QUOTE', open, 'this quote is never closed', {
-      hint: 'close it with another ", or write \\" for a quote inside quotes',
-    });
+    report(
+      new CorefileError('COREFILE_QUOTE', open, 'this quote is never closed', {
+        hint: 'close it with another ", or write \\" for a quote inside quotes',
+      }),
+    );
+    line = open.line;
+    lineAt = fromLineAt;
+    at = endOfLine(text, from);
+    return text.slice(from + 1, at);
   }
 
   /** Reads on from `at` to white space, dropping carriage returns as CoreDNS does. */
@@ -122,9 +131,10 @@ export function tokenize(text: string, file: string): Token[] {
       if (code === HASH) {
         if (kindOf(word) !== 'word') break;
         const place: Place = { file, line, column: at - lineAt + 1, length: 1 };
-        throw new CorefileError('COREFILE_COMMENT', place, `"#" inside the token ${quote(word)}`, {
-          hint: `put white space before a comment, or quote the token${portHint(text, from, at)}`,
-        });
+        const hint = `put white space before a comment, or quote the token${portHint(text, from, at)}`;
+        const what = `"#" inside the token ${quote(word)}`;
+        report(new CorefileError('COREFILE_COMMENT', place, what, { hint }));
+        break;
       }
       word += text[at]!;
     }
