@@ -97,7 +97,7 @@ export interface ParseOptions {
 const DNS_PORT = 53;
 
 /** Whoever has made a hundred mistakes in one file begins with the first of them. */
-export const ERRORS_MAX = 100;
+const ERRORS_MAX = 100;
 
 export function parseCorefile(text: string, options: ParseOptions): Corefile {
   const report = atMost(ERRORS_MAX, options.report ?? throwError);

@@ -5,23 +5,9 @@
  *          connections, the caches of blocks that did not change) is handed in.
  * Is not:  running: nothing here listens until the worker says so.
  */
-import {
-  type Corefile,
-  type DirectiveUse,
-  type ServerBlock,
-  type ServerKey,
-  parseCorefile,
-} from '../corefile/blocks.ts';
-import { CorefileError } from '../corefile/error.ts';
-import { onlyOnce } from '../corefile/options.ts';
-import type {
-  BlockSettings,
-  BuildContext,
-  Directive,
-  Handler,
-  HostPort,
-} from '../directives/directive.ts';
-import { DIRECTIVES } from '../directives/index.ts';
+import { type Corefile, type ServerBlock, parseCorefile } from '../corefile/blocks.ts';
+import { type ConfiguredBlock, DIRECTIVE_NAMES, configure } from '../directives/configure.ts';
+import type { BlockSettings, BuildContext, Handler, HostPort } from '../directives/directive.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ZoneBinding } from '../server/blocks.ts';
@@ -58,21 +44,6 @@ export interface Generation {
   stop(): void;
 }
 
-/** A directive's configuration, parsed: what it has said in one block. */
-interface Said {
-  readonly directive: Directive<unknown>;
-  readonly configs: readonly unknown[];
-}
-
-interface ParsedBlock {
-  readonly block: ServerBlock;
-  readonly said: readonly Said[];
-  readonly settings: BlockSettings;
-  readonly listeners: readonly HostPort[];
-}
-
-const KNOWN: ReadonlySet<string> = new Set(DIRECTIVES.map(({ name }) => name));
-
 /**
  * Reads a Corefile and builds all that it says, or throws CorefileError and has changed nothing.
  * `before` is the generation that serves now, if there is one.
@@ -84,111 +55,11 @@ export function loadGeneration(
   before?: Generation,
 ): Generation {
   const { defaultPort, log } = surroundings;
-  const corefile = parseCorefile(text, { file, known: KNOWN, defaultPort });
-  if (corefile.blocks.length === 0) {
-    throw new CorefileError(
-      'COREFILE_SYNTAX',
-      { file, line: 1, column: 1, length: 0 },
-      'there is no server block',
-      { hint: 'a block is a zone and its directives in braces, each on a line of its own' },
-    );
-  }
+  const corefile = parseCorefile(text, { file, known: DIRECTIVE_NAMES, defaultPort });
   for (const { message } of corefile.warnings) log.warning(message);
-  const parsed = corefile.blocks.map((block) => parseBlock(block, surroundings));
-  checkOverlaps(parsed);
-  return new Builder(surroundings, before).build(corefile, parsed);
-}
-
-function parseBlock(block: ServerBlock, surroundings: Surroundings): ParsedBlock {
-  for (const key of block.keys) refuseScheme(key);
-  const zones = block.keys.map(({ zone }) => zone);
-  const context = {
-    zones,
-    defaultPort: surroundings.defaultPort,
-    warn: (message: string) => surroundings.log.warning(message),
-  };
-  const settings: BlockSettings = {
-    bind: [],
-    metricsAt: undefined,
-    healthAt: undefined,
-    lameduckMs: 0,
-    reload: undefined,
-    exampleName: '',
-  };
-  const said: Said[] = [];
-  for (const directive of DIRECTIVES) {
-    const uses = block.uses.filter(({ name }) => name === directive.name);
-    if (uses.length === 0) continue;
-    const configs = selectUses(directive, uses).map((use) => directive.parse(use, context));
-    directive.settle?.(configs, settings);
-    said.push({ directive, configs });
-  }
-  return { block, said, settings, listeners: listenersOf(block, settings) };
-}
-
-/** The uses that count, by what a repetition means to the directive. */
-function selectUses(
-  directive: Directive<unknown>,
-  uses: readonly DirectiveUse[],
-): readonly DirectiveUse[] {
-  switch (directive.repeat) {
-    case 'refuse':
-      onlyOnce(uses);
-      return uses;
-    case 'accumulate':
-      return uses;
-    case 'first':
-      return uses.slice(0, 1);
-    case 'last':
-      return uses.slice(-1);
-    default:
-      return directive.repeat satisfies never;
-  }
-}
-
-function refuseScheme({ scheme, text, place }: ServerKey): void {
-  if (scheme === 'dns') return;
-  throw new CorefileError('COREFILE_KEY', place, `${scheme}:// is not served: "${text}"`, {
-    hint: 'server blocks serve dns:// over UDP and TCP',
-  });
-}
-
-function listenersOf(block: ServerBlock, settings: BlockSettings): readonly HostPort[] {
-  const ports = [...new Set(block.keys.map(({ port }) => port))];
-  const hosts = settings.bind.length === 0 ? [''] : settings.bind;
-  return ports.flatMap((port) => hosts.map((host) => ({ host, port })));
-}
-
-/** A zone may be served once per address; and not both bound and unbound on one port (CoreDNS). */
-function checkOverlaps(blocks: readonly ParsedBlock[]): void {
-  const seen = new Set<string>();
-  const boundness = new Map<string, { bound: boolean; text: string }>();
-  for (const { block, settings } of blocks) {
-    const bound = settings.bind.length > 0;
-    for (const { zone, port, place } of block.keys) {
-      const name = `dns://${zone}:${port}`;
-      for (const host of bound ? settings.bind : ['']) {
-        const on = host === '' ? '' : ` on ${host}`;
-        if (seen.has(`${name}${on}`)) {
-          throw new CorefileError(
-            'COREFILE_CONFLICT',
-            place,
-            `cannot serve ${name}${on} - it is already defined`,
-          );
-        }
-        seen.add(`${name}${on}`);
-        const other = boundness.get(name);
-        if (other !== undefined && other.bound !== bound) {
-          throw new CorefileError(
-            'COREFILE_CONFLICT',
-            place,
-            `cannot serve ${name}${on} - zone overlap listener capacity with ${other.text}`,
-          );
-        }
-        boundness.set(name, { bound, text: `${name}${on}` });
-      }
-    }
-  }
+  const warn = (message: string): void => log.warning(message);
+  const blocks = configure(corefile, { defaultPort, warn });
+  return new Builder(surroundings, before).build(corefile, blocks);
 }
 
 /** Addresses as keys of maps. */
@@ -208,7 +79,7 @@ class Builder {
     this.#before = before;
   }
 
-  build(corefile: Corefile, blocks: readonly ParsedBlock[]): Generation {
+  build(corefile: Corefile, blocks: readonly ConfiguredBlock[]): Generation {
     const served = new Map<string, { address: HostPort; label: string; bindings: ZoneBinding[] }>();
     try {
       for (const parsed of blocks) {
@@ -238,7 +109,7 @@ class Builder {
     };
   }
 
-  #chain(parsed: ParsedBlock): Chain {
+  #chain(parsed: ConfiguredBlock): Chain {
     const { log, metrics } = this.#surroundings;
     const handlers: Handler[] = [];
     for (const { directive, configs } of parsed.said) {
@@ -248,7 +119,7 @@ class Builder {
     return new Chain(handlers, metrics.counter('coredns_panics_total', {}), log);
   }
 
-  #context({ block, listeners }: ParsedBlock): BuildContext {
+  #context({ block, listeners }: ConfiguredBlock): BuildContext {
     const { log, metrics, upstreams, fatal } = this.#surroundings;
     const origin = fingerprint(block);
     return {
@@ -274,7 +145,7 @@ class Builder {
   }
 
   #bindings(
-    { block, settings, said }: ParsedBlock,
+    { block, settings, said }: ConfiguredBlock,
     chain: Chain,
     address: HostPort,
     server: number,

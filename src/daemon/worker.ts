@@ -7,8 +7,8 @@
 import { rmSync, writeFileSync } from 'node:fs';
 import type { Flags } from '../cli/flags.ts';
 import { parseCorefile } from '../corefile/blocks.ts';
+import { DIRECTIVE_NAMES } from '../directives/configure.ts';
 import type { BlockSettings, HostPort } from '../directives/directive.ts';
-import { DIRECTIVES } from '../directives/index.ts';
 import type { StreamLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
@@ -176,8 +176,7 @@ export class Worker {
 
   #fingerprint(): string {
     const { conf, dnsPort } = this.#flags;
-    const known = new Set(DIRECTIVES.map(({ name }) => name));
-    const options = { file: conf, known, defaultPort: dnsPort };
+    const options = { file: conf, known: DIRECTIVE_NAMES, defaultPort: dnsPort };
     return parseCorefile(this.#source.read(), options).fingerprint;
   }
 

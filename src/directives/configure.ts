@@ -1,0 +1,181 @@
+/**
+ * A Corefile's blocks with what their directives say: between the grammar (corefile/) and the chains
+ * that the daemon builds.
+ *
+ * Owns:    the order in which directives are read, what a repetition means, where each block listens,
+ *          and that no two blocks claim the same zone at the same address.
+ * Is not:  building: nothing here makes a handler.
+ */
+import type { Corefile, DirectiveUse, ServerBlock, ServerKey } from '../corefile/blocks.ts';
+import { CorefileError, type Report, throwError } from '../corefile/error.ts';
+import { onlyOnce } from '../corefile/options.ts';
+import type { BlockSettings, Directive, HostPort } from './directive.ts';
+import { DIRECTIVES } from './index.ts';
+
+/** The names that a Corefile may use. */
+export const DIRECTIVE_NAMES: ReadonlySet<string> = new Set(DIRECTIVES.map(({ name }) => name));
+
+/** What a directive has said in one block. */
+export interface Said {
+  readonly directive: Directive<unknown>;
+  /** What its `parse` has made of each use that counts. */
+  readonly configs: readonly unknown[];
+  readonly uses: readonly DirectiveUse[];
+}
+
+export interface ConfiguredBlock {
+  readonly block: ServerBlock;
+  /** In the order of the chain. */
+  readonly said: readonly Said[];
+  readonly settings: BlockSettings;
+  /** Each port of its keys at each address of `bind`. */
+  readonly listeners: readonly HostPort[];
+}
+
+export interface ConfigureOptions {
+  /** The port of keys that name none. */
+  readonly defaultPort: number;
+  readonly warn: (message: string) => void;
+  /** The default throws the first error; where it returns, what is wrong is left out. */
+  readonly report?: Report;
+}
+
+/**
+ * Reads all that the blocks say. As in CoreDNS, each directive is read over all blocks before the next
+ * one, in the order of the chain, and that decides which of several errors comes first.
+ */
+export function configure(corefile: Corefile, options: ConfigureOptions): ConfiguredBlock[] {
+  const { report = throwError } = options;
+  if (corefile.blocks.length === 0) {
+    const place = { file: corefile.files[0]!, line: 1, column: 1, length: 0 };
+    const hint = 'a block is a zone and its directives in braces, each on a line of its own';
+    report(
+      new CorefileError('COREFILE_SYNTAX', place, 'there is no server block', {
+        hint,
+      }),
+    );
+  }
+  const readers = corefile.blocks.map((block) => new BlockReader(block, options));
+  for (const reader of readers) reader.checkKeys();
+  for (const directive of DIRECTIVES) for (const reader of readers) reader.read(directive);
+  // What could not be read may have said where its block listens.
+  const whole = readers.filter(({ isWhole }) => isWhole).map((reader) => reader.configured());
+  checkOverlaps(whole, report);
+  return whole;
+}
+
+class BlockReader {
+  readonly #block: ServerBlock;
+  readonly #options: ConfigureOptions;
+  readonly #report: Report;
+  readonly #said: Said[] = [];
+  readonly #settings: BlockSettings = {
+    bind: [],
+    metricsAt: undefined,
+    healthAt: undefined,
+    lameduckMs: 0,
+    reload: undefined,
+    exampleName: '',
+  };
+  isWhole = true;
+
+  constructor(block: ServerBlock, options: ConfigureOptions) {
+    this.#block = block;
+    this.#options = options;
+    this.#report = options.report ?? throwError;
+  }
+
+  checkKeys(): void {
+    for (const key of this.#block.keys) this.#attempt(() => refuseScheme(key));
+  }
+
+  read(directive: Directive<unknown>): void {
+    const all = this.#block.uses.filter(({ name }) => name === directive.name);
+    if (all.length === 0) return;
+    const zones = this.#block.keys.map(({ zone }) => zone);
+    const { defaultPort, warn } = this.#options;
+    const uses = this.#attempt(() => selectUses(directive, all)) ?? all.slice(0, 1);
+    const configs: unknown[] = [];
+    for (const use of uses) {
+      this.#attempt(() => configs.push(directive.parse(use, { zones, defaultPort, warn })));
+    }
+    if (configs.length === 0) return;
+    this.#attempt(() => directive.settle?.(configs, this.#settings));
+    this.#said.push({ directive, configs, uses });
+  }
+
+  configured(): ConfiguredBlock {
+    const block = this.#block;
+    const settings = this.#settings;
+    return { block, said: this.#said, settings, listeners: listenersOf(block, settings) };
+  }
+
+  #attempt<T>(read: () => T): T | undefined {
+    try {
+      return read();
+    } catch (error) {
+      if (!(error instanceof CorefileError)) throw error;
+      this.isWhole = false;
+      for (const each of [error, ...error.others]) this.#report(each);
+      return undefined;
+    }
+  }
+}
+
+/** The uses that count, by what a repetition means to the directive. */
+function selectUses(
+  directive: Directive<unknown>,
+  uses: readonly DirectiveUse[],
+): readonly DirectiveUse[] {
+  switch (directive.repeat) {
+    case 'refuse':
+      onlyOnce(uses);
+      return uses;
+    case 'accumulate':
+      return uses;
+    case 'first':
+      return uses.slice(0, 1);
+    case 'last':
+      return uses.slice(-1);
+    default:
+      return directive.repeat satisfies never;
+  }
+}
+
+function refuseScheme({ scheme, text, place }: ServerKey): void {
+  if (scheme === 'dns') return;
+  throw new CorefileError('COREFILE_KEY', place, `${scheme}:// is not served: "${text}"`, {
+    hint: 'server blocks serve dns:// over UDP and TCP',
+  });
+}
+
+function listenersOf(block: ServerBlock, settings: BlockSettings): readonly HostPort[] {
+  const ports = [...new Set(block.keys.map(({ port }) => port))];
+  const hosts = settings.bind.length === 0 ? [''] : settings.bind;
+  return ports.flatMap((port) => hosts.map((host) => ({ host, port })));
+}
+
+/** A zone may be served once per address; and not both bound and unbound on one port (CoreDNS). */
+function checkOverlaps(blocks: readonly ConfiguredBlock[], report: Report): void {
+  const seen = new Set<string>();
+  const boundness = new Map<string, { bound: boolean; text: string }>();
+  for (const { block, settings } of blocks) {
+    const bound = settings.bind.length > 0;
+    for (const { zone, port, place } of block.keys) {
+      const name = `dns://${zone}:${port}`;
+      for (const host of bound ? settings.bind : ['']) {
+        const at = host === '' ? name : `${name} on ${host}`;
+        const other = boundness.get(name);
+        if (seen.has(at)) {
+          const what = `cannot serve ${at} - it is already defined`;
+          report(new CorefileError('COREFILE_CONFLICT', place, what));
+        } else if (other !== undefined && other.bound !== bound) {
+          const what = `cannot serve ${at} - zone overlap listener capacity with ${other.text}`;
+          report(new CorefileError('COREFILE_CONFLICT', place, what));
+        }
+        seen.add(at);
+        boundness.set(name, { bound, text: at });
+      }
+    }
+  }
+}
