@@ -252,6 +252,16 @@ export const METRICS = {
     help: 'Times that a listener for operators could not be opened, by address. It is tried again.',
     labels: ['address'],
   },
+  nodelocald_ready: {
+    kind: 'gauge',
+    help: 'Whether /ready answers 200: 1 or 0.',
+    labels: [],
+  },
+  nodelocald_troubles: {
+    kind: 'gauge',
+    help: 'What is amiss although DNS is served, by kind; /health has the reasons.',
+    labels: ['kind'],
+  },
   nodelocald_log_lines_dropped_total: {
     kind: 'counter',
     help: 'Log lines dropped because whoever reads the log does not keep up.',
