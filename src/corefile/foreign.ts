@@ -27,7 +27,6 @@ export const FOREIGN_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['https3', TRANSPORT],
   ['multisocket', 'remove it: one socket is read in batches of 64 datagrams'],
   ['nsid', 'remove it; whoami and metrics tell which node has answered'],
-  ['ready', 'remove it: /health of health answers only while queries are answered'],
   ['dnstap', 'log writes a line for each query, prometheus counts them'],
   ['local', 'hosts or template answer names such as localhost'],
   ['acl', 'filter clients by NetworkPolicy, names by template with rcode REFUSED or NXDOMAIN'],

@@ -40,7 +40,8 @@ export interface ExpandedCorefile {
 }
 
 const UPSTREAM_SERVERS = '__PILLAR__UPSTREAM__SERVERS__';
-const CLUSTER_DNS = '__PILLAR__CLUSTER__DNS__';
+/** Stands for the address of the upstream Service. */
+export const CLUSTER_DNS = '__PILLAR__CLUSTER__DNS__';
 const LOCAL_DNS = '__PILLAR__LOCAL__DNS__';
 const DNS_SERVER = '__PILLAR__DNS__SERVER__';
 const DNS_DOMAIN = '__PILLAR__DNS__DOMAIN__';

@@ -1,66 +1,105 @@
 /**
- * The HTTP listeners for operators, metrics and health: one server per address, kept over reloads.
+ * The HTTP listeners for operators, metrics, health and readiness: one server per address, kept over
+ * reloads.
  *
- * Owns:    that a taken port of theirs never stops DNS once we serve; at start that of `health` does,
- *          as in CoreDNS, since kubelet would kill us for it later.
+ * Owns:    that a taken port of theirs never stops DNS: it is told, and tried again until it is free.
+ *          In CoreDNS that of `health` is fatal at start; but a node without DNS is worse than one
+ *          without probes, which kubelet tells soon enough.
  */
 import type { BlockSettings, HostPort } from '../directives/directive.ts';
 import { HealthServer } from '../http/health.ts';
 import { MetricsPage, metricsServer } from '../http/metrics.ts';
+import { readyServer } from '../http/ready.ts';
 import { type HttpServer, type ListenError, hostPortText } from '../http/server.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Troubles } from '../observe/troubles.ts';
 import type { SocketSource } from '../sys/sockets.ts';
+
+/** What the pages tell. */
+export interface AdminState {
+  readonly isServing: () => boolean;
+  readonly unready: () => readonly string[];
+  readonly troubles: Troubles;
+}
+
+/** Where a block wants what. */
+export type AdminSettings = Pick<BlockSettings, 'metricsAt' | 'healthAt' | 'ready'>;
+
+type Kind = 'metrics' | 'health' | 'ready';
+const DIRECTIVES: Readonly<Record<Kind, string>> = {
+  metrics: 'prometheus',
+  health: 'health',
+  ready: 'ready',
+};
+
+/** By address. */
+type Servers<Server> = ReadonlyMap<string, Server>;
 
 export class Admin {
   readonly #metrics: Metrics;
   readonly #log: Log;
   readonly #page: MetricsPage;
-  /** By address. */
-  #metricsServers = new Map<string, HttpServer>();
-  #healthServers = new Map<string, HealthServer>();
-  readonly #isServing: () => boolean;
+  readonly #state: AdminState;
   readonly #sockets: SocketSource | undefined;
-  #started = false;
+  #metricsServers: Servers<HttpServer> = new Map();
+  #healthServers: Servers<HealthServer> = new Map();
+  #readyServers: Servers<HttpServer> = new Map();
 
-  constructor(
-    metrics: Metrics,
-    log: Log,
-    isServing: () => boolean,
-    sockets: SocketSource | undefined,
-  ) {
+  constructor(metrics: Metrics, log: Log, state: AdminState, sockets?: SocketSource) {
     this.#metrics = metrics;
     this.#sockets = sockets;
-    this.#isServing = isServing;
     this.#log = log;
+    this.#state = state;
     this.#page = new MetricsPage(metrics);
   }
 
-  /**
-   * Listens where the blocks say, and no longer where they do not. Rejects with ListenError if at
-   * the first time an address of `health` is taken.
-   */
-  async apply(settings: readonly Pick<BlockSettings, 'metricsAt' | 'healthAt'>[]): Promise<void> {
+  /** Listens where the blocks say, and no longer where they do not. Never rejects. */
+  async apply(settings: readonly AdminSettings[]): Promise<void> {
     this.#healthServers = await this.#follow(
       this.#healthServers,
       settings.flatMap(({ healthAt }) => healthAt ?? []),
       (at) => this.#openHealth(at),
     );
+    this.#readyServers = await this.#follow(
+      this.#readyServers,
+      settings
+        .flatMap(({ ready }) => ready?.address ?? [])
+        // `/ready` is there already.
+        .filter((at) => !this.#healthServers.has(hostPortText(at))),
+      (at) => this.#open('ready', at, readyServer(at, this.#state.unready, this.#sockets)),
+    );
     this.#metricsServers = await this.#follow(
       this.#metricsServers,
       settings.flatMap(({ metricsAt }) => metricsAt ?? []),
-      (at) => this.#openMetrics(at),
+      (at) => this.#open('metrics', at, metricsServer(at, this.#page, this.#sockets)),
     );
-    this.#started = true;
+  }
+
+  /** One line for the log: what is served where. */
+  describe(): string {
+    const parts = [
+      ['metrics', this.#metricsServers],
+      ['health', this.#healthServers],
+      ['ready', this.#readyServers],
+    ] as const;
+    const told = parts
+      .filter(([, servers]) => servers.size > 0)
+      .map(([kind, servers]) => `${kind} on ${[...servers.keys()].join(', ')}`);
+    return told.length === 0 ? '' : `HTTP: ${told.join('; ')}`;
   }
 
   async close(): Promise<void> {
-    const servers = [...this.#metricsServers.values(), ...this.#healthServers.values()];
+    const servers = [
+      ...this.#metricsServers.values(),
+      ...this.#healthServers.values(),
+      ...this.#readyServers.values(),
+    ];
     await Promise.all(servers.map((server) => server.close()));
   }
 
   async #follow<Server extends { close(): Promise<void> }>(
-    before: ReadonlyMap<string, Server>,
+    before: Servers<Server>,
     wanted: readonly HostPort[],
     open: (at: HostPort) => Promise<Server>,
   ): Promise<Map<string, Server>> {
@@ -70,32 +109,42 @@ export class Admin {
       if (!after.has(key)) after.set(key, before.get(key) ?? (await open(at)));
     }
     const gone = [...before].filter(([key]) => !after.has(key));
+    for (const [key] of gone) this.#state.troubles.end('listener', key);
     await Promise.all(gone.map(([, server]) => server.close()));
     return after;
   }
 
   async #openHealth(at: HostPort): Promise<HealthServer> {
+    const { isServing, unready, troubles } = this.#state;
     const server = new HealthServer(at, {
       log: this.#log,
       metrics: this.#metrics,
-      isServing: this.#isServing,
+      isServing,
+      unready,
+      troubles: () => troubles.lines(),
       sockets: this.#sockets,
     });
-    if (this.#started) await server.keepTrying((error) => this.#failed('health', at, error));
-    else await server.listen();
-    return server;
+    return this.#open('health', at, server);
   }
 
-  async #openMetrics(at: HostPort): Promise<HttpServer> {
-    const server = metricsServer(at, this.#page, this.#sockets);
-    await server.keepTrying((error) => this.#failed('prometheus', at, error));
-    return server;
-  }
-
-  #failed(directive: string, at: HostPort, error: ListenError): void {
+  async #open<
+    Server extends {
+      keepTrying(failed: (error: ListenError) => void, listening: () => void): Promise<void>;
+    },
+  >(kind: Kind, at: HostPort, server: Server): Promise<Server> {
     const address = hostPortText(at);
+    await server.keepTrying(
+      (error) => this.#failed(kind, address, error),
+      () => this.#state.troubles.end('listener', address),
+    );
+    return server;
+  }
+
+  #failed(kind: Kind, address: string, error: ListenError): void {
     this.#metrics.counter('nodelocald_listener_errors_total', { address }).value++;
-    const what = directive === 'prometheus' ? 'metrics handler' : 'health handler';
-    this.#log.error(`plugin/${directive}: Failed to start ${what}: ${error.message}`);
+    this.#state.troubles.begin('listener', address, `no ${kind} there yet: ${error.message}`);
+    this.#log.error(
+      `plugin/${DIRECTIVES[kind]}: Failed to start ${kind} handler: ${error.message}`,
+    );
   }
 }

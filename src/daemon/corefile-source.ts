@@ -16,6 +16,7 @@ import {
   watchDirectory,
 } from '../corefile/kube-dns-config.ts';
 import {
+  CLUSTER_DNS,
   type KubeDnsConfig,
   NO_KUBE_DNS_CONFIG,
   expandCorefile,
@@ -23,26 +24,35 @@ import {
 } from '../corefile/pillar.ts';
 import type { Counter } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
+import type { Troubles } from '../observe/troubles.ts';
 
 /** Used if `-kubednscm` is not given, where it exists. */
 const KUBE_DNS_DIRECTORY = '/etc/kube-dns';
+
+/** Of troubles. */
+const KUBE_DNS = 'kube-dns';
+const UPSTREAM_SERVICE = 'upstream service';
 
 export class CorefileSource {
   readonly #flags: Flags;
   readonly #log: Log;
   readonly #errors: Counter;
+  readonly #troubles: Troubles;
   readonly #hasTemplate: boolean;
   readonly #kubeDnsDirectory: string | undefined;
   #kubeDns: KubeDnsConfig = NO_KUBE_DNS_CONFIG;
   #watches: readonly DirectoryWatch[] = [];
   #warned = '';
+  /** Why the ConfigMap is refused at present. */
+  #refused = '';
   #written: string | undefined;
 
   /** `errors` counts what could not be read, expanded or written. */
-  constructor(flags: Flags, log: Log, errors: Counter) {
+  constructor(flags: Flags, log: Log, errors: Counter, troubles: Troubles) {
     this.#flags = flags;
     this.#log = log;
     this.#errors = errors;
+    this.#troubles = troubles;
     this.#hasTemplate = flags.localIps.length > 0 && existsSync(flags.baseCorefile);
     const given = flags.kubeDnsDirectory;
     const directory = given !== '' ? given : KUBE_DNS_DIRECTORY;
@@ -56,7 +66,7 @@ export class CorefileSource {
       const { files } = await readConfigDirectory(this.#kubeDnsDirectory);
       this.#kubeDns = parseKubeDnsConfig(files);
     } catch (error) {
-      this.#complain(error);
+      this.#refuse(error);
     }
   }
 
@@ -65,28 +75,30 @@ export class CorefileSource {
     return this.#hasTemplate ? this.#expand() : readCorefile(this.#flags.conf);
   }
 
-  /** Calls `changed` when the template or the ConfigMap means something else. */
+  /** Calls `changed` when the template or the ConfigMap may mean something else. */
   follow(changed: () => void): void {
     if (!this.#hasTemplate) return;
-    const failed = (error: unknown): void => this.#complain(error);
-    // The first reading of each is what serves already.
     const watches = [
-      watchDirectory(dirname(this.#flags.baseCorefile), { changed: skipFirst(changed), failed }),
+      watchDirectory(dirname(this.#flags.baseCorefile), {
+        changed,
+        failed: (error) => this.#complain(error),
+      }),
     ];
     if (this.#kubeDnsDirectory !== undefined) {
-      const taken = skipFirst(changed);
       watches.push(
         watchDirectory(this.#kubeDnsDirectory, {
           changed: ({ files }) => {
             try {
               this.#kubeDns = parseKubeDnsConfig(files);
             } catch (error) {
-              this.#complain(error); // the one before stays in force
+              this.#refuse(error); // the one before stays in force
               return;
             }
-            taken();
+            this.#refused = '';
+            this.#troubles.end('configuration', KUBE_DNS);
+            changed();
           },
-          failed,
+          failed: (error) => this.#refuse(error),
         }),
       );
     }
@@ -100,7 +112,8 @@ export class CorefileSource {
   #expand(): string {
     const { baseCorefile, conf, dnsPort, localIps, upstreamService } = this.#flags;
     const service = upstreamServiceAddress(process.env, upstreamService, localIps);
-    const { text, warnings } = expandCorefile(readCorefile(baseCorefile), {
+    const template = readCorefile(baseCorefile);
+    const { text, warnings } = expandCorefile(template, {
       localIps,
       clusterDnsIp: service.address,
       kubeDns: this.#kubeDns,
@@ -109,6 +122,11 @@ export class CorefileSource {
     const all = [...service.warnings, ...warnings];
     if (all.join() !== this.#warned) for (const warning of all) this.#log.warning(warning);
     this.#warned = all.join();
+    if (service.address === undefined && template.includes(CLUSTER_DNS)) {
+      this.#troubles.begin('configuration', UPSTREAM_SERVICE, service.warnings.join(' '));
+    } else {
+      this.#troubles.end('configuration', UPSTREAM_SERVICE);
+    }
     if (conf !== '' && text !== this.#written) this.#write(conf, text);
     return text;
   }
@@ -125,18 +143,23 @@ export class CorefileSource {
     }
   }
 
+  /** A ConfigMap that is wrong is told once, by whichever reading comes first. */
+  #refuse(error: unknown): void {
+    const why = messageOf(error);
+    if (why === this.#refused) return;
+    this.#refused = why;
+    this.#troubles.begin('configuration', KUBE_DNS, `the ConfigMap kube-dns is refused: ${why}`);
+    this.#complain(error);
+  }
+
   #complain(error: unknown): void {
     this.#errors.value++;
-    this.#log.error(error instanceof Error ? error.message : String(error));
+    this.#log.error(messageOf(error));
   }
 }
 
-function skipFirst(changed: () => void): () => void {
-  let first = true;
-  return () => {
-    if (!first) changed();
-    first = false;
-  };
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 /** The text of a file. Throws CorefileError if it cannot be read. */
@@ -144,7 +167,7 @@ function readCorefile(path: string): string {
   try {
     return readFileSync(path === 'stdin' ? 0 : path, 'utf8');
   } catch (error) {
-    const message = error instanceof Error ? error.message : String(error);
+    const message = messageOf(error);
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     const reason = missing ? 'no such file or directory' : message;
     throw new CorefileError('COREFILE_FILE', undefined, `open ${path}: ${reason}`, {

@@ -154,3 +154,27 @@ describe('what a block has made outlives a reload', () => {
     expect(inherited(text, after)).toBe(is);
   });
 });
+
+describe('what must have answered before we are ready', () => {
+  const block = (zone: string, lines: string): string =>
+    `${zone} {\nbind 127.0.0.1\n${FORWARD}\n${lines}\n}\n`;
+
+  test.each([
+    { text: block('.', ''), is: [], because: 'nobody asks for it' },
+    {
+      text: block('cluster.local', 'health') + block('.', ''),
+      is: ['cluster.local.'],
+      because: 'the block of health speaks where none says ready',
+    },
+    {
+      text: block('cluster.local', 'health') + block('a.test', 'ready :81') + block('.', 'ready'),
+      is: ['a.test.', '.'],
+      because: 'those that say ready are meant',
+    },
+    { text: '. {\nhosts\nhealth\n}\n', is: [], because: 'without upstreams it can answer' },
+  ])('$is: $because', ({ text, is }) => {
+    const generation = load(text);
+    generation.stop();
+    expect(generation.proofs.map(({ zone }) => zone)).toEqual(is);
+  });
+});

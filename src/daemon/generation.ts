@@ -36,12 +36,23 @@ export interface Generation {
   /** By `host port`. */
   readonly served: ReadonlyMap<string, Served>;
   readonly settings: readonly BlockSettings[];
+  /** The blocks that must have answered before we are ready. */
+  readonly proofs: readonly Proof[];
   /** What the next generation may take over, by what it was made from. */
   readonly heirlooms: ReadonlyMap<string, unknown>;
   /** Its handlers may begin to act: the addresses are served. */
   start(): void;
   /** Another generation serves now. */
   stop(): void;
+}
+
+/** A block that must show that it can answer for its zone. */
+export interface Proof {
+  readonly zone: string;
+  /** Where it is asked. */
+  readonly at: HostPort;
+  /** Again and again, not only until it has answered. */
+  readonly continuously: boolean;
 }
 
 /**
@@ -99,6 +110,7 @@ class Builder {
       corefile,
       served,
       settings: blocks.map(({ settings }) => settings),
+      proofs: proofsOf(blocks),
       heirlooms: this.#heirlooms,
       start: () => {
         for (const start of this.#starts) start();
@@ -178,6 +190,18 @@ class Builder {
       server,
     }));
   }
+}
+
+/** Those that say `ready`, or else those that say `health`, as far as they depend on upstreams. */
+function proofsOf(blocks: readonly ConfiguredBlock[]): Proof[] {
+  const saying = blocks.filter(({ settings }) => settings.ready !== undefined);
+  const counted =
+    saying.length > 0 ? saying : blocks.filter(({ settings }) => settings.healthAt !== undefined);
+  return counted.flatMap(({ block, settings, listeners: [at] }) => {
+    if (!settings.forwards || at === undefined) return [];
+    const continuously = settings.ready?.continuously === true;
+    return [{ zone: block.keys[0]!.zone, at, continuously }];
+  });
 }
 
 /** As in CoreDNS's metrics: `dns://:53`, `dns://169.254.20.10:53`, `dns://[::1]:53`. */

@@ -8,6 +8,7 @@ import type { Flags } from '../cli/flags.ts';
 import { HostNetwork, type HostNetworkObserver, type SetupErrorKind } from '../hostnet/sync.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Troubles } from '../observe/troubles.ts';
 import { answersSoon } from './self-query.ts';
 
 export const SETUP_ERRORS: readonly (SetupErrorKind | 'configmap')[] = [
@@ -23,15 +24,26 @@ export class NodeSetup {
   readonly #flags: Flags;
   readonly #log: Log;
   readonly #network: HostNetwork;
+  readonly #troubles: Troubles;
   #retry: NodeJS.Timeout | undefined;
+  /** Why the rules do not stand, as far as that is known. */
+  #failure = 'the rules of the firewall are not in yet';
 
-  constructor(flags: Flags, log: Log, metrics: Metrics) {
+  constructor(flags: Flags, log: Log, metrics: Metrics, troubles: Troubles) {
     this.#flags = flags;
     this.#log = log;
+    this.#troubles = troubles;
     const observer: HostNetworkObserver = {
       failed: (errortype, error) => {
         metrics.counter('coredns_nodecache_setup_errors_total', { errortype }).value++;
         log.error(error.message);
+        this.#failure = error.message;
+        troubles.begin('network', errortype, error.message);
+      },
+      succeeded: (part) => {
+        for (const errortype of SETUP_ERRORS) {
+          if (errortype.startsWith(part)) troubles.end('network', errortype);
+        }
       },
       repaired: (what) => log.info(what),
       info: (text) => log.info(text),
@@ -50,6 +62,12 @@ export class NodeSetup {
     );
   }
 
+  /** Why queries are not diverted to us; undefined if they are, or that is left to others. */
+  get undiverted(): string | undefined {
+    if (this.#flags.firewall === 'none' || this.#network.isDiverting) return undefined;
+    return this.#failure;
+  }
+
   /** The rules of a predecessor that was killed go first of all: until we answer, kube-dns shall. */
   async clearLeftovers(): Promise<void> {
     await this.#network.withdraw();
@@ -64,10 +82,14 @@ export class NodeSetup {
   async divert(): Promise<void> {
     const silent = await this.#silentAddresses();
     if (silent.length > 0) {
-      this.#log.error(`no answer from ${silent.join(', ')}: queries are not diverted there yet`);
+      const text = `no answer from ${silent.join(', ')}: queries are not diverted there yet`;
+      this.#log.error(text);
+      this.#failure = text;
+      this.#troubles.begin('network', 'silent', text);
       this.#retry = setTimeout(() => void this.divert(), DIVERT_RETRY_MS).unref();
       return;
     }
+    this.#troubles.end('network', 'silent');
     await this.#network.divert();
     this.#network.watch(this.#flags.syncIntervalMs);
   }

@@ -3,6 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { CorefileError } from '../corefile/error.ts';
 import { TestLog } from '../directives/testing.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Troubles } from '../observe/troubles.ts';
 import { Reloader } from './reload.ts';
 
 const EVERY_30S = { intervalMs: 30_000, jitterMs: 15_000 };
@@ -10,6 +11,7 @@ const sha512 = (text: string): string => createHash('sha512').update(text).diges
 
 let log: TestLog;
 let metrics: Metrics;
+let troubles: Troubles;
 let reloader: Reloader;
 /** What the file says now: a text, or why it cannot be parsed. */
 let file: string | Error;
@@ -29,6 +31,7 @@ beforeEach(() => {
     0,
     undefined,
   ];
+  troubles = new Troubles(metrics);
   reloader = new Reloader(
     {
       fingerprint: () => {
@@ -45,6 +48,7 @@ beforeEach(() => {
     'one',
     log,
     metrics,
+    troubles,
   );
 });
 afterEach(() => vi.useRealTimers());

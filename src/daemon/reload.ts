@@ -10,6 +10,10 @@ import { CorefileError } from '../corefile/error.ts';
 import type { ReloadSettings } from '../directives/directive.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Log } from '../observe/log.ts';
+import type { Troubles } from '../observe/troubles.ts';
+
+/** Of the trouble that a refused Corefile is. */
+const SUBJECT = 'Corefile';
 
 export interface ReloadSource {
   /** The fingerprint of the file as it stands now. Throws CorefileError if it cannot be parsed. */
@@ -22,6 +26,7 @@ export class Reloader {
   readonly #source: ReloadSource;
   readonly #log: Log;
   readonly #metrics: Metrics;
+  readonly #troubles: Troubles;
   /** What serves now, and what was tried last and failed. */
   #serving: string;
   #refused = '';
@@ -29,11 +34,18 @@ export class Reloader {
   #busy: Promise<void> | undefined;
   #stopped = false;
 
-  constructor(source: ReloadSource, serving: string, log: Log, metrics: Metrics) {
+  constructor(
+    source: ReloadSource,
+    serving: string,
+    log: Log,
+    metrics: Metrics,
+    troubles: Troubles,
+  ) {
     this.#source = source;
     this.#serving = serving;
     this.#log = log;
     this.#metrics = metrics;
+    this.#troubles = troubles;
     metrics.counter('coredns_reload_failed_total', {});
   }
 
@@ -58,8 +70,10 @@ export class Reloader {
         now = this.#source.fingerprint();
       } catch (error) {
         this.#log.warning(`plugin/reload: Corefile parse failed: ${reasonOf(error)}`);
+        this.#refuse(error);
         return;
       }
+      if (now === this.#serving) this.#troubles.end('configuration', SUBJECT);
       if (now === this.#serving || now === this.#refused) return;
       this.#log.info('Reloading');
       await this.#load(now, 'plugin/reload: Corefile changed but reload failed');
@@ -94,6 +108,7 @@ export class Reloader {
     try {
       await this.#source.load();
       this.#refused = '';
+      this.#troubles.end('configuration', SUBJECT);
       this.#log.info('Reloading complete');
       this.#metrics.clear('coredns_reload_version_info');
       this.#metrics.gauge('coredns_reload_version_info', {
@@ -103,10 +118,16 @@ export class Reloader {
     } catch (error) {
       this.#serving = before;
       this.#refused = fingerprint;
+      this.#refuse(error);
       this.#metrics.counter('coredns_reload_failed_total', {}).value++;
       this.#log.error(`Restart failed: ${reasonOf(error)}`);
       this.#log.error(`${whose}: starting with listener file descriptors: ${reasonOf(error)}`);
     }
+  }
+
+  #refuse(error: unknown): void {
+    const text = `the Corefile has changed and is refused: ${reasonOf(error)}`;
+    this.#troubles.begin('configuration', SUBJECT, text);
   }
 
   /** One at a time; who comes meanwhile is served by the one that runs. */

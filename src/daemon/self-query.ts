@@ -1,13 +1,17 @@
 /**
  * Queries to ourselves: whether the sockets that clients use are answered, by way of the kernel.
  *
- * The query has an opcode that we answer (NOTIMP) without any block, cache or upstream: what is
- * tested is that we read and write, and nothing else.
+ * That of `/health` has an opcode that we answer (NOTIMP) without any block, cache or upstream: what is
+ * tested is that we read and write, and nothing else. That of `/ready` takes the way of a client's.
  */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
 import type { HostPort } from '../directives/directive.ts';
+import { HEADER_OCTETS, RD, writeU16 } from '../dns/header.ts';
+import { nameFromText } from '../dns/name.ts';
+import { IN, SOA } from '../dns/rrtype.ts';
 import { nowMs } from '../sys/clock.ts';
+import { random16 } from '../sys/random.ts';
 
 const ANSWER_MS = 200;
 const QUERIES_MAX = 25;
@@ -26,21 +30,58 @@ export async function answersSoon(host: string, port: number): Promise<boolean> 
   return false;
 }
 
-function answers(host: string, port: number): Promise<boolean> {
+async function answers(host: string, port: number): Promise<boolean> {
+  return (await ask({ host, port }, STATUS_QUERY, ANSWER_MS)) !== undefined;
+}
+
+/**
+ * The RCODE of the answer to `SOA` of `zone`, by way of the block and its upstreams; undefined if
+ * there is none within `withinMs`.
+ */
+export async function askZone(
+  at: HostPort,
+  zone: string,
+  withinMs: number,
+): Promise<number | undefined> {
+  const answer = await ask(at, zoneQuery(zone), withinMs);
+  return answer === undefined || answer.length < HEADER_OCTETS ? undefined : answer[3]! & 0x0f;
+}
+
+/** The answer to one datagram. */
+function ask(
+  { host, port }: HostPort,
+  query: Uint8Array,
+  withinMs: number,
+): Promise<Buffer | undefined> {
+  const target = askable(host);
   return new Promise((resolve) => {
-    const socket = createSocket(isIPv6(host) ? 'udp6' : 'udp4');
-    const end = (answered: boolean): void => {
+    const socket = createSocket(isIPv6(target) ? 'udp6' : 'udp4');
+    const end = (answer: Buffer | undefined): void => {
       clearTimeout(timer);
       socket.removeAllListeners();
       socket.on('error', () => undefined);
       socket.close();
-      resolve(answered);
+      resolve(answer);
     };
-    const timer = setTimeout(() => end(false), ANSWER_MS);
-    socket.once('message', () => end(true));
-    socket.once('error', () => end(false));
-    socket.send(STATUS_QUERY, port, host);
+    const timer = setTimeout(() => end(undefined), withinMs);
+    socket.unref();
+    socket.once('message', end);
+    socket.once('error', () => end(undefined));
+    socket.send(query, port, target);
   });
+}
+
+/** With RD and a random ID, without EDNS. */
+function zoneQuery(zone: string): Uint8Array {
+  const name = nameFromText(zone) ?? Uint8Array.of(0);
+  const message = new Uint8Array(HEADER_OCTETS + name.length + 4);
+  writeU16(message, 0, random16());
+  message[2] = RD;
+  writeU16(message, 4, 1);
+  message.set(name, HEADER_OCTETS);
+  writeU16(message, message.length - 4, SOA);
+  writeU16(message, message.length - 2, IN);
+  return message;
 }
 
 /** Asks every address once a second; for `/health`, which an upstream's trouble must not fail. */
@@ -69,7 +110,7 @@ export class SelfCheck {
   async #check(): Promise<void> {
     await Promise.all(
       this.#addresses().map(async (address) => {
-        if (await answers(askable(address.host), address.port)) {
+        if (await answers(address.host, address.port)) {
           this.#answeredMs.set(keyOf(address), nowMs());
         }
       }),

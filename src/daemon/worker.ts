@@ -8,18 +8,20 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Flags } from '../cli/flags.ts';
 import { parseCorefile } from '../corefile/blocks.ts';
 import { DIRECTIVE_NAMES } from '../directives/configure.ts';
-import type { BlockSettings, HostPort } from '../directives/directive.ts';
+import type { HostPort } from '../directives/directive.ts';
 import type { StreamLog } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Troubles } from '../observe/troubles.ts';
 import { nowMs } from '../sys/clock.ts';
 import { random30 } from '../sys/random.ts';
 import type { SocketSource } from '../sys/sockets.ts';
 import { Upstreams } from '../upstream/registry.ts';
-import { Admin } from './admin.ts';
+import { Admin, type AdminSettings } from './admin.ts';
 import { CorefileSource } from './corefile-source.ts';
 import { type Generation, loadGeneration } from './generation.ts';
 import { Listeners } from './listeners.ts';
 import { NodeSetup, SETUP_ERRORS } from './node.ts';
+import { Readiness } from './readiness.ts';
 import { Reloader } from './reload.ts';
 import { SelfCheck } from './self-query.ts';
 import { VERSION } from './version.ts';
@@ -32,9 +34,11 @@ export class Worker {
   readonly #flags: Flags;
   readonly #log: StreamLog;
   readonly #metrics = new Metrics();
+  readonly #troubles = new Troubles(this.#metrics);
   readonly #upstreams: Upstreams;
   readonly #listeners: Listeners;
   readonly #selfCheck: SelfCheck;
+  readonly #readiness: Readiness;
   readonly #admin: Admin;
   readonly #exit: (code: number) => void;
   readonly #source: CorefileSource;
@@ -60,13 +64,35 @@ export class Worker {
     this.#upstreams = new Upstreams(this.#metrics);
     this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo, sockets);
     this.#selfCheck = new SelfCheck(() => this.#listeners.addresses);
-    this.#admin = new Admin(this.#metrics, log, () => this.#selfCheck.isServing, sockets);
+    const isServing = (): boolean => this.#selfCheck.isServing;
+    this.#readiness = new Readiness(
+      {
+        isServing,
+        undiverted: () => this.#node?.undiverted,
+        misconfigured: () => this.#troubles.lines('configuration'),
+      },
+      log,
+      this.#metrics,
+    );
+    this.#admin = new Admin(
+      this.#metrics,
+      log,
+      {
+        isServing,
+        unready: () => this.#readiness.unready(),
+        troubles: this.#troubles,
+      },
+      sockets,
+    );
     log.dropped = this.#metrics.counter('nodelocald_log_lines_dropped_total', {});
     const [errors] = SETUP_ERRORS.map((errortype) =>
       this.#metrics.counter('coredns_nodecache_setup_errors_total', { errortype }),
     );
-    this.#source = new CorefileSource(flags, log, errors!);
-    this.#node = flags.localIps.length > 0 ? new NodeSetup(flags, log, this.#metrics) : undefined;
+    this.#source = new CorefileSource(flags, log, errors!, this.#troubles);
+    this.#node =
+      flags.localIps.length > 0
+        ? new NodeSetup(flags, log, this.#metrics, this.#troubles)
+        : undefined;
   }
 
   /** Serves the Corefile. Rejects with CorefileError, ListenError or a system error if it cannot. */
@@ -90,6 +116,7 @@ export class Worker {
       generation.corefile.fingerprint,
       this.#log,
       this.#metrics,
+      this.#troubles,
     );
     if (!this.#flags.quiet) this.#printBanner(generation);
     this.#reloader.follow(reloadSettings(generation));
@@ -106,6 +133,7 @@ export class Worker {
   async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
+    this.#readiness.withdraw('shutting down');
     await this.#reloader?.stop();
     this.#source.close();
     await this.#node?.withdraw();
@@ -163,15 +191,16 @@ export class Worker {
     this.#generation = generation;
     generation.start();
     before?.stop();
+    this.#readiness.follow(generation.proofs);
     this.#reloader?.follow(reloadSettings(generation));
   }
 
   /** node-cache serves its metrics on a second address as well, for those of its set-up. */
-  #setupMetrics(): readonly Pick<BlockSettings, 'metricsAt' | 'healthAt'>[] {
+  #setupMetrics(): readonly AdminSettings[] {
     const at = /^(.*):(\d+)$/.exec(this.#flags.setupMetricsAt);
     if (this.#node === undefined || at === null) return [];
     const host = at[1]!.replace(/^\[(.*)\]$/, '$1');
-    return [{ metricsAt: { host, port: Number(at[2]) }, healthAt: undefined }];
+    return [{ metricsAt: { host, port: Number(at[2]) }, healthAt: undefined, ready: undefined }];
   }
 
   #fingerprint(): string {
@@ -194,6 +223,8 @@ export class Worker {
     this.#log.banner(`${process.platform}/${process.arch}, node ${process.version}`);
     const [address] = this.#listeners.addresses;
     const name = generation.settings.find(({ exampleName }) => exampleName !== '')?.exampleName;
+    const http = this.#admin.describe();
+    if (http !== '') this.#log.info(http);
     if (address !== undefined && name !== undefined) {
       this.#log.banner(`try: dig ${digServer(address)} ${name.replace(/\.$/, '')}`);
     }

@@ -73,6 +73,8 @@ class BlockReader {
     bind: [],
     metricsAt: undefined,
     healthAt: undefined,
+    ready: undefined,
+    forwards: false,
     lameduckMs: 0,
     reload: undefined,
     exampleName: '',

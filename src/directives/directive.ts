@@ -47,6 +47,9 @@ export interface BlockSettings {
   /** Where metrics are served, `host:port`. */
   metricsAt: HostPort | undefined;
   healthAt: HostPort | undefined;
+  ready: ReadySettings | undefined;
+  /** Whether it has upstreams, and so may be unable to answer. */
+  forwards: boolean;
   /** How long to go on serving after SIGTERM, in ms. */
   lameduckMs: number;
   reload: ReloadSettings | undefined;
@@ -63,6 +66,12 @@ export interface HostPort {
 export interface ReloadSettings {
   readonly intervalMs: number;
   readonly jitterMs: number;
+}
+
+export interface ReadySettings {
+  readonly address: HostPort;
+  /** Whether an upstream that falls silent later withdraws readiness. */
+  readonly continuously: boolean;
 }
 
 export interface BuildContext {

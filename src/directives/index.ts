@@ -13,12 +13,14 @@ import { log } from './log/index.ts';
 import { loop } from './loop/index.ts';
 import { metadata } from './metadata/index.ts';
 import { prometheus } from './prometheus/index.ts';
+import { ready } from './ready/index.ts';
 import { reload } from './reload/index.ts';
 
 export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(metadata),
   erase(reload),
   erase(bind),
+  erase(ready),
   erase(health),
   erase(prometheus),
   erase(errors),

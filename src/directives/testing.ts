@@ -50,6 +50,8 @@ export function emptySettings(): BlockSettings {
     bind: [],
     metricsAt: undefined,
     healthAt: undefined,
+    ready: undefined,
+    forwards: false,
     lameduckMs: 0,
     reload: undefined,
     exampleName: '',

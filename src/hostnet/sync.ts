@@ -27,6 +27,8 @@ export type SetupErrorKind = 'iptables' | 'iptables_lock' | 'interface_add' | 'i
 export interface HostNetworkObserver {
   /** To be counted and logged. A lack of NET_ADMIN is told once, with the code `forbidden`. */
   failed(kind: SetupErrorKind, error: HostnetError): void;
+  /** All is in place of what the failures of this part are about. */
+  succeeded?(part: 'interface' | 'iptables'): void;
   /** A check found something amiss and mended it; a line for each thing. */
   repaired(what: string): void;
   /** Something to know about how it is done on this node; once each. */
@@ -214,6 +216,7 @@ export class HostNetwork {
     if (!this.#interfaceWanted || this.#forbidden) return [];
     const { made, failures } = await this.#interface.ensure(signal);
     for (const { kind, error } of failures) this.#failed(kind, error);
+    if (failures.length === 0) this.#observer.succeeded?.('interface');
     return [...made];
   }
 
@@ -232,6 +235,7 @@ export class HostNetwork {
       changes.push(...(await this.#applyOwned()));
       await this.#clearOther(firewall, signal);
       this.#standing = true;
+      this.#observer.succeeded?.('iptables');
       return changes;
     } catch (error) {
       this.#standing = false;

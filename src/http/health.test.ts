@@ -3,25 +3,37 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TestLog } from '../directives/testing.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { HealthServer } from './health.ts';
-import { ListenError } from './server.ts';
+import type { ListenError } from './server.ts';
 
 let log: TestLog;
 let metrics: Metrics;
 let isServing: boolean;
+let troubles: string[];
+let unready: string[];
 let health: HealthServer;
 
 beforeEach(() => {
   log = new TestLog();
   metrics = new Metrics();
-  isServing = true;
+  [isServing, troubles, unready] = [true, [], ['the rules are not in']];
   const at = { host: '127.0.0.1', port: 0 };
-  health = new HealthServer(at, { log, metrics, isServing: () => isServing });
+  health = new HealthServer(at, {
+    log,
+    metrics,
+    isServing: () => isServing,
+    troubles: () => troubles,
+    unready: () => unready,
+  });
   vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
 });
 afterEach(async () => {
   vi.useRealTimers();
   await health.close();
 });
+
+const fail = (error: ListenError): never => {
+  throw error;
+};
 
 const requests = (): number =>
   metrics
@@ -31,7 +43,7 @@ const failures = (): number => metrics.counter('coredns_health_request_failures_
 
 describe('health', () => {
   test('is 200 OK while we serve, and 503 while we do not', async () => {
-    await health.listen();
+    await health.keepTrying(fail);
     const url = `http://127.0.0.1:${health.port}/health`;
     const healthy = await fetch(url);
     expect([healthy.status, await healthy.text()]).toEqual([200, 'OK']);
@@ -40,8 +52,26 @@ describe('health', () => {
     expect((await fetch(`${url}/x`)).status).toBe(404);
   });
 
+  test('tells what is amiss although DNS is served, and that is no reason to restart', async () => {
+    await health.keepTrying(fail);
+    troubles = ['no upstream', 'a refused Corefile'];
+    const degraded = await fetch(`http://127.0.0.1:${health.port}/health`);
+    expect(degraded.status).toBe(200);
+    expect(await degraded.text()).toBe('OK, degraded\nno upstream\na refused Corefile\n');
+  });
+
+  test('has /ready beside it: 200 OK, or 503 and what is missing', async () => {
+    await health.keepTrying(fail);
+    const url = `http://127.0.0.1:${health.port}/ready`;
+    const first = await fetch(url);
+    expect([first.status, await first.text()]).toEqual([503, 'the rules are not in\n']);
+    unready = [];
+    const second = await fetch(url);
+    expect([second.status, await second.text()]).toEqual([200, 'OK']);
+  });
+
   test('asks itself once a second, and counts', async () => {
-    await health.listen();
+    await health.keepTrying(fail);
     for (let second = 1; second <= 3; second++) {
       vi.advanceTimersByTime(1000);
       await vi.waitFor(() => expect(requests()).toBe(second));
@@ -51,7 +81,7 @@ describe('health', () => {
   });
 
   test('tells when its own request fails', async () => {
-    await health.listen();
+    await health.keepTrying(fail);
     isServing = false;
     vi.advanceTimersByTime(1000);
     await vi.waitFor(() => expect(failures()).toBe(1));
@@ -62,13 +92,12 @@ describe('health', () => {
     expect(requests()).toBe(1);
   });
 
-  test('at a taken port is refused, or tries again', async () => {
+  test('at a taken port is told, and tried again', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve));
     const address = other.address();
     const port = typeof address === 'object' ? address!.port : 0;
     const taken = new HealthServer({ host: '127.0.0.1', port }, { log, metrics });
-    await expect(taken.listen()).rejects.toThrow(ListenError);
     const told: string[] = [];
     await taken.keepTrying((error) => void told.push(error.message));
     expect(told).toEqual([`listen tcp 127.0.0.1:${port}: bind: address already in use`]);
@@ -77,7 +106,7 @@ describe('health', () => {
   });
 
   test('closes in the middle of its own request, and tells nothing', async () => {
-    await health.listen();
+    await health.keepTrying(fail);
     vi.advanceTimersByTime(1000);
     await health.close();
     await new Promise((resolve) => setTimeout(resolve, 20));

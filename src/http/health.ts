@@ -1,5 +1,5 @@
 /**
- * `/health`: 200 OK while we serve, and a look at it from outside once a second, as CoreDNS does, so
+ * `/health`: 200 OK while we serve, with what is amiss all the same; `/ready` beside it; and a look at it from outside once a second, as CoreDNS does, so
  * that its two metrics tell how long such a request takes.
  *
  * Owns:    the endpoint and the self-request.
@@ -13,7 +13,8 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
 import type { SocketSource } from '../sys/sockets.ts';
-import { HttpServer, type ListenError, hostPortText, text } from './server.ts';
+import { type Unready, readyPage } from './ready.ts';
+import { HttpServer, type ListenError, type Page, hostPortText, text } from './server.ts';
 
 const SELF_REQUEST_EVERY_MS = 1000;
 const SELF_REQUEST_MS = 3000;
@@ -26,6 +27,10 @@ export interface HealthOptions {
   /** Whether DNS queries are being answered; 503 if not. Must be quick, and not throw. */
   readonly isServing?: () => boolean;
   readonly sockets?: SocketSource | undefined;
+  /** For `/ready`. */
+  readonly unready?: Unready;
+  /** What is amiss while DNS is served, a line each: a restart would mend none of it. */
+  readonly troubles?: () => readonly string[];
 }
 
 export class HealthServer {
@@ -39,9 +44,16 @@ export class HealthServer {
   #pending: ClientRequest | undefined;
   #closed = false;
 
-  constructor(at: HostPort, { log, metrics, isServing = () => true, sockets }: HealthOptions) {
-    const health = () => (isServing() ? text(200, 'OK') : text(503, 'Service Unavailable'));
-    this.#server = new HttpServer(at, new Map([['/health', health]]), sockets);
+  constructor(at: HostPort, options: HealthOptions) {
+    const { log, metrics, unready = () => [] } = options;
+    this.#server = new HttpServer(
+      at,
+      new Map([
+        ['/health', () => healthPage(options)],
+        ['/ready', () => readyPage(unready)],
+      ]),
+      options.sockets,
+    );
     this.#log = log;
     this.#durations = metrics.histogram('coredns_health_request_duration_seconds', {});
     this.#failures = metrics.counter('coredns_health_request_failures_total', {});
@@ -51,15 +63,9 @@ export class HealthServer {
     return this.#server.port;
   }
 
-  /** Resolves when it listens; rejects with ListenError. */
-  async listen(): Promise<void> {
-    await this.#server.listen();
-    this.#watch();
-  }
-
   /** Listens, and tries again while the port is taken; see {@link HttpServer.keepTrying}. */
-  async keepTrying(failed: (error: ListenError) => void): Promise<void> {
-    await this.#server.keepTrying(failed);
+  async keepTrying(failed: (error: ListenError) => void, listening?: () => void): Promise<void> {
+    await this.#server.keepTrying(failed, listening);
     this.#watch();
   }
 
@@ -118,6 +124,12 @@ export class HealthServer {
       );
     }
   }
+}
+
+function healthPage({ isServing = () => true, troubles = () => [] }: HealthOptions): Page {
+  if (!isServing()) return text(503, 'Service Unavailable');
+  const lines = troubles();
+  return text(200, lines.length === 0 ? 'OK' : `OK, degraded\n${lines.join('\n')}\n`);
 }
 
 /** Where a server on all addresses is reached from its own machine. */

@@ -112,16 +112,25 @@ export class HttpServer {
 
   /**
    * Listens, and tries again every 5 s while that fails. `failed` is told the first failure, and each
-   * that has another reason than the one before. Resolves after the first try.
+   * that has another reason than the one before; `listening` that it has come to it. Resolves after
+   * the first try.
    */
-  async keepTrying(failed: (error: ListenError) => void, told: string = ''): Promise<void> {
+  async keepTrying(
+    failed: (error: ListenError) => void,
+    listening: () => void = () => undefined,
+    told: string = '',
+  ): Promise<void> {
     try {
       await this.listen();
+      if (!this.#closed) listening();
     } catch (error) {
       if (!(error instanceof ListenError)) throw error;
       if (this.#closed) return;
       if (error.message !== told) failed(error);
-      this.#retry = setTimeout(() => void this.keepTrying(failed, error.message), RETRY_MS);
+      this.#retry = setTimeout(
+        () => void this.keepTrying(failed, listening, error.message),
+        RETRY_MS,
+      );
       this.#retry.unref();
     }
   }

@@ -151,14 +151,18 @@ describe.each(['base', ...HOST_OVERLAYS.map((name) => `overlays/${name}`)])(
       ]);
     });
 
-    test('is asked for its health at the link-local address', () => {
+    test('is asked for its health and readiness at the link-local address', () => {
       const httpGet = { host: LOCAL_DNS, path: '/health', port: 8080 };
       expect(container.livenessProbe).toEqual({
         httpGet,
         initialDelaySeconds: 60,
         timeoutSeconds: 5,
       });
-      expect(container.readinessProbe).toEqual({ httpGet, periodSeconds: 5, timeoutSeconds: 5 });
+      expect(container.readinessProbe).toEqual({
+        httpGet: { ...httpGet, path: '/ready' },
+        periodSeconds: 5,
+        timeoutSeconds: 5,
+      });
     });
 
     test('shares the lock of iptables with the host, and finds the kube-dns ConfigMap', () => {

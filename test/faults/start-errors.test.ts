@@ -123,13 +123,4 @@ describe('an address that cannot be had', () => {
     const failure = await startWith('-conf', corefile('192.0.2.55', DNS_PORT));
     expectOneClearError(failure, /192\.0\.2\.55:5300: bind: cannot assign requested address/);
   });
-
-  test('the port of health is taken', async () => {
-    const taken = createServer().listen(8080, lab.address(4));
-    lab.defer(() => taken.close());
-    await once(taken, 'listening');
-    const health = `health ${lab.address(4)}:8080`;
-    const failure = await startWith('-conf', corefile(lab.address(4), DNS_PORT, health));
-    expectOneClearError(failure, /:8080.*address already in use/);
-  });
 });

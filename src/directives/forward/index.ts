@@ -126,6 +126,10 @@ export const forward: Directive<ForwardUse> = {
 
   parse: (use, context) => readUse(use, () => readForward(use, context.warn)),
 
+  settle: (_, settings) => {
+    settings.forwards = true;
+  },
+
   build: (uses, context) => new ForwardHandler(uses, context),
 };
 

@@ -1,0 +1,37 @@
+/**
+ * `ready [ADDRESS] { monitor until-ready|continuously }`: where `/ready` is served, and that the
+ * block's upstreams count for it.
+ *
+ * Is not:  the server (http/ready.ts) nor the judge (daemon/readiness.ts).
+ */
+import {
+  type OptionTable,
+  countArguments,
+  one,
+  readOptions,
+  readUse,
+} from '../../corefile/options.ts';
+import { parseHostPort, parseWord } from '../../corefile/values.ts';
+import type { Directive, HostPort, ReadySettings } from '../directive.ts';
+
+const DEFAULT_ADDRESS: HostPort = { host: '', port: 8181 };
+
+export const ready: Directive<ReadySettings> = {
+  name: 'ready',
+  repeat: 'refuse',
+  parse: (use) =>
+    readUse(use, () => {
+      const [address] = countArguments(use, 0, 1);
+      const at = address === undefined ? DEFAULT_ADDRESS : parseHostPort(address);
+      return readOptions(use, OPTIONS, { address: at, continuously: false });
+    }),
+  settle: (configs, settings) => {
+    settings.ready = configs[0]!;
+  },
+};
+
+const OPTIONS: OptionTable<{ address: HostPort; continuously: boolean }> = {
+  monitor: one((draft, value) => {
+    draft.continuously = parseWord(value, ['until-ready', 'continuously']) === 'continuously';
+  }),
+};

@@ -1,0 +1,21 @@
+/**
+ * `/ready`: 200 OK, or 503 and what is missing, a line each.
+ *
+ * Is not:  the judge: that is asked of whoever plugs it in (daemon/readiness.ts).
+ */
+import type { HostPort } from '../directives/directive.ts';
+import type { SocketSource } from '../sys/sockets.ts';
+import { HttpServer, type Page, text } from './server.ts';
+
+/** What keeps us from being ready, for people; empty if nothing does. Must be quick. */
+export type Unready = () => readonly string[];
+
+export function readyPage(unready: Unready): Page {
+  const reasons = unready();
+  return reasons.length === 0 ? text(200, 'OK') : text(503, `${reasons.join('\n')}\n`);
+}
+
+/** For `ready`, where no `/health` is served at its address. */
+export function readyServer(at: HostPort, unready: Unready, sockets?: SocketSource): HttpServer {
+  return new HttpServer(at, new Map([['/ready', () => readyPage(unready)]]), sockets);
+}
