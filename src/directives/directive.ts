@@ -10,6 +10,7 @@ import type { QueryView } from '../dns/question.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Query, QueryChain } from '../query/query.ts';
+import type { Client } from '../query/responder.ts';
 import type { Response } from '../query/response.ts';
 import type { Verdict } from '../query/verdict.ts';
 import type { Upstreams } from '../upstream/registry.ts';
@@ -53,6 +54,8 @@ export interface BlockSettings {
   /** How long to go on serving after SIGTERM, in ms. */
   lameduckMs: number;
   reload: ReloadSettings | undefined;
+  /** Whether lines of level debug are logged, for the whole process. */
+  debug: boolean;
   /** A name that the block itself can answer, for the banner; empty if none is known. */
   exampleName: string;
 }
@@ -125,19 +128,36 @@ export interface Handler {
   isReachable?(): boolean;
   /** In the cache's handler: what the server asks before it makes a query walk the chain. */
   readonly hits?: HitSource | undefined;
+  /** What it does, above the cache, to hits that it need not see as queries. */
+  readonly onHits?: HitPart;
+}
+
+/**
+ * What a handler above the cache does to hits on their own short walk, in place of being asked and
+ * shown the response. Hot path: no allocation, no throw.
+ */
+export interface HitPart {
+  /** The most that counts of the UDP payload size that a client offers, in octets; 512 or more. */
+  readonly payloadOctetsMax?: number;
+  /** Whether this query must walk the chain after all. */
+  wants?(view: QueryView, client: Client): boolean;
+  /**
+   * Puts the records of an answer into another order: of `octets` octets at `out[at]`, in normal form
+   * and not framed yet. Returns its length afterwards, for which there is room before `end`.
+   */
+  arrange?(out: Uint8Array, at: number, octets: number, end: number): number;
 }
 
 /** The walk of a hit, as the server sees it. Hot path: no allocation, no throw. */
 export interface HitSource {
   /**
-   * Writes the cached answer to `out` from `at`, if there is one and it fits before `outEnd`, and
-   * returns the octets of it, OPT and all. NOT_CACHED or NO_ROOM if the query must walk the chain.
-   * `server` is the index of the server address among the block's.
+   * Writes the cached response to `out` from `at`, if there is one and it fits before `outEnd` with an
+   * OPT, and returns its octets: it is to be framed. NOT_CACHED or NO_ROOM if the query must walk the
+   * chain. `server` is the index of the server address among the block's.
    */
   answer(
     view: QueryView,
     server: number,
-    limitOctets: number,
     nowDs: number,
     out: Uint8Array,
     at: number,

@@ -4,12 +4,12 @@
  *
  * Hot path, stop 3 of 6: `ZoneTable.find`.
  */
-import type { HitSource } from '../directives/directive.ts';
 import { nameFromText } from '../dns/name.ts';
 import type { QueryView } from '../dns/question.ts';
 import { DS } from '../dns/rrtype.ts';
 import type { Chain } from './chain.ts';
 import type { DnsCounters } from './dns-counters.ts';
+import type { HitPath } from './hit-path.ts';
 
 /** One zone of one block at one server address. */
 export interface ZoneBinding {
@@ -18,8 +18,8 @@ export interface ZoneBinding {
   readonly chain: Chain;
   /** Present if the block has `prometheus`. */
   readonly counters: DnsCounters | undefined;
-  /** The block's cache, if a hit needs to be seen by nobody else. */
-  readonly hits: HitSource | undefined;
+  /** The walk of a hit, if the block's hits have one of their own. */
+  readonly hits: HitPath | undefined;
   /** The index of this server address among those of the block. */
   readonly server: number;
 }

@@ -71,6 +71,13 @@ describe('requests', () => {
 });
 
 describe('responses', () => {
+  test('of hits count as written by the directive that touched them last', () => {
+    const metrics = new Metrics();
+    const counters = new DnsCounters(metrics, SERVER.server, SERVER.zone, 'loadbalance');
+    counters.countHit(UDP, 0, 40);
+    expect(all(metrics, 'coredns_dns_responses_total')).toEqual({ 'NOERROR loadbalance': 1 });
+  });
+
   test('are told apart by RCODE and writer', () => {
     const { metrics, counters } = make();
     counters.countResponse(UDP, 0, 'forward', 100, 0.001);

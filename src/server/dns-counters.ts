@@ -27,6 +27,7 @@ export class DnsCounters {
   readonly #requests: (Counter | undefined)[] = Array.from({ length: 4 * TYPE_SLOTS });
   /** By writer, then RCODE. */
   readonly #responses = new Map<string, (Counter | undefined)[]>();
+  readonly #hitWriter: string;
   readonly #hitResponses: (Counter | undefined)[];
   readonly #duration: Histogram;
   readonly #dnssecOk: Counter;
@@ -36,12 +37,14 @@ export class DnsCounters {
   /** Hits since the batch began, whose duration is not counted yet. */
   hitsInBatch = 0;
 
-  constructor(metrics: Metrics, server: string, zone: string) {
+  /** `hitWriter` is the directive that hits count as written by. */
+  constructor(metrics: Metrics, server: string, zone: string, hitWriter: string = 'cache') {
     this.#metrics = metrics;
     this.#labels = { server, zone, view: '' };
     this.#duration = metrics.histogram('coredns_dns_request_duration_seconds', this.#labels);
     this.#dnssecOk = metrics.counter('coredns_dns_do_requests_total', this.#labels);
-    this.#hitResponses = this.#responsesBy('cache');
+    this.#hitWriter = hitWriter;
+    this.#hitResponses = this.#responsesBy(hitWriter);
   }
 
   countRequest(
@@ -63,7 +66,7 @@ export class DnsCounters {
   /** A hit: its duration is counted by {@link endBatch}. */
   countHit(transport: Transport, rcode: number, octets: number): void {
     const responses =
-      this.#hitResponses[rcode] ?? this.#addResponses(this.#hitResponses, 'cache', rcode);
+      this.#hitResponses[rcode] ?? this.#addResponses(this.#hitResponses, this.#hitWriter, rcode);
     responses.value++;
     const size = this.#responseSize[transport] ?? this.#addSize('response', transport);
     size.observe(octets);

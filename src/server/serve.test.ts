@@ -1,10 +1,12 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Handler, HitSource } from '../directives/directive.ts';
+import type { Handler, HitPart, HitSource } from '../directives/directive.ts';
 import { TestLog } from '../directives/testing.ts';
 import { decodeMessage } from '../dns/codec.ts';
-import { OPT_OCTETS, frameAnswer } from '../dns/frame.ts';
-import { TC } from '../dns/header.ts';
+import { OPT_OCTETS } from '../dns/frame.ts';
+import { TC, readU16 } from '../dns/header.ts';
+import type { QueryView } from '../dns/question.ts';
 import { NOERROR, REFUSED, SERVFAIL } from '../dns/rcode.ts';
+import { AAAA } from '../dns/rrtype.ts';
 import { response } from '../dns/testing.ts';
 import type { Counter, Histogram } from '../observe/counters.ts';
 import { Metrics } from '../observe/metrics.ts';
@@ -24,6 +26,7 @@ import { type AskOptions, queryMessage } from '../query/testing.ts';
 import { ANSWERED, LATER, PASS } from '../query/verdict.ts';
 import { Chain } from './chain.ts';
 import { DnsCounters } from './dns-counters.ts';
+import { HitPath } from './hit-path.ts';
 import { Server } from './serve.ts';
 
 const LABEL = 'dns://127.0.0.1:53';
@@ -67,7 +70,7 @@ const keeping: Handler = {
 
 interface Block {
   readonly handlers: readonly Handler[];
-  readonly hits?: HitSource;
+  readonly hits?: HitPath;
   readonly hasMetrics?: boolean;
 }
 
@@ -328,16 +331,19 @@ describe('a hit is answered at once, without the chain', () => {
   const asked: number[] = [];
 
   /** Knows a.test.; a larger answer where `octets` says so. */
-  const hitsOf = (result: number): HitSource => ({
-    lastRcode: 0,
-    lastPlainOctets: 99,
-    answer: (view, index, limit, _nowDs, out, at) => {
-      asked.push(index);
-      if (result <= 0) return result;
-      out.set(message.wire, at);
-      return frameAnswer(view, out, at, message.wire.length, limit);
-    },
-  });
+  const hitsOf = (result: number, above: readonly Handler[] = []): HitPath => {
+    const source: HitSource = {
+      lastRcode: 0,
+      lastPlainOctets: 99,
+      answer: (_view, index, _nowDs, out, at) => {
+        asked.push(index);
+        if (result <= 0) return result;
+        out.set(message.wire, at);
+        return message.wire.length;
+      },
+    };
+    return new HitPath(source, above);
+  };
 
   test('and counted as the cache’s', () => {
     serve({ '.': { handlers: [keeping], hits: hitsOf(1), hasMetrics: true } });
@@ -367,6 +373,45 @@ describe('a hit is answered at once, without the chain', () => {
     expect(ask()).toBe(ANSWER_LATER);
     expect(kept).toMatchObject([{ cacheAsked }]);
     expect(total('coredns_dns_requests_total')).toBe(1);
+  });
+
+  const touching = (onHits: HitPart): Handler => ({ name: 'bufsize', seesHits: false, onHits });
+
+  test.each([
+    { edns: 4096, payloadOctetsMax: 1232, is: 1232 },
+    { edns: 600, payloadOctetsMax: 1232, is: 600 },
+    { edns: 4096, payloadOctetsMax: 512, is: 512 },
+  ])('a payload size of $edns counts for $payloadOctetsMax at most', ({ edns, ...part }) => {
+    const { payloadOctetsMax, is } = part;
+    serve({ '.': { handlers: [keeping], hits: hitsOf(1, [touching({ payloadOctetsMax })]) } });
+    expect(readU16(ask('a.test.', 'A', { edns }) as Buffer, message.wire.length + 3)).toBe(is);
+    const other = hitsOf(0, [touching({ payloadOctetsMax })]);
+    serve({ '.': { handlers: [keeping], hits: other } });
+    ask('b.test.', 'A', { edns });
+    expect(kept.at(-1)?.payloadOctets).toBe(is); // a miss is no different
+  });
+
+  test('a handler above that wants the query gets it, and the cache is asked in the chain', () => {
+    const wants = vi.fn((view: QueryView) => view.qtype === AAAA);
+    serve({ '.': { handlers: [keeping], hits: hitsOf(1, [touching({ wants })]) } });
+    asked.length = 0;
+    expect(ask('a.test.', 'A')).not.toBe(ANSWER_LATER);
+    expect(ask('a.test.', 'AAAA')).toBe(ANSWER_LATER);
+    expect(asked).toEqual([0]);
+    expect(kept).toMatchObject([{ cacheAsked: false }]);
+    expect(wants).toHaveBeenCalledTimes(2);
+  });
+
+  test('a handler above arranges the response before it is cut to size', () => {
+    const arrange: HitPart['arrange'] = (out, at, octets, end) => {
+      expect(out.subarray(at, at + octets)).toEqual(new Uint8Array(message.wire));
+      expect(end).toBe(AT + 4096 - OPT_OCTETS);
+      out[at + octets - 1] = 7;
+      return octets;
+    };
+    serve({ '.': { handlers: [keeping], hits: hitsOf(1, [touching({ arrange })]) } });
+    const answer = decodeMessage(ask() as Buffer)!;
+    expect(answer.answers[0]!.rdata).toEqual({ kind: 'address', address: '192.0.2.7' });
   });
 
   test('NOTIFY is no question to a cache', () => {

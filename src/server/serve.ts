@@ -157,16 +157,21 @@ export class Server implements Responder, LookupServer {
     }
     let asked = false;
     if (hits !== undefined && opcodeOf(view.msg, view.at) === OPCODE_QUERY) {
-      const limit = transport === UDP ? view.payloadOctets : MESSAGE_OCTETS_MAX;
-      const octets = hits.answer(view, binding.server, limit, this.#batchDs, out, outAt, outEnd);
-      if (octets > 0) {
-        if (counters !== undefined) {
-          if (counters.hitsInBatch === 0) this.#touched.push(counters);
-          counters.countHit(transport, hits.lastRcode, hits.lastPlainOctets);
+      if (view.payloadOctets > hits.payloadOctetsMax) view.payloadOctets = hits.payloadOctetsMax;
+      if (!hits.mustWalk(view, client)) {
+        const { source } = hits;
+        const found = source.answer(view, binding.server, this.#batchDs, out, outAt, outEnd);
+        if (found > 0) {
+          if (counters !== undefined) {
+            if (counters.hitsInBatch === 0) this.#touched.push(counters);
+            counters.countHit(transport, source.lastRcode, source.lastPlainOctets);
+          }
+          const octets = hits.arrange(out, outAt, found, outEnd - OPT_OCTETS);
+          const limit = transport === UDP ? view.payloadOctets : MESSAGE_OCTETS_MAX;
+          return frameAnswer(view, out, outAt, octets, limit);
         }
-        return octets;
+        asked = found === NOT_CACHED;
       }
-      asked = octets === NOT_CACHED;
     }
     this.#walk(binding, view, client, asked);
     return ANSWER_LATER;

@@ -14,6 +14,7 @@ import { type Synthesis, synthesize } from '../../src/query/synthesize.ts';
 import { queryMessage } from '../../src/query/testing.ts';
 import { ANSWERED } from '../../src/query/verdict.ts';
 import { Chain } from '../../src/server/chain.ts';
+import { hitPathOf } from '../../src/server/hit-path.ts';
 import { Server } from '../../src/server/serve.ts';
 
 const FAKED = ['performance', 'Date', 'setTimeout', 'setInterval', 'clearTimeout', 'clearInterval'];
@@ -42,7 +43,8 @@ export class Node {
       const handler = cache.build!([config], building)!;
       const panics = building.metrics.counter('coredns_panics_total', {});
       const chain = new Chain([handler, this.#upstream(block)], panics, building.log);
-      return { zone: block.zone, chain, counters: undefined, hits: handler.hits, server: 0 };
+      const hits = hitPathOf(chain.handlers);
+      return { zone: block.zone, chain, counters: undefined, hits, server: 0 };
     });
     this.#server = new Server('dns://:53', 1, testBuilding().metrics);
     this.#server.serve(bindings);

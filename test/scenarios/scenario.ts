@@ -23,6 +23,7 @@ import { synthesize } from '../../src/query/synthesize.ts';
 import { queryMessage } from '../../src/query/testing.ts';
 import { LATER } from '../../src/query/verdict.ts';
 import { Chain } from '../../src/server/chain.ts';
+import { hitPathOf } from '../../src/server/hit-path.ts';
 import { Server } from '../../src/server/serve.ts';
 
 const FAKED = ['performance', 'Date', 'setTimeout', 'setInterval', 'clearTimeout', 'clearInterval'];
@@ -67,7 +68,8 @@ export class Scenario {
     const panics = building.metrics.counter('coredns_panics_total', {});
     const chain = new Chain([handler, this.#upstream], panics, building.log);
     this.#server = new Server('dns://:53', 1, building.metrics);
-    this.#server.serve([{ zone: ZONE, chain, counters: undefined, hits: handler.hits, server: 0 }]);
+    const hits = hitPathOf(chain.handlers);
+    this.#server.serve([{ zone: ZONE, chain, counters: undefined, hits, server: 0 }]);
   }
 
   end(): void {

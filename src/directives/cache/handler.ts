@@ -14,7 +14,7 @@ import { countHitForPrefetch } from '../../cache/prefetch.ts';
 import { Probes } from '../../cache/probe.ts';
 import { Refreshes } from '../../cache/refresh.ts';
 import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
-import { OPT_OCTETS, frameAnswer } from '../../dns/frame.ts';
+import { OPT_OCTETS } from '../../dns/frame.ts';
 import { CD, OPCODE_QUERY } from '../../dns/header.ts';
 import { isInZones } from '../../dns/zone.ts';
 import type { QueryFacts, QueryView } from '../../dns/question.ts';
@@ -98,7 +98,6 @@ export class CacheHandler implements Handler, HitSource {
   answer(
     view: QueryView,
     server: number,
-    limitOctets: number,
     nowDs: number,
     out: Uint8Array,
     at: number,
@@ -108,14 +107,14 @@ export class CacheHandler implements Handler, HitSource {
     const entry = this.#cache.find(view, checkingDisabled, nowDs);
     if (entry === undefined) {
       if (this.#cuts === undefined) return NOT_CACHED;
-      return this.#answerFromCut(this.#cuts, view, server, limitOctets, nowDs, out, at, outEnd);
+      return this.#answerFromCut(this.#cuts, view, server, nowDs, out, at, outEnd);
     }
     if (at + entry.neededOctets + OPT_OCTETS > outEnd) return NO_ROOM;
     this.#counters[server]!.countHit(entry.kind === POSITIVE);
     entry.write(out, at, view.qtype, this.#hitTtlSec(entry, nowDs));
     this.lastRcode = entry.rcode;
     this.lastPlainOctets = entry.plainOctets;
-    const octets = frameAnswer(view, out, at, entry.wireOctets, limitOctets);
+    const octets = entry.wireOctets;
     this.#prefetch(view, server, entry, nowDs); // last: it may replace the entry
     return octets;
   }
@@ -125,7 +124,6 @@ export class CacheHandler implements Handler, HitSource {
     cuts: Cuts,
     view: QueryView,
     server: number,
-    limitOctets: number,
     nowDs: number,
     out: Uint8Array,
     at: number,
@@ -142,7 +140,7 @@ export class CacheHandler implements Handler, HitSource {
     entry.writeBelow(out, at, view.lowered, view.nameOctets, view.qtype, ttlSec);
     this.lastRcode = entry.rcode;
     this.lastPlainOctets = entry.plainOctets + shift;
-    const octets = frameAnswer(view, out, at, entry.wireOctets + shift, limitOctets);
+    const octets = entry.wireOctets + shift;
     this.#prefetch(view, server, entry, nowDs);
     return octets;
   }
