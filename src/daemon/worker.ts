@@ -189,6 +189,7 @@ export class Worker {
     }
     const before = this.#generation;
     this.#generation = generation;
+    this.#log.debugging = generation.settings.some(({ debug }) => debug);
     generation.start();
     before?.stop();
     this.#readiness.follow(generation.proofs);

@@ -77,6 +77,7 @@ class BlockReader {
     forwards: false,
     lameduckMs: 0,
     reload: undefined,
+    debug: false,
     exampleName: '',
   };
   isWhole = true;

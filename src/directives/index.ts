@@ -3,7 +3,9 @@
  * bottom to top. The order is that of CoreDNS 1.13's plugin.cfg, which Corefiles rely on.
  */
 import { bind } from './bind/index.ts';
+import { bufsize } from './bufsize/index.ts';
 import { cache } from './cache/index.ts';
+import { debug } from './debug/index.ts';
 import type { Directive } from './directive.ts';
 import { errors } from './errors/index.ts';
 import { forward } from './forward/index.ts';
@@ -15,11 +17,14 @@ import { metadata } from './metadata/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { ready } from './ready/index.ts';
 import { reload } from './reload/index.ts';
+import { whoami } from './whoami/index.ts';
 
 export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(metadata),
   erase(reload),
+  erase(bufsize),
   erase(bind),
+  erase(debug),
   erase(ready),
   erase(health),
   erase(prometheus),
@@ -29,6 +34,7 @@ export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(hosts),
   erase(loop),
   erase(forward),
+  erase(whoami),
 ];
 
 /**

@@ -54,6 +54,7 @@ export function emptySettings(): BlockSettings {
     forwards: false,
     lameduckMs: 0,
     reload: undefined,
+    debug: false,
     exampleName: '',
   };
 }
