@@ -13,6 +13,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import type { ZoneBinding } from '../server/blocks.ts';
 import { Chain } from '../server/chain.ts';
 import { DnsCounters } from '../server/dns-counters.ts';
+import { hitPathOf } from '../server/hit-path.ts';
 import type { Upstreams } from '../upstream/registry.ts';
 
 /** What outlives a generation. */
@@ -165,10 +166,7 @@ class Builder {
     const { metrics } = this.#surroundings;
     const label = labelOf(address);
     const keys = block.keys.filter(({ port }) => port === address.port);
-    const { handlers } = chain;
-    const cacheAt = handlers.findIndex(({ hits }) => hits !== undefined);
-    const aboveSees = handlers.slice(0, Math.max(cacheAt, 0)).some(({ seesHits }) => seesHits);
-    const hits = cacheAt === -1 || aboveSees ? undefined : handlers[cacheAt]!.hits;
+    const hits = hitPathOf(chain.handlers);
     if (settings.metricsAt !== undefined) {
       const first = block.keys[0]!.zone;
       for (const { directive } of said) {
@@ -185,7 +183,9 @@ class Builder {
       zone,
       chain,
       counters:
-        settings.metricsAt === undefined ? undefined : new DnsCounters(metrics, label, zone),
+        settings.metricsAt === undefined
+          ? undefined
+          : new DnsCounters(metrics, label, zone, hits?.writer),
       hits,
       server,
     }));
