@@ -112,6 +112,20 @@ export class CacheEntry {
     return this.#wireOctets;
   }
 
+  get dnssecOk(): boolean {
+    return (this.#flags & DNSSEC_OK) !== 0;
+  }
+
+  get checkingDisabled(): boolean {
+    return (this.#flags & CHECKING_DISABLED) !== 0;
+  }
+
+  /** Copies the response as it is kept to `out` at `at`: `wireOctets` of it, and no more. */
+  copyWire(out: Uint8Array, at: number): void {
+    const octets = this.#octets;
+    for (let i = 0; i < this.#wireOctets; i++) out[at + i] = octets[i]!;
+  }
+
   /** Whole seconds left to live; 0 and less is expired. */
   remainingSec(nowDs: number): number {
     return this.lifetimeSec - (((nowDs - this.storedDs) / 10) | 0);

@@ -24,8 +24,17 @@ export interface Lookup {
   readonly dnssecOk: boolean;
 }
 
+type NamedLookup = Lookup & { readonly name: string };
+
+/** Told of each entry that is kept. */
+export interface EntryLog {
+  append(entry: CacheEntry): void;
+}
+
 export class AnswerCache {
   readonly config: CacheConfig;
+  /** What a successor of this process could take over is written there. */
+  log: EntryLog | undefined;
   readonly success: Store;
   readonly denial: Store;
   readonly #prefersPositive: boolean;
@@ -107,7 +116,44 @@ export class AnswerCache {
    * Keeps a response of that class for `lifetimeSec`, if it is to be kept. Returns the entry.
    */
   keep(
-    question: Lookup & { readonly name: string },
+    question: NamedLookup,
+    checkingDisabled: boolean,
+    message: NormalizedResponse,
+    responseClass: ResponseClass,
+    lifetimeSec: number,
+    nowDs: number,
+  ): CacheEntry | undefined {
+    const entry = this.#put(question, checkingDisabled, message, responseClass, lifetimeSec, nowDs);
+    if (entry !== undefined) this.log?.append(entry);
+    return entry;
+  }
+
+  /** Whether anything is kept of the question, of its type or for all, that is not older than that. */
+  isNewerThan(question: Lookup, checkingDisabled: boolean, storedDs: number): boolean {
+    const { nameHash, qtype, qclass, dnssecOk } = question;
+    const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
+    const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
+    const known = [this.success.get(key), this.denial.get(key), this.denial.get(nameKey)];
+    return known.some((entry) => entry !== undefined && entry.storedDs >= storedDs);
+  }
+
+  /**
+   * As `keep`, for what another process has kept at `storedDs`, and without a word to the log.
+   * Callers have seen that nothing newer is there.
+   */
+  restore(
+    question: NamedLookup,
+    checkingDisabled: boolean,
+    message: NormalizedResponse,
+    responseClass: ResponseClass,
+    lifetimeSec: number,
+    storedDs: number,
+  ): CacheEntry | undefined {
+    return this.#put(question, checkingDisabled, message, responseClass, lifetimeSec, storedDs);
+  }
+
+  #put(
+    question: NamedLookup,
     checkingDisabled: boolean,
     message: NormalizedResponse,
     responseClass: ResponseClass,

@@ -33,6 +33,16 @@ export class Store {
     return this.#entries.get(key, DEFAULTS);
   }
 
+  /** Whether another entry is one too many. */
+  get isFull(): boolean {
+    return this.#entries.size >= this.#entries.max;
+  }
+
+  /** All entries, the most recently used one first. */
+  values(): Iterable<CacheEntry> {
+    return this.#entries.values();
+  }
+
   set(key: number, entry: CacheEntry): void {
     this.#entries.set(key, entry);
   }

@@ -35,9 +35,14 @@ export interface AskedQuery {
 }
 
 /** A query for `name` (presentation form) and `type` (`A`, `TYPE65280`). */
-export function askQuery(name: string, type: string, options: AskOptions = {}): AskedQuery {
+export function askQuery(
+  name: string,
+  type: string,
+  options: AskOptions = {},
+  hashSeed: number = 0,
+): AskedQuery {
   const msg = queryMessage(name, type, options);
-  const view = new QueryView(0);
+  const view = new QueryView(hashSeed);
   const reading = readQuery(view, msg, 0, msg.length);
   if (reading !== READ_QUERY) throw new Error(`not a query: ${name} ${type}`);
   const responses: Response[] = [];

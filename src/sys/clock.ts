@@ -3,6 +3,8 @@
  * which NTP and suspended virtual machines move.
  */
 
+import { readFileSync, readlinkSync } from 'node:fs';
+
 /** Milliseconds since the process began, with a fraction. */
 export function nowMs(): number {
   return performance.now();
@@ -14,4 +16,21 @@ export function nowMs(): number {
  */
 export function toDs(ms: number): number {
   return Math.floor(ms / 100);
+}
+
+/**
+ * What is to be added to `nowMs` to have the time of a clock that all processes share which have the
+ * same `clockIdentity`: milliseconds since the machine started, as CLOCK_MONOTONIC counts them.
+ */
+export const SHARED_CLOCK_OFFSET_MS: number =
+  Number(process.hrtime.bigint()) / 1e6 - performance.now();
+
+/** Which boot of which machine, and which time namespace; the same text means the same clock. */
+export function clockIdentity(): string {
+  try {
+    const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
+    return `${boot} ${readlinkSync('/proc/self/ns/time')}`;
+  } catch {
+    return `process ${process.pid}`; // no Linux: nobody to share with
+  }
 }
