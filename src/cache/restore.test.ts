@@ -3,7 +3,7 @@ import { NXDOMAIN, SERVFAIL } from '../dns/rcode.ts';
 import { type ResponseText, recordsToText, response } from '../dns/testing.ts';
 import { type AskOptions, askQuery } from '../query/testing.ts';
 import { nowMs, toDs } from '../sys/clock.ts';
-import { Journal } from './journal.ts';
+import { JOURNAL_OCTETS, Journal } from './journal.ts';
 import { AnswerCache } from './lookup.ts';
 import { SEGMENT_OCTETS } from './record.ts';
 import { type RestoreOptions, type Restored, restore, tagKey } from './restore.ts';
@@ -335,6 +335,17 @@ describe('a journal', () => {
     memory[end] = 0;
     const { restored } = await replay(memory);
     expect(restored).toEqual({ read: 2, kept: 2 });
+  });
+
+  test('of the size that the daemon gives it holds more than a cache of default size', async () => {
+    const memory = new Uint8Array(JOURNAL_OCTETS);
+    const cache = journaled(memory);
+    for (let i = 0; i < 20_000; i++) {
+      const name = `host-${i % 100}.namespace.svc.cluster.local.`;
+      keep(cache, { name, says: { answers: [`${name} 60 A 192.0.2.1`] } });
+    }
+    const { restored } = await replay(memory);
+    expect(restored).toEqual({ read: 20_000, kept: 100 });
   });
 
   test('takes no answer that would fill a segment alone', async () => {
