@@ -116,6 +116,7 @@ describe('a chain holds what handles queries', () => {
     { lines: ['cache', FORWARD], hits: true, because: 'nobody else needs to see them' },
     { lines: ['cache', 'metadata', FORWARD], hits: true, because: 'nobody reads metadata of hits' },
     { lines: ['cache', 'bufsize', FORWARD], hits: true, because: 'bufsize is a number to them' },
+    { lines: ['cache', 'loadbalance', FORWARD], hits: true, because: 'it arranges them in place' },
     { lines: ['cache', 'errors', FORWARD], hits: true, because: 'errors has no use for hits' },
     { lines: ['cache', 'log', FORWARD], hits: false, because: 'log writes a line for each' },
     { lines: ['cache a.test', FORWARD], hits: false, because: 'it does not cover the block' },

@@ -11,6 +11,7 @@ import { errors } from './errors/index.ts';
 import { forward } from './forward/index.ts';
 import { health } from './health/index.ts';
 import { hosts } from './hosts/index.ts';
+import { loadbalance } from './loadbalance/index.ts';
 import { log } from './log/index.ts';
 import { loop } from './loop/index.ts';
 import { metadata } from './metadata/index.ts';
@@ -30,6 +31,7 @@ export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(prometheus),
   erase(errors),
   erase(log),
+  erase(loadbalance),
   erase(cache),
   erase(hosts),
   erase(loop),

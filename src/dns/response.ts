@@ -99,6 +99,18 @@ export function normalize(
   return new Normalizer(message).run();
 }
 
+/**
+ * A response in normal form with its records in another order: `startAt` says where each begins in
+ * `wire`, section after section, in the order in which they shall stand. Names are compressed anew, as
+ * pointers only point backwards. Undefined if they do not fit so.
+ */
+export function normalizeInOrder(
+  wire: Uint8Array,
+  startAt: Uint16Array,
+): NormalizedResponse | undefined {
+  return new Normalizer(wire, startAt).run();
+}
+
 /** Sets every record's TTL, in place. */
 export function setTtl({ wire, ttlAt }: NormalizedResponse, ttlSec: number): void {
   for (let i = 0; i < ttlAt.length; i++) writeU32(wire, ttlAt[i]!, ttlSec);
@@ -106,6 +118,8 @@ export function setTtl({ wire, ttlAt }: NormalizedResponse, ttlSec: number): voi
 
 class Normalizer {
   readonly #msg: Uint8Array;
+  /** Where each record begins, if not one behind the other. */
+  readonly #startAt: Uint16Array | undefined;
   /** Read offset in the message, write offset in the scratch. */
   #from = HEADER_OCTETS;
   #to = HEADER_OCTETS;
@@ -124,8 +138,9 @@ class Normalizer {
   #signedUntil: number | undefined;
   #qtype = 0;
 
-  constructor(msg: Uint8Array) {
+  constructor(msg: Uint8Array, startAt?: Uint16Array) {
     this.#msg = msg;
+    this.#startAt = startAt;
   }
 
   run(): NormalizedResponse | undefined {
@@ -145,10 +160,13 @@ class Normalizer {
       this.#copyOctets(4);
     }
     const answers = readU16(msg, ANCOUNT_AT);
+    const startAt = this.#startAt;
+    let place = 0;
     for (let section = ANCOUNT_AT; section <= ARCOUNT_AT; section += 2) {
       const records = readU16(msg, section);
       let kept = 0;
       for (let i = 0; i < records; i++) {
+        if (startAt !== undefined) this.#from = startAt[place++]!;
         const result = this.#copyRecord(section);
         if (result === MALFORMED) return undefined;
         if (result === KEPT) kept++;
