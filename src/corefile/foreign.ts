@@ -19,7 +19,6 @@ export const FOREIGN_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['root', 'write absolute paths: relative ones start where the process does'],
   ['geoip', 'rewrite and template know no country: ' + FOR_UPSTREAM],
   ['cancel', 'remove it: a query is answered within 4 s here'],
-  ['tls', 'tls://IP behind forward is DNS over TLS to an upstream'],
   ['proxyproto', 'remove it: clients on the node come without a proxy'],
   ['quic', TRANSPORT],
   ['grpc_server', TRANSPORT],

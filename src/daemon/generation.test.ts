@@ -71,7 +71,8 @@ describe('what no set of blocks may say', () => {
       `. {\n${FORWARD}\n}\n. {\nbind ::1\n${FORWARD}\n}`,
       'cannot serve dns://.:53 on ::1 - zone overlap listener capacity with dns://.:53',
     ],
-    [`tls://. {\n${FORWARD}\n}`, 'tls:// is not served'],
+    [`tls://. {\n${FORWARD}\n}`, 'add the directive tls CERT KEY to the block'],
+    [`https://. {\n${FORWARD}\n}`, 'https:// is not served'],
     [
       `. {\ncache\ncache\n${FORWARD}\n}`,
       'Corefile:3:1: cache: this plugin can only be used once per Server Block',

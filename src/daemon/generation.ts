@@ -6,8 +6,21 @@
  * Is not:  running: nothing here listens until the worker says so.
  */
 import { type Corefile, type ServerBlock, parseCorefile } from '../corefile/blocks.ts';
-import { type ConfiguredBlock, DIRECTIVE_NAMES, configure } from '../directives/configure.ts';
-import type { BlockSettings, BuildContext, Handler, HostPort } from '../directives/directive.ts';
+import {
+  type ConfiguredBlock,
+  DIRECTIVE_NAMES,
+  configure,
+  labelOf,
+  pointKey,
+} from '../directives/configure.ts';
+import type {
+  BlockSettings,
+  BuildContext,
+  Handler,
+  HostPort,
+  ListenPoint,
+  TlsServing,
+} from '../directives/directive.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { ZoneBinding } from '../server/blocks.ts';
@@ -27,14 +40,16 @@ export interface Surroundings {
 
 /** One address that is listened on, and the zones it serves. */
 export interface Served {
-  readonly address: HostPort;
+  readonly address: ListenPoint;
   readonly label: string;
+  /** Present where TLS is spoken. */
+  readonly tls: TlsServing | undefined;
   readonly bindings: readonly ZoneBinding[];
 }
 
 export interface Generation {
   readonly corefile: Corefile;
-  /** By `host port`. */
+  /** By `scheme host port`. */
   readonly served: ReadonlyMap<string, Served>;
   readonly settings: readonly BlockSettings[];
   /** The blocks that must have answered before we are ready. */
@@ -74,11 +89,6 @@ export function loadGeneration(
   return new Builder(surroundings, before).build(corefile, blocks);
 }
 
-/** Addresses as keys of maps. */
-function addressKey({ host, port }: HostPort): string {
-  return `${host} ${port}`;
-}
-
 class Builder {
   readonly #surroundings: Surroundings;
   readonly #before: Generation | undefined;
@@ -92,13 +102,15 @@ class Builder {
   }
 
   build(corefile: Corefile, blocks: readonly ConfiguredBlock[]): Generation {
-    const served = new Map<string, { address: HostPort; label: string; bindings: ZoneBinding[] }>();
+    const served = new Map<string, Served & { readonly bindings: ZoneBinding[] }>();
     try {
       for (const parsed of blocks) {
         const chain = this.#chain(parsed);
         parsed.listeners.forEach((address, server) => {
-          const key = addressKey(address);
-          const at = served.get(key) ?? { address, label: labelOf(address), bindings: [] };
+          const key = pointKey(address);
+          const tls = address.scheme === 'tls' ? parsed.settings.tls : undefined;
+          const label = labelOf(address);
+          const at = served.get(key) ?? { address, label, tls, bindings: [] };
           served.set(key, at);
           at.bindings.push(...this.#bindings(parsed, chain, address, server));
         });
@@ -138,7 +150,7 @@ class Builder {
     return {
       zones: block.keys.map(({ zone }) => zone),
       servers: listeners.map(labelOf),
-      listeners,
+      listeners: listeners.filter(({ scheme }) => scheme === 'dns'),
       log,
       metrics,
       upstreams,
@@ -160,12 +172,14 @@ class Builder {
   #bindings(
     { block, settings, said }: ConfiguredBlock,
     chain: Chain,
-    address: HostPort,
+    address: ListenPoint,
     server: number,
   ): ZoneBinding[] {
     const { metrics } = this.#surroundings;
     const label = labelOf(address);
-    const keys = block.keys.filter(({ port }) => port === address.port);
+    const keys = block.keys.filter(
+      ({ scheme, port }) => scheme === address.scheme && port === address.port,
+    );
     const hits = hitPathOf(chain.handlers);
     if (settings.metricsAt !== undefined) {
       const first = block.keys[0]!.zone;
@@ -197,22 +211,18 @@ function proofsOf(blocks: readonly ConfiguredBlock[]): Proof[] {
   const saying = blocks.filter(({ settings }) => settings.ready !== undefined);
   const counted =
     saying.length > 0 ? saying : blocks.filter(({ settings }) => settings.healthAt !== undefined);
-  return counted.flatMap(({ block, settings, listeners: [at] }) => {
+  return counted.flatMap(({ block, settings, listeners }) => {
+    const at = listeners.find(({ scheme }) => scheme === 'dns');
     if (!settings.forwards || at === undefined) return [];
     const continuously = settings.ready?.continuously === true;
     return [{ zone: block.keys[0]!.zone, at, continuously }];
   });
 }
 
-/** As in CoreDNS's metrics: `dns://:53`, `dns://169.254.20.10:53`, `dns://[::1]:53`. */
-function labelOf({ host, port }: HostPort): string {
-  return host.includes(':') ? `dns://[${host}]:${port}` : `dns://${host}:${port}`;
-}
-
 /** All that a block says, places left out: blocks with equal fingerprints mean the same. */
 function fingerprint({ keys, uses }: ServerBlock): string {
   return JSON.stringify([
-    keys.map(({ zone, port }) => [zone, port]),
+    keys.map(({ scheme, zone, port }) => [scheme, zone, port]),
     uses.map(({ name, args, options }) => [
       name,
       args.map(({ text }) => text),

@@ -4,9 +4,10 @@
  * Owns:    that a change of addresses opens all the new ones first, and changes nothing if one of
  *          them cannot be had.
  */
-import type { HostPort } from '../directives/directive.ts';
+import type { HostPort, TlsServing } from '../directives/directive.ts';
 import { ListenError, type Listener } from '../listen/listener.ts';
 import { TCP_DEFAULTS, listenTcp } from '../listen/tcp.ts';
+import type { Secured } from '../listen/tls.ts';
 import { canBatch, listenBatchUdp } from '../listen/udp-batch.ts';
 import { listenPlainUdp } from '../listen/udp-plain.ts';
 import type { Log } from '../observe/log.ts';
@@ -15,6 +16,7 @@ import { Server } from '../server/serve.ts';
 import { nowMs } from '../sys/clock.ts';
 import type { SocketSource } from '../sys/sockets.ts';
 import type { Generation, Served } from './generation.ts';
+import { TlsPlace } from './tls-place.ts';
 
 /** How datagrams are read; `auto` is batches where the system has them. */
 export type UdpIo = 'auto' | 'batch' | 'plain';
@@ -26,8 +28,9 @@ const RETIRE_STEP_MS = 20;
 
 interface Place {
   readonly server: Server;
-  /** UDP, TCP. */
+  /** UDP and TCP; or TLS alone. */
   readonly listeners: readonly Listener[];
+  readonly tls: TlsPlace | undefined;
   dropsTold: number;
 }
 
@@ -81,7 +84,11 @@ export class Listeners {
       await Promise.all(opened.map(close));
       throw error;
     }
-    for (const [key, { bindings }] of generation.served) places.get(key)!.server.serve(bindings);
+    for (const [key, { bindings, tls }] of generation.served) {
+      const place = places.get(key)!;
+      place.server.serve(bindings);
+      if (tls !== undefined) place.tls?.follow(tls);
+    }
     const gone = [...this.#places].filter(([key]) => !places.has(key)).map(([, place]) => place);
     this.#places = places;
     for (const place of gone) void retire(place);
@@ -92,13 +99,16 @@ export class Listeners {
     return [...generation.served].flatMap(([key, { address, bindings }]) => {
       const port = this.#places.get(key)?.listeners[0]?.address.port ?? address.port;
       const on = address.host === '' ? '' : ` on ${address.host}`;
-      return bindings.map(({ zone }) => `${zone}:${port}${on}`).sort();
+      const scheme = address.scheme === 'dns' ? '' : `${address.scheme}://`;
+      return bindings.map(({ zone }) => `${scheme}${zone}:${port}${on}`).sort();
     });
   }
 
-  /** The sockets as they are bound. */
+  /** The sockets of plain DNS, as they are bound. */
   get addresses(): readonly HostPort[] {
-    return [...this.#places.values()].map(({ listeners }) => listeners[0]!.address);
+    return [...this.#places.values()]
+      .filter(({ tls }) => tls === undefined)
+      .map(({ listeners }) => listeners[0]!.address);
   }
 
   /** Queries that wait for an answer. */
@@ -151,27 +161,43 @@ export class Listeners {
     return udp;
   }
 
-  async #open({ address, label, bindings }: Served): Promise<Place> {
+  async #open(served: Served): Promise<Place> {
+    const { address, label, bindings } = served;
     const server = new Server(label, this.#hashSeed, this.#metrics);
     server.serve(bindings); // the first datagram may come before this function ends
+    if (served.tls !== undefined) return this.#openTls(served, served.tls, server);
     const udp = await this.#openUdp(address, label, server);
     try {
       // Port 0 is one of the kernel's choice: the same for both.
-      const tcp = await listenTcp(
+      const tcp = await this.#openTcp(
         { host: address.host, port: udp.address.port },
+        label,
         server,
-        TCP_DEFAULTS,
-        {
-          open: this.#metrics.gauge('nodelocald_tcp_clients', { server: label }),
-          refused: this.#metrics.counter('nodelocald_tcp_clients_refused_total', { server: label }),
-        },
-        this.#sockets,
       );
-      return { server, listeners: [udp, tcp], dropsTold: 0 };
+      return { server, listeners: [udp, tcp], tls: undefined, dropsTold: 0 };
     } catch (error) {
       await udp.close();
       throw error;
     }
+  }
+
+  async #openTls({ address, label }: Served, serving: TlsServing, server: Server): Promise<Place> {
+    const tls = new TlsPlace(label, serving, this.#metrics, this.#log);
+    try {
+      const listener = await this.#openTcp(address, label, server, tls.streams);
+      return { server, listeners: [listener], tls, dropsTold: 0 };
+    } catch (error) {
+      tls.close();
+      throw error;
+    }
+  }
+
+  #openTcp(address: HostPort, label: string, server: Server, tls?: Secured): Promise<Listener> {
+    const counters = {
+      open: this.#metrics.gauge('nodelocald_tcp_clients', { server: label }),
+      refused: this.#metrics.counter('nodelocald_tcp_clients_refused_total', { server: label }),
+    };
+    return listenTcp(address, server, TCP_DEFAULTS, counters, this.#sockets, tls);
   }
 }
 
@@ -185,7 +211,8 @@ async function retire(place: Place): Promise<void> {
   await close(place);
 }
 
-async function close({ server, listeners }: Place): Promise<void> {
+async function close({ server, listeners, tls }: Place): Promise<void> {
+  tls?.close();
   await Promise.all(listeners.map((listener) => listener.close()));
   server.close();
 }

@@ -1,7 +1,11 @@
-import { describe, expect, test } from 'vitest';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterAll, describe, expect, test } from 'vitest';
+import { FIRST, SECOND } from '../../test/harness/certificates.ts';
 import { parseCorefile } from '../corefile/blocks.ts';
 import type { CorefileError } from '../corefile/error.ts';
-import { type ConfiguredBlock, DIRECTIVE_NAMES, configure } from './configure.ts';
+import { type ConfiguredBlock, DIRECTIVE_NAMES, configure, labelOf } from './configure.ts';
 
 const read = (text: string): ReturnType<typeof parseCorefile> =>
   parseCorefile(text, { file: 'Corefile', known: DIRECTIVE_NAMES });
@@ -82,6 +86,65 @@ describe('who wants every error gets them all', () => {
   test('and the blocks in which nothing is wrong', () => {
     const { blocks } = allErrors('a.test {\n cache 0\n}\nb.test {\n cache 30\n}');
     expect(blocks.map(({ block }) => block.keys[0]!.zone)).toEqual(['b.test.']);
+  });
+});
+
+describe('tls:// keys', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'configure-'));
+  afterAll(() => rmSync(directory, { recursive: true }));
+  const file = (name: string, text: string): string => {
+    writeFileSync(join(directory, name), text);
+    return join(directory, name);
+  };
+  const first = `tls ${file('a.crt', FIRST.cert)} ${file('a.key', FIRST.key)}`;
+  const second = `tls ${file('b.crt', SECOND.cert)} ${file('b.key', SECOND.key)}`;
+
+  test('are listened on beside others of their block, on 853', () => {
+    const text = `tls://a.test a.test:53 tls://b.test:8853 {\n bind 127.0.0.1 ::1\n ${first}\n}`;
+    const [block] = configure(read(text), quiet);
+    expect(block!.listeners.map(labelOf)).toEqual([
+      'tls://127.0.0.1:853',
+      'tls://[::1]:853',
+      'dns://127.0.0.1:53',
+      'dns://[::1]:53',
+      'tls://127.0.0.1:8853',
+      'tls://[::1]:8853',
+    ]);
+    expect(block!.settings.tls?.cert).toBe(`${directory}/a.crt`);
+  });
+
+  test.each([
+    { text: `tls://a.test {\n ${first}\n}\ntls://b.test {\n ${first}\n}`, first: 'none' },
+    { text: `tls://a.test {\n ${first}\n}\na.test {\n}`, first: 'none' },
+    {
+      text: 'tls://a.test {\n}',
+      first: 'Corefile:1:1: tls:// is served with a certificate, and the block has none',
+    },
+    {
+      text: `tls://a.test {\n ${first}\n}\ntls://b.test {\n ${second}\n}`,
+      first: 'Corefile:4:1: another block has another certificate at tls://:853',
+    },
+    {
+      text: `tls://a.test {\n ${first}\n}\ntls://a.test {\n ${first}\n}`,
+      first: 'cannot serve tls://a.test.:853 - it is already defined',
+    },
+    {
+      text: `tls://a.test:53 {\n ${first}\n}\nb.test:53 {\n}`,
+      first: 'Corefile:4:1: dns://:53 and tls://:53 cannot share a port',
+    },
+    {
+      text: `tls://a.test {\n ${first}\n ${first}\n}`,
+      first: 'tls: this plugin can only be used once per Server Block',
+    },
+  ])('$text: $first', ({ text, first: message }) => {
+    expect(firstError(text)).toContain(message);
+  });
+
+  test('a certificate that serves nothing is a warning', () => {
+    const warnings: string[] = [];
+    const warn = (message: string): void => void warnings.push(message);
+    configure(read(`a.test {\n ${first}\n}`), { defaultPort: 53, warn });
+    expect(warnings).toEqual([expect.stringContaining('plugin/tls: no key of the block')]);
   });
 });
 

@@ -9,7 +9,7 @@
 import type { Corefile, DirectiveUse, ServerBlock, ServerKey } from '../corefile/blocks.ts';
 import { CorefileError, type Report, throwError } from '../corefile/error.ts';
 import { onlyOnce } from '../corefile/options.ts';
-import type { BlockSettings, Directive, HostPort } from './directive.ts';
+import type { BlockSettings, Directive, ListenPoint } from './directive.ts';
 import { DIRECTIVES } from './index.ts';
 
 /** The names that a Corefile may use. */
@@ -29,7 +29,7 @@ export interface ConfiguredBlock {
   readonly said: readonly Said[];
   readonly settings: BlockSettings;
   /** Each port of its keys at each address of `bind`. */
-  readonly listeners: readonly HostPort[];
+  readonly listeners: readonly ListenPoint[];
 }
 
 export interface ConfigureOptions {
@@ -58,9 +58,11 @@ export function configure(corefile: Corefile, options: ConfigureOptions): Config
   const readers = corefile.blocks.map((block) => new BlockReader(block, options));
   for (const reader of readers) reader.checkKeys();
   for (const directive of DIRECTIVES) for (const reader of readers) reader.read(directive);
+  for (const reader of readers) reader.checkTls();
   // What could not be read may have said where its block listens.
   const whole = readers.filter(({ isWhole }) => isWhole).map((reader) => reader.configured());
   checkOverlaps(whole, report);
+  checkCertificates(whole, report);
   return whole;
 }
 
@@ -71,6 +73,7 @@ class BlockReader {
   readonly #said: Said[] = [];
   readonly #settings: BlockSettings = {
     bind: [],
+    tls: undefined,
     metricsAt: undefined,
     healthAt: undefined,
     ready: undefined,
@@ -105,6 +108,21 @@ class BlockReader {
     if (configs.length === 0) return;
     this.#attempt(() => directive.settle?.(configs, this.#settings));
     this.#said.push({ directive, configs, uses });
+  }
+
+  checkTls(): void {
+    const { keys, uses } = this.#block;
+    const use = uses.find(({ name }) => name === 'tls');
+    const key = keys.find(({ scheme }) => scheme === 'tls');
+    if (use === undefined && key !== undefined) {
+      const what = `tls:// is served with a certificate, and the block has none: "${key.text}"`;
+      const hint = 'add the directive tls CERT KEY to the block';
+      const error = new CorefileError('COREFILE_CONFLICT', key.place, what, { hint });
+      this.#attempt(() => throwError(error));
+    }
+    if (use !== undefined && key === undefined) {
+      this.#options.warn('plugin/tls: no key of the block begins with tls://: it has no effect');
+    }
   }
 
   configured(): ConfiguredBlock {
@@ -146,16 +164,53 @@ function selectUses(
 }
 
 function refuseScheme({ scheme, text, place }: ServerKey): void {
-  if (scheme === 'dns') return;
+  if (isServed(scheme)) return;
   throw new CorefileError('COREFILE_KEY', place, `${scheme}:// is not served: "${text}"`, {
-    hint: 'server blocks serve dns:// over UDP and TCP',
+    hint: 'server blocks serve dns:// over UDP and TCP, and tls://',
   });
 }
 
-function listenersOf(block: ServerBlock, settings: BlockSettings): readonly HostPort[] {
-  const ports = [...new Set(block.keys.map(({ port }) => port))];
+function isServed(scheme: ServerKey['scheme']): scheme is ListenPoint['scheme'] {
+  return scheme === 'dns' || scheme === 'tls';
+}
+
+function listenersOf(block: ServerBlock, settings: BlockSettings): readonly ListenPoint[] {
   const hosts = settings.bind.length === 0 ? [''] : settings.bind;
-  return ports.flatMap((port) => hosts.map((host) => ({ host, port })));
+  const points = block.keys.flatMap(({ scheme, port }) =>
+    isServed(scheme) ? hosts.map((host) => ({ scheme, host, port })) : [],
+  );
+  return [...new Map(points.map((point) => [pointKey(point), point])).values()];
+}
+
+/** Points as keys of maps. */
+export function pointKey({ scheme, host, port }: ListenPoint): string {
+  return `${scheme} ${host} ${port}`;
+}
+
+/** As in CoreDNS's metrics: `dns://:53`, `tls://169.254.20.10:853`, `dns://[::1]:53`. */
+export function labelOf({ scheme, host, port }: ListenPoint): string {
+  return host.includes(':') ? `${scheme}://[${host}]:${port}` : `${scheme}://${host}:${port}`;
+}
+
+/** A stream has one port for one thing, and one certificate whatever zone is asked for in it. */
+function checkCertificates(blocks: readonly ConfiguredBlock[], report: Report): void {
+  const usedAt = new Map<string, { point: ListenPoint; tls: string | undefined }>();
+  for (const { block, settings, listeners } of blocks) {
+    for (const point of listeners) {
+      const tls = point.scheme === 'tls' ? JSON.stringify(settings.tls) : undefined;
+      const address = `${point.host} ${point.port}`;
+      const other = usedAt.get(address);
+      if (other !== undefined && other.tls !== tls) {
+        const what =
+          other.point.scheme === point.scheme
+            ? `another block has another certificate at ${labelOf(point)}`
+            : `${labelOf(point)} and ${labelOf(other.point)} cannot share a port`;
+        const hint = 'name the same files in each block, or give one of them a port of its own';
+        report(new CorefileError('COREFILE_CONFLICT', block.place, what, { hint }));
+      }
+      usedAt.set(address, { point, tls });
+    }
+  }
 }
 
 /** A zone may be served once per address; and not both bound and unbound on one port (CoreDNS). */
@@ -164,8 +219,8 @@ function checkOverlaps(blocks: readonly ConfiguredBlock[], report: Report): void
   const boundness = new Map<string, { bound: boolean; text: string }>();
   for (const { block, settings } of blocks) {
     const bound = settings.bind.length > 0;
-    for (const { zone, port, place } of block.keys) {
-      const name = `dns://${zone}:${port}`;
+    for (const { scheme, zone, port, place } of block.keys) {
+      const name = `${scheme}://${zone}:${port}`;
       for (const host of bound ? settings.bind : ['']) {
         const at = host === '' ? name : `${name} on ${host}`;
         const other = boundness.get(name);

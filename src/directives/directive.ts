@@ -45,6 +45,7 @@ export interface ParseContext {
 export interface BlockSettings {
   /** Addresses that the block listens on; empty means the wildcard. */
   bind: string[];
+  tls: TlsServing | undefined;
   /** Where metrics are served, `host:port`. */
   metricsAt: HostPort | undefined;
   healthAt: HostPort | undefined;
@@ -66,6 +67,24 @@ export interface HostPort {
   readonly port: number;
 }
 
+/** An address, and what is spoken there. */
+export interface ListenPoint extends HostPort {
+  readonly scheme: 'dns' | 'tls';
+}
+
+/** What `tls` says of clients' certificates, in CoreDNS's words. */
+export type ClientAuth =
+  'nocert' | 'request' | 'require' | 'verify_if_given' | 'require_and_verify';
+
+/** What tls:// keys are served with: files in PEM form. */
+export interface TlsServing {
+  readonly cert: string;
+  readonly key: string;
+  /** Authorities of clients; undefined is those of the system. */
+  readonly ca: string | undefined;
+  readonly clientAuth: ClientAuth;
+}
+
 export interface ReloadSettings {
   readonly intervalMs: number;
   readonly jitterMs: number;
@@ -81,7 +100,7 @@ export interface BuildContext {
   readonly zones: readonly string[];
   /** Labels of the servers that the block belongs to, as metrics have them: `dns://127.0.0.1:53`. */
   readonly servers: readonly string[];
-  /** The addresses behind those labels. */
+  /** Those that serve plain DNS. */
   readonly listeners: readonly HostPort[];
   readonly log: Log;
   readonly metrics: Metrics;

@@ -48,6 +48,7 @@ export function refusal<Config>(
 export function emptySettings(): BlockSettings {
   return {
     bind: [],
+    tls: undefined,
     metricsAt: undefined,
     healthAt: undefined,
     ready: undefined,

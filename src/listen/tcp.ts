@@ -24,6 +24,7 @@ import { nowMs } from '../sys/clock.ts';
 import { SystemCallError } from '../sys/socket.ts';
 import type { SocketSource } from '../sys/sockets.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
+import type { Secured } from './tls.ts';
 
 export interface TcpSettings {
   /** From the connection's start to its first whole message. */
@@ -243,7 +244,7 @@ function withoutMapping(address: string | undefined): string {
 
 /**
  * Listens on the address, by a socket of `sockets` or else of node:net's own making. Rejects with
- * ListenError if it cannot be had.
+ * ListenError if it cannot be had. With `tls` the streams are those that it makes of connections.
  */
 export async function listenTcp(
   address: ListenAddress,
@@ -251,22 +252,32 @@ export async function listenTcp(
   settings: TcpSettings,
   counters: TcpCounters,
   sockets?: SocketSource,
+  tls?: Secured,
 ): Promise<Listener> {
   const clients = new Set<TcpClient>();
+  const take = (stream: Socket): void => {
+    const client = new TcpClient(stream, responder, settings);
+    clients.add(client);
+    counters.open.value = clients.size;
+    stream.on('close', () => {
+      clients.delete(client);
+      counters.open.value = clients.size;
+    });
+    if (!server.listening) client.finish(); // its handshake ended after our stop
+  };
+  tls?.onStream(take);
+  let connections = 0; // handshakes count too
   const server: NetServer = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
     socket.on('error', () => socket.destroy()); // a reset: the client's own affair
-    if (clients.size >= settings.connectionsMax) {
+    if (connections >= settings.connectionsMax) {
       counters.refused.value++;
       socket.destroy();
       return;
     }
-    const client = new TcpClient(socket, responder, settings);
-    clients.add(client);
-    counters.open.value = clients.size;
-    socket.on('close', () => {
-      clients.delete(client);
-      counters.open.value = clients.size;
-    });
+    connections++;
+    socket.on('close', () => connections--);
+    if (tls === undefined) take(socket);
+    else tls.secure(socket);
   });
   const host = address.host === '' ? '::' : address.host;
   const giveUp = await listenAt(server, address, sockets);

@@ -247,6 +247,21 @@ export const METRICS = {
     help: 'TCP connections of clients that were closed at once, because there were too many.',
     labels: ['server'],
   },
+  nodelocald_tls_handshake_failures_total: {
+    kind: 'counter',
+    help: 'TLS connections of clients that came to nothing before the first query.',
+    labels: ['server'],
+  },
+  nodelocald_tls_certificate_loads_total: {
+    kind: 'counter',
+    help: 'Times that a changed certificate or key was read, by result: ok or failed.',
+    labels: ['server', 'result'],
+  },
+  nodelocald_tls_certificate_not_after_seconds: {
+    kind: 'gauge',
+    help: 'Unix time at which the certificate that is served ends.',
+    labels: ['server'],
+  },
   nodelocald_listener_errors_total: {
     kind: 'counter',
     help: 'Times that a listener for operators could not be opened, by address. It is tried again.',

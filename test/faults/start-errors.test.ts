@@ -60,7 +60,7 @@ describe('a wrong Corefile: the file, the line, and what is wrong', () => {
       text: `a.test:${DNS_PORT} {\n bind ${HOST}\n errors\n}\na.test:${DNS_PORT} {\n bind ${HOST}\n}\n`,
       says: /cannot serve dns:\/\/a\.test\.:5300 on .*already defined/,
     },
-    { what: 'a scheme we do not serve', text: 'tls://.:853 {\n errors\n}', says: /:1.*tls:\/\// },
+    { what: 'a scheme we do not serve', text: 'quic://.:853 {\n errors\n}', says: /:1.*quic:\/\// },
     { what: 'an import of nothing', text: 'import nowhere\n', says: /:1.*nowhere/ },
   ])('$what', async ({ text, says }) => {
     const path = lab.write(`wrong-${++written}`, text);

@@ -1,0 +1,85 @@
+/**
+ * A certificate and its key, read again when their files change.
+ *
+ * Owns:    noticing it within two seconds, by time, size and inode, which also tells kubelet's swap of
+ *          a Secret's symlink; and keeping what is in use until there is a whole new pair.
+ * Is not:  TLS: whoever uses the pair is told of a new one.
+ */
+import { stat } from 'node:fs/promises';
+import { type KeyPair, type KeyPairFiles, readKeyPair } from '../upstream/key-pair.ts';
+
+/** Three stat() a second cost nothing, and a renewed certificate is served at once. */
+const LOOK_EVERY_MS = 1000;
+
+export interface CertificateEvents {
+  loaded(pair: KeyPair): void;
+  /** Told once for each state of the files. The pair before stays in use. */
+  failed(reason: string): void;
+}
+
+export class FollowedCertificate {
+  readonly files: KeyPairFiles;
+  readonly #events: CertificateEvents;
+  readonly #timer: NodeJS.Timeout;
+  #seen: string | undefined;
+  #loaded: string | undefined;
+  #told: string | undefined;
+  #looking = false;
+  #stopped = false;
+
+  /** Begins to look. The caller has read the files for the first time. */
+  constructor(files: KeyPairFiles, events: CertificateEvents, everyMs: number = LOOK_EVERY_MS) {
+    this.files = files;
+    this.#events = events;
+    this.#timer = setInterval(() => void this.look(), everyMs);
+    this.#timer.unref();
+    void this.#stamp().then((stamp) => {
+      this.#seen ??= stamp;
+      this.#loaded ??= stamp;
+    });
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+  }
+
+  /** Never rejects. */
+  async look(): Promise<void> {
+    if (this.#looking) return; // a slow file system: one look at a time
+    this.#looking = true;
+    const stamp = await this.#stamp();
+    this.#looking = false;
+    if (this.#stopped || stamp === this.#loaded) return;
+    // Files are replaced one after the other: what has just changed may be half of the change.
+    const isSettled = stamp === this.#seen;
+    this.#seen = stamp;
+    if (stamp === this.#told) return;
+    try {
+      const pair = readKeyPair(this.files);
+      this.#loaded = stamp;
+      this.#told = undefined;
+      this.#events.loaded(pair);
+    } catch (error) {
+      if (!isSettled) return;
+      this.#told = stamp;
+      this.#events.failed(error instanceof Error ? error.message : String(error));
+    }
+  }
+
+  async #stamp(): Promise<string> {
+    const { cert, key, ca } = this.files;
+    const files = ca === undefined ? [cert, key] : [cert, key, ca];
+    const stamps = await Promise.all(files.map(stampOf));
+    return stamps.join();
+  }
+}
+
+async function stampOf(file: string): Promise<string> {
+  try {
+    const { mtimeMs, size, ino } = await stat(file);
+    return `${mtimeMs} ${size} ${ino}`;
+  } catch {
+    return 'missing';
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * TLS for clients (RFC 7858): makes streams of accepted connections.
+ *
+ * Owns:    handshakes, what is asked of clients' certificates, and that a new certificate serves the
+ *          connections that come after it and disturbs none of those before.
+ * Is not:  a listener: tcp.ts accepts, and frames what is read. The certificate's files are followed
+ *          by certificate.ts.
+ */
+import type { Socket } from 'node:net';
+import { type TLSSocket, type Server as TlsServer, createServer } from 'node:tls';
+import type { ClientAuth } from '../directives/directive.ts';
+import type { Counter } from '../observe/counters.ts';
+import type { KeyPair } from '../upstream/key-pair.ts';
+
+/** What tcp.ts hands accepted connections to, if it does not read them itself. */
+export interface Secured {
+  /** `take` is called with each stream whose handshake has come to its end. */
+  onStream(take: (stream: Socket) => void): void;
+  /** Makes a stream of the connection, or closes it. */
+  secure(connection: Socket): void;
+}
+
+export class TlsStreams implements Secured {
+  readonly #handshakeMs: number;
+  readonly #failures: Counter;
+  #server: TlsServer;
+  #take: (stream: Socket) => void = (stream) => stream.destroy();
+
+  /** A handshake has `handshakeMs`; those that come to nothing are counted. */
+  constructor(pair: KeyPair, clientAuth: ClientAuth, handshakeMs: number, failures: Counter) {
+    this.#handshakeMs = handshakeMs;
+    this.#failures = failures;
+    this.#server = this.#serverWith(pair, clientAuth);
+  }
+
+  /** For connections that come from now on. */
+  use(pair: KeyPair, clientAuth: ClientAuth): void {
+    this.#server = this.#serverWith(pair, clientAuth);
+  }
+
+  onStream(take: (stream: Socket) => void): void {
+    this.#take = take;
+  }
+
+  secure(connection: Socket): void {
+    // It never listens itself, so that connections may come from anywhere, and another take over.
+    this.#server.emit('connection', connection);
+  }
+
+  #serverWith({ cert, key, ca }: KeyPair, clientAuth: ClientAuth): TlsServer {
+    const server = createServer({
+      minVersion: 'TLSv1.2', // as CoreDNS
+      cert,
+      key,
+      ...(ca === undefined ? {} : { ca }),
+      handshakeTimeout: this.#handshakeMs,
+      requestCert: clientAuth !== 'nocert',
+      rejectUnauthorized: clientAuth === 'require_and_verify',
+      allowHalfOpen: true,
+    });
+    server.on('secureConnection', (stream) => {
+      stream.on('error', () => stream.destroy()); // a reset: the client's own affair
+      if (isWelcome(stream, clientAuth)) {
+        this.#take(stream);
+      } else {
+        this.#failures.value++;
+        stream.destroy();
+      }
+    });
+    server.on('tlsClientError', (_, stream) => {
+      this.#failures.value++;
+      stream.destroy();
+    });
+    return server;
+  }
+}
+
+/** What Node's own check leaves open: it knows all or nothing. */
+function isWelcome(stream: TLSSocket, clientAuth: ClientAuth): boolean {
+  if (clientAuth !== 'require' && clientAuth !== 'verify_if_given') return true;
+  const hasCertificate = Object.keys(stream.getPeerCertificate()).length > 0;
+  return clientAuth === 'require' ? hasCertificate : !hasCertificate || stream.authorized;
+}
