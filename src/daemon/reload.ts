@@ -95,7 +95,7 @@ export class Reloader {
     });
   }
 
-  /** Resolves when a reload under way has ended; none begins after that. */
+  /** Resolves when a reload under way has ended, of which nothing is told; none begins after that. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
@@ -116,6 +116,7 @@ export class Reloader {
         value: sha512(fingerprint),
       }).value = 1;
     } catch (error) {
+      if (this.#stopped) return;
       this.#serving = before;
       this.#refused = fingerprint;
       this.#refuse(error);
