@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { TestLog } from '../directives/testing.ts';
 import { CorefileError } from '../corefile/error.ts';
+import { machineSource } from '../corefile/source.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Upstreams } from '../upstream/registry.ts';
 import type { ZoneBinding } from '../server/blocks.ts';
@@ -15,7 +16,8 @@ function surroundings(): Surroundings & { readonly log: TestLog } {
 }
 
 function load(text: string, before?: Generation, around = surroundings()): Generation {
-  return loadGeneration(text, 'Corefile', around, before);
+  const corefile = { text, file: 'Corefile', source: machineSource };
+  return loadGeneration(corefile, around, before);
 }
 
 function refusal(text: string): string {
@@ -53,21 +55,6 @@ describe('blocks are served at the addresses that they name', () => {
     },
   ])('$text', ({ text, is }) => {
     expect(served(text)).toEqual(is);
-  });
-});
-
-describe('blocks of one address share what they say of TCP clients', () => {
-  test('the last one that says a time counts', () => {
-    const generation = load(
-      `a.test {\n${FORWARD}\ntimeouts {\nread 5s\nidle 20s\n}\n}\n` +
-        `b.test {\n${FORWARD}\ntimeouts {\nread 6s\nmaxtcpqueries 128\n}\n}\n` +
-        `c.test {\n${FORWARD}\n}\nd.test:54 {\n${FORWARD}\n}`,
-    );
-    generation.stop();
-    expect([...generation.served.values()].map(({ timeouts }) => timeouts)).toEqual([
-      { firstMs: 6000, idleMs: 20_000, queriesMax: 128 },
-      {},
-    ]);
   });
 });
 

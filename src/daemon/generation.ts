@@ -6,6 +6,7 @@
  * Is not:  running: nothing here listens until the worker says so.
  */
 import { type Corefile, type ServerBlock, parseCorefile } from '../corefile/blocks.ts';
+import type { Source } from '../corefile/source.ts';
 import {
   type ConfiguredBlock,
   DIRECTIVE_NAMES,
@@ -19,7 +20,6 @@ import type {
   Handler,
   HostPort,
   ListenPoint,
-  TimeoutSettings,
   TlsServing,
 } from '../directives/directive.ts';
 import type { Log } from '../observe/log.ts';
@@ -29,6 +29,14 @@ import { Chain } from '../server/chain.ts';
 import { DnsCounters } from '../server/dns-counters.ts';
 import { hitPathOf } from '../server/hit-path.ts';
 import type { Upstreams } from '../upstream/registry.ts';
+
+export interface CorefileText {
+  readonly text: string;
+  /** Its name in messages, and where the paths of its imports begin. */
+  readonly file: string;
+  /** Where its imports are read. */
+  readonly source: Source;
+}
 
 /** What outlives a generation. */
 export interface Surroundings {
@@ -46,8 +54,6 @@ export interface Served {
   /** Present where TLS is spoken. */
   readonly tls: TlsServing | undefined;
   readonly bindings: readonly ZoneBinding[];
-  /** What its blocks say of TCP clients, the last one of them first. */
-  readonly timeouts: TimeoutSettings;
 }
 
 export interface Generation {
@@ -79,13 +85,12 @@ export interface Proof {
  * `before` is the generation that serves now, if there is one.
  */
 export function loadGeneration(
-  text: string,
-  file: string,
+  { text, file, source }: CorefileText,
   surroundings: Surroundings,
   before?: Generation,
 ): Generation {
   const { defaultPort, log } = surroundings;
-  const corefile = parseCorefile(text, { file, known: DIRECTIVE_NAMES, defaultPort });
+  const corefile = parseCorefile(text, { file, known: DIRECTIVE_NAMES, defaultPort, source });
   for (const { message } of corefile.warnings) log.warning(message);
   const warn = (message: string): void => log.warning(message);
   const blocks = configure(corefile, { defaultPort, warn });
@@ -105,10 +110,7 @@ class Builder {
   }
 
   build(corefile: Corefile, blocks: readonly ConfiguredBlock[]): Generation {
-    const served = new Map<
-      string,
-      Served & { readonly bindings: ZoneBinding[]; timeouts: TimeoutSettings }
-    >();
+    const served = new Map<string, Served & { readonly bindings: ZoneBinding[] }>();
     try {
       for (const parsed of blocks) {
         const chain = this.#chain(parsed);
@@ -116,9 +118,8 @@ class Builder {
           const key = pointKey(address);
           const tls = address.scheme === 'tls' ? parsed.settings.tls : undefined;
           const label = labelOf(address);
-          const at = served.get(key) ?? { address, label, tls, bindings: [], timeouts: {} };
+          const at = served.get(key) ?? { address, label, tls, bindings: [] };
           served.set(key, at);
-          at.timeouts = { ...at.timeouts, ...parsed.settings.timeouts };
           at.bindings.push(...this.#bindings(parsed, chain, address, server));
         });
       }

@@ -5,11 +5,11 @@
  * Owns:    that queries are diverted to us only while we answer them.
  */
 import type { Flags } from '../cli/flags.ts';
-import { isTakenOver } from '../hostnet/rules.ts';
 import { HostNetwork, type HostNetworkObserver, type SetupErrorKind } from '../hostnet/sync.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
+import { hostNetworkOptions } from './node-options.ts';
 import { answersSoon } from './self-query.ts';
 
 export const SETUP_ERRORS: readonly (SetupErrorKind | 'configmap')[] = [
@@ -27,8 +27,6 @@ export class NodeSetup {
   readonly #network: HostNetwork;
   readonly #troubles: Troubles;
   #retry: NodeJS.Timeout | undefined;
-  /** The end has begun: nothing is diverted any more. */
-  #ending = false;
   /** Why the rules do not stand, as far as that is known. */
   #failure = 'the rules of the firewall are not in yet';
 
@@ -51,18 +49,7 @@ export class NodeSetup {
       repaired: (what) => log.info(what),
       info: (text) => log.info(text),
     };
-    this.#network = new HostNetwork(
-      {
-        addresses: flags.localIps,
-        dnsPort: flags.dnsPort,
-        healthPort: flags.healthPort,
-        interfaceName: flags.interfaceName,
-        setupInterface: flags.setupInterface,
-        firewall: flags.firewall,
-        crashSafe: flags.crashSafe,
-      },
-      observer,
-    );
+    this.#network = new HostNetwork(hostNetworkOptions(flags), observer);
   }
 
   /** Why queries are not diverted to us; undefined if they are, or that is left to others. */
@@ -84,7 +71,6 @@ export class NodeSetup {
   /** The rules, when our own query to each address has been answered; then both are watched. */
   async divert(): Promise<void> {
     const silent = await this.#silentAddresses();
-    if (this.#ending) return;
     if (silent.length > 0) {
       const text = `no answer from ${silent.join(', ')}: queries are not diverted there yet`;
       this.#log.error(text);
@@ -98,31 +84,19 @@ export class NodeSetup {
     this.#network.watch(this.#flags.syncIntervalMs);
   }
 
-  /**
-   * Whether what we ask `host` comes to ourselves: what goes to the address of a Service is kube-dns's
-   * until it is diverted, so that a silent kube-dns would be taken for our own silence.
-   */
-  reaches(host: string): boolean {
-    return !isTakenOver(host) || this.#network.isDivertingHost;
-  }
-
   /** Those where nothing answers, although we have asked for a while. */
   async #silentAddresses(): Promise<string[]> {
-    const { dnsPort } = this.#flags;
-    const localIps = this.#flags.localIps.filter((host) => this.reaches(host));
+    const { localIps, dnsPort } = this.#flags;
     const answering = await Promise.all(localIps.map((host) => answersSoon(host, dnsPort)));
     return localIps.filter((_, i) => !answering[i]);
   }
 
   /** Lets kube-dns have what it can serve, while we still answer. */
   async withdraw(): Promise<void> {
-    this.#ending = true;
-    clearTimeout(this.#retry);
     if (!this.#flags.skipTeardown) await this.#network.withdraw('diversion');
   }
 
   async tearDown(): Promise<void> {
-    this.#ending = true;
     clearTimeout(this.#retry);
     this.#network.unwatch();
     if (!this.#flags.skipTeardown) await this.#network.tearDown();

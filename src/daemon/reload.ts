@@ -95,7 +95,14 @@ export class Reloader {
     });
   }
 
-  /** Resolves when a reload under way has ended, of which nothing is told; none begins after that. */
+  /** The file as it stands was refused at a start after a crash; the one that served last serves. */
+  startedWithout(error: unknown): void {
+    this.#refuse(error);
+    this.#metrics.counter('coredns_reload_failed_total', {}).value++;
+    this.#log.error(`the Corefile is refused, the one before serves on: ${reasonOf(error)}`);
+  }
+
+  /** Resolves when a reload under way has ended; none begins after that. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
@@ -116,7 +123,6 @@ export class Reloader {
         value: sha512(fingerprint),
       }).value = 1;
     } catch (error) {
-      if (this.#stopped) return;
       this.#serving = before;
       this.#refused = fingerprint;
       this.#refuse(error);

@@ -18,20 +18,26 @@ import type { SocketSource } from '../sys/sockets.ts';
 import { Upstreams } from '../upstream/registry.ts';
 import { Admin, type AdminSettings } from './admin.ts';
 import { CorefileSource } from './corefile-source.ts';
-import { type Generation, loadGeneration } from './generation.ts';
+import { type CorefileText, type Generation, loadGeneration } from './generation.ts';
 import { Listeners } from './listeners.ts';
 import { NodeSetup, SETUP_ERRORS } from './node.ts';
 import { Readiness } from './readiness.ts';
-import { Reloader } from './reload.ts';
+import { type RecordedCorefile, recalled, recorded } from './last-good.ts';
+import { RESTART_REASONS } from './protocol.ts';
+import { Reloader, reasonOf } from './reload.ts';
 import { SelfCheck } from './self-query.ts';
+import type { Supervision } from './supervised.ts';
 import { VERSION } from './version.ts';
 
 /** After the last datagram is read: time for answers that are under way. */
 const DRAIN_MS = 5000;
 const DRAIN_STEP_MS = 20;
-/** For the firewall's rules to go out while another holds its lock; for all of them and the interface. */
-const WITHDRAW_MS = 5000;
-const TEARDOWN_MS = 5000;
+/** As much as a restart of the daemon takes at least. */
+const ORPHAN_MS = 500;
+const EXIT_ORPHANED = 1;
+
+/** Under which the supervisor holds the Corefile that served last. */
+const COREFILE_KEY = 'corefile';
 
 export class Worker {
   readonly #flags: Flags;
@@ -44,33 +50,33 @@ export class Worker {
   readonly #readiness: Readiness;
   readonly #admin: Admin;
   readonly #exit: (code: number) => void;
+  readonly #supervision: Supervision | undefined;
   readonly #source: CorefileSource;
   /** Present with `-localip`. */
   readonly #node: NodeSetup | undefined;
   #generation: Generation | undefined;
   #reloader: Reloader | undefined;
   #stopping = false;
-  #endGrace = (): void => undefined;
 
   /**
    * Without `sockets` Node opens them. `exit` ends the process; the log is flushed before it is
-   * called.
+   * called. `supervision` is there if another process holds what must outlive us.
    */
   constructor(
     flags: Flags,
     log: StreamLog,
     sockets: SocketSource | undefined,
     exit: (code: number) => void,
+    supervision?: Supervision,
   ) {
     this.#flags = flags;
     this.#log = log;
     this.#exit = exit;
+    this.#supervision = supervision;
+    if (supervision !== undefined) this.#countRestarts(supervision);
     this.#upstreams = new Upstreams(this.#metrics);
     this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo, sockets);
-    this.#selfCheck = new SelfCheck(
-      () => this.#listeners.addresses,
-      (host) => this.#node?.reaches(host) ?? true,
-    );
+    this.#selfCheck = new SelfCheck(() => this.#listeners.addresses);
     const isServing = (): boolean => this.#selfCheck.isServing;
     this.#readiness = new Readiness(
       {
@@ -105,86 +111,128 @@ export class Worker {
   /** Serves the Corefile. Rejects with CorefileError, ListenError or a system error if it cannot. */
   async start(): Promise<void> {
     this.#countBuild();
-    await this.#node?.clearLeftovers();
+    const takesOver = this.#supervision?.takesOver ?? false;
+    // Rules that lead to a predecessor's sockets lead to ours, which are the same.
+    if (!takesOver) await this.#node?.clearLeftovers();
     await this.#source.prepare();
-    const generation = this.#load(this.#source.read());
-    await this.#node?.setUp();
-    try {
-      await this.#serve(generation);
-    } catch (error) {
-      await this.#node?.tearDown();
-      throw error;
-    }
+    const { generation, refusal } = await this.#begin(takesOver);
     this.#reloader = new Reloader(
       {
         fingerprint: () => this.#fingerprint(),
-        load: () => this.#serve(this.#load(this.#source.read())),
+        load: async () => {
+          const corefile = recorded(this.#source.read(), this.#flags.conf);
+          await this.#serve(this.#load(corefile));
+          this.#leave(corefile);
+        },
       },
       generation.corefile.fingerprint,
       this.#log,
       this.#metrics,
       this.#troubles,
     );
-    if (!this.#flags.quiet) this.#printBanner(generation);
+    if (refusal !== undefined) this.#reloader.startedWithout(refusal);
+    if (!this.#flags.quiet && !takesOver) this.#printBanner(generation);
     this.#reloader.follow(reloadSettings(generation));
     this.#source.follow(() => void this.#reloader?.check());
     await this.#node?.divert();
     if (this.#flags.pidFile !== '') writeFileSync(this.#flags.pidFile, `${process.pid}\n`);
+    this.#supervision?.serving();
+  }
+
+  /**
+   * Serves the Corefile as it stands; or after a crash, if that is refused, the one that served last,
+   * and resolves to why.
+   */
+  async #begin(takesOver: boolean): Promise<{ generation: Generation; refusal?: unknown }> {
+    const { conf } = this.#flags;
+    const left = this.#supervision?.leftText(COREFILE_KEY);
+    const before = left === undefined ? undefined : recalled(left, conf);
+    try {
+      // Standard input can be read once.
+      if (conf === 'stdin' && before !== undefined) {
+        return { generation: await this.#serveFirst(before) };
+      }
+      try {
+        const corefile = recorded(this.#source.read(), conf);
+        const generation = await this.#serveFirst(corefile);
+        this.#leave(corefile);
+        return { generation };
+      } catch (refusal) {
+        if (before === undefined) throw refusal;
+        return { generation: await this.#serveFirst(before), refusal };
+      }
+    } catch (error) {
+      // What a predecessor has made stays while the supervisor has hope.
+      if (!takesOver) await this.#node?.tearDown();
+      throw error;
+    }
+  }
+
+  async #serveFirst(corefile: CorefileText): Promise<Generation> {
+    const generation = this.#load(corefile);
+    await this.#node?.setUp();
+    await this.#serve(generation);
+    return generation;
+  }
+
+  /** For a successor that finds the file broken. */
+  #leave(corefile: RecordedCorefile): void {
+    try {
+      this.#supervision?.leaveText(COREFILE_KEY, corefile.written());
+    } catch (error) {
+      this.#log.warning(`the Corefile cannot be kept for a restart: ${reasonOf(error)}`);
+    }
   }
 
   reload(signal: string): void {
     void this.#reloader?.force(signal);
   }
 
-  /**
-   * Lets others have the queries that are diverted here, answers on through lameduck and `drainMs`, then
-   * what is under way, takes all away, and ends the process with 0. A second call ends the wait.
-   * Each step has its own deadline, so that none keeps the last one from its turn.
-   */
-  async stop(drainMs: number = this.#node === undefined ? 0 : this.#flags.drainMs): Promise<void> {
-    this.#endGrace();
+  /** Serves on through lameduck, then answers what is under way, then ends the process with 0. */
+  async stop(): Promise<void> {
     if (this.#stopping) return;
     this.#stopping = true;
     this.#readiness.withdraw('shutting down');
-    // A reload under way backs out by itself (#serve); nothing here waits for it.
-    void this.#reloader?.stop();
+    await this.#reloader?.stop();
     this.#source.close();
-    await within(WITHDRAW_MS, this.#node?.withdraw());
-    await this.#grace(drainMs);
+    await this.#node?.withdraw();
+    const lameduckMs = Math.max(
+      0,
+      ...(this.#generation?.settings ?? []).map((settings) => settings.lameduckMs),
+    );
+    if (lameduckMs > 0) {
+      this.#log.info(`plugin/health: Going into lameduck mode for ${lameduckMs / 1000}s`);
+      await sleep(lameduckMs);
+    }
     this.#selfCheck.close();
     this.#listeners.stop();
-    await this.#drain();
+    await this.#drain(DRAIN_MS);
     this.#generation?.stop();
     this.#upstreams.close();
-    const closed = Promise.all([this.#admin.close(), this.#listeners.close()]);
-    await within(DRAIN_STEP_MS, closed);
-    if (!(await within(TEARDOWN_MS, this.#node?.tearDown()))) {
-      this.#log.error('the interface or rules are left behind: -cleanup removes them');
-    }
+    await this.#admin.close();
+    await Promise.race([this.#listeners.close(), sleep(DRAIN_STEP_MS)]);
+    await this.#node?.tearDown();
     if (this.#flags.pidFile !== '') rmSync(this.#flags.pidFile, { force: true });
     this.#end(0);
   }
 
-  /** Answers on. Not before we serve at all: there is nobody to wait for. */
-  async #grace(drainMs: number): Promise<void> {
-    if (this.#generation === undefined) return;
-    const lameduckMs = Math.max(0, ...this.#generation.settings.map((each) => each.lameduckMs));
-    if (lameduckMs > 0) {
-      this.#log.info(`plugin/health: Going into lameduck mode for ${lameduckMs / 1000}s`);
-    }
-    if (drainMs > lameduckMs) this.#log.info(`Answering on for ${drainMs / 1000}s (-drain)`);
-    const graceMs = Math.max(lameduckMs, drainMs);
-    if (graceMs === 0) return;
-    await new Promise<void>((resolve) => {
-      this.#endGrace = resolve;
-      setTimeout(resolve, graceMs);
-    });
+  /**
+   * The supervisor is gone: answers what waits and what is under way, for a moment, and ends. Whoever
+   * starts the daemon again must find the sockets free.
+   */
+  async abandon(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#log.error('the supervisor is gone, and so are we: the daemon must be started again');
+    await sleep(DRAIN_STEP_MS);
+    this.#listeners.stop();
+    await this.#drain(ORPHAN_MS);
+    this.#end(EXIT_ORPHANED);
   }
 
-  #load(text: string): Generation {
+  #load(corefile: CorefileText): Generation {
     return loadGeneration(
-      text,
-      this.#flags.conf,
+      corefile,
       {
         log: this.#log,
         metrics: this.#metrics,
@@ -203,11 +251,10 @@ export class Worker {
   async #serve(generation: Generation): Promise<void> {
     try {
       await this.#admin.apply([...generation.settings, ...this.#setupMetrics()]);
-      if (this.#stopping) throw new Error('shutting down');
       await this.#listeners.apply(generation);
     } catch (error) {
       generation.stop();
-      if (this.#generation !== undefined && !this.#stopping) {
+      if (this.#generation !== undefined) {
         await this.#admin.apply([...this.#generation.settings, ...this.#setupMetrics()]);
       }
       throw error;
@@ -235,6 +282,13 @@ export class Worker {
     return parseCorefile(this.#source.read(), options).fingerprint;
   }
 
+  #countRestarts({ restarts }: Supervision): void {
+    for (const reason of RESTART_REASONS) {
+      const counter = this.#metrics.counter('nodelocald_worker_restarts_total', { reason });
+      counter.value = restarts[reason] ?? 0;
+    }
+  }
+
   #countBuild(): void {
     this.#metrics.gauge('coredns_build_info', {
       version: VERSION,
@@ -256,8 +310,8 @@ export class Worker {
     }
   }
 
-  async #drain(): Promise<void> {
-    const until = nowMs() + DRAIN_MS;
+  async #drain(patienceMs: number): Promise<void> {
+    const until = nowMs() + patienceMs;
     while (this.#listeners.outstanding > 0 && nowMs() < until) await sleep(DRAIN_STEP_MS);
   }
 
@@ -277,15 +331,6 @@ function digServer({ host, port }: HostPort): string {
   const wildcard = host === '' || host === '::' || host === '0.0.0.0';
   const at = wildcard ? '127.0.0.1' : host;
   return `@${at} -p ${port}`;
-}
-
-/** Resolves to whether `work` ended within `ms`; whatever it does after that is nobody's. */
-function within(ms: number, work: Promise<unknown> | undefined): Promise<boolean> {
-  const done = Promise.resolve(work).then(
-    () => true,
-    () => true,
-  );
-  return Promise.race([done, sleep(ms).then(() => false)]);
 }
 
 function sleep(ms: number): Promise<void> {

@@ -80,7 +80,6 @@ class BlockReader {
     forwards: false,
     lameduckMs: 0,
     reload: undefined,
-    timeouts: {},
     debug: false,
     exampleName: '',
   };

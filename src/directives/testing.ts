@@ -55,7 +55,6 @@ export function emptySettings(): BlockSettings {
     forwards: false,
     lameduckMs: 0,
     reload: undefined,
-    timeouts: {},
     debug: false,
     exampleName: '',
   };

@@ -267,6 +267,11 @@ export const METRICS = {
     help: 'Times that a listener for operators could not be opened, by address. It is tried again.',
     labels: ['address'],
   },
+  nodelocald_worker_restarts_total: {
+    kind: 'counter',
+    help: 'Workers that were replaced since the daemon began, by reason.',
+    labels: ['reason'],
+  },
   nodelocald_ready: {
     kind: 'gauge',
     help: 'Whether /ready answers 200: 1 or 0.',

@@ -56,6 +56,7 @@ export interface Libc {
   /** Where the octets of `fd` are from now on, shared with all who map it; -1 if it fails. */
   mapShared(fd: number, octets: number): number;
   close(fd: number): number;
+  waitpid(pid: number, status: null, options: number): number;
   errno(): number;
   allocate(octets: number): NativeMemory;
   view(address: number, octets: number): Uint8Array;
@@ -122,6 +123,7 @@ function tryLoad(): Libc | undefined {
     ftruncate: library.func('int ftruncate(int, int64_t)'),
     mapShared: (fd, octets) => Number(mmap(0, octets, PROT_READ_WRITE, MAP_SHARED, fd, 0)),
     close: library.func('int close(int)'),
+    waitpid: library.func('int waitpid(int, void *, int)'),
     errno: () => koffi.errno(),
     allocate: (octets) => {
       const pointer: unknown = koffi.alloc('uint8_t', octets);

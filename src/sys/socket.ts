@@ -97,6 +97,26 @@ export function openStreamSocket(options: BindOptions, backlog: number): StreamS
   });
 }
 
+/**
+ * What the kernel tells of a socket that was opened elsewhere for `host`, by `openDatagramSocket`.
+ * Throws SystemCallError, and leaves it open.
+ */
+export function knownDatagramSocket(fd: number, host: string): DatagramSocket {
+  const libc = loadLibc()!;
+  return {
+    fd,
+    port: boundPort(libc, fd),
+    family: familyOfHost(host),
+    wildcard: isWildcard(host),
+    receiveBufferOctets: receiveBuffer(libc, fd),
+  };
+}
+
+/** The same of one by `openStreamSocket`. */
+export function knownStreamSocket(fd: number): StreamSocket {
+  return { fd, port: boundPort(loadLibc()!, fd) };
+}
+
 /** A socket with the options that both kinds have, which `finish` binds. It is closed if that throws. */
 function openBound<T>(
   type: number,

@@ -8,7 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { type Import, filesBelow, importsOf } from './source-files.ts';
 
 const ROWS: readonly (readonly string[])[] = [
-  ['main.ts'],
+  ['main.ts', 'worker-main.ts'],
   ['daemon'],
   ['cli', 'listen', 'server', 'hostnet', 'http'],
   ['directives'],
