@@ -204,6 +204,13 @@ describe('what Go refuses is refused in its words', () => {
     expect(read).toThrow('could not parse regex: (, error parsing regexp: missing closing )');
   });
 
+  test('case may be made not to count, and escapes keep theirs', () => {
+    const compiled = parseGoRegexp(token('^A\\S$'), { anyCase: true });
+    expect(['aX', 'Ax', 'a '].map((text) => compiled.test(text))).toEqual([true, true, false]);
+    const read = () => parseGoRegexp(token('('), { anyCase: true });
+    expect(read).toThrow('missing closing ): `(`');
+  });
+
   test('any text is an expression or is refused, and nothing else happens', () => {
     const piece = fc.constantFrom(
       ...'()[]{}|*+?^$\\.-,:<>PQEpLxAzidUabc019é\u{1f600}'.split(/(?:)/u),

@@ -31,10 +31,13 @@ export type GoMatch = readonly [string, ...(string | undefined)[]];
 export interface PatternOptions {
   /** What the message says, made of Go's own: ``error parsing regexp: missing closing ): `(` ``. */
   readonly what?: (reason: string) => string;
+  /** Whether upper and lower case are one from the beginning on, as after `(?i)`. */
+  readonly anyCase?: boolean;
 }
 
 /** The expression at `token`. Throws CorefileError. */
-export function parseGoRegexp(token: Token, { what = said }: PatternOptions = {}): GoRegexp {
+export function parseGoRegexp(token: Token, options: PatternOptions = {}): GoRegexp {
+  const { what = said, anyCase = false } = options;
   const { text } = token;
   const octets = Buffer.byteLength(text);
   if (octets > PATTERN_OCTETS_MAX) {
@@ -43,7 +46,10 @@ export function parseGoRegexp(token: Token, { what = said }: PatternOptions = {}
   }
   let compiled: RE2JS;
   try {
-    compiled = engine().compile(text);
+    const engine = loadEngine();
+    compiled = engine.compile(text);
+    // By a prefix (?i), which would stand in the error.
+    if (anyCase) compiled = engine.compile(text, engine.CASE_INSENSITIVE);
   } catch (cause) {
     const hint = hintFor(text);
     throw new CorefileError('COREFILE_VALUE', token, what(reasonOf(cause)), { cause, hint });
@@ -95,7 +101,7 @@ function groupOf(matcher: Matcher, number: number): string | undefined {
 
 let loaded: typeof RE2JS | undefined;
 
-function engine(): typeof RE2JS {
+function loadEngine(): typeof RE2JS {
   loaded ??= (createRequire(import.meta.url)('re2js') as { RE2JS: typeof RE2JS }).RE2JS;
   return loaded;
 }

@@ -7,6 +7,7 @@
  * Callers: keep the message unchanged for as long as they use the view.
  * Hot path, stop 2 of 6: no allocation, no throw.
  */
+import { OPTION_CLIENT_SUBNET } from './edns.ts';
 import {
   ANCOUNT_AT,
   ARCOUNT_AT,
@@ -42,8 +43,6 @@ export const READ_FORMERR_QUESTION = 4;
 
 /** UDP answers without EDNS, and the least that an EDNS client is taken to accept (RFC 6891 6.2.3). */
 export const PAYLOAD_OCTETS_MIN = 512;
-
-const OPTION_CLIENT_SUBNET = 8;
 
 /** What {@link frameAnswer} and the cache need to know of a question; a view or an owned query. */
 export interface Asked {

@@ -21,7 +21,7 @@ import {
 } from './header.ts';
 import { NAME_OCTETS_MAX, expandName, skipName } from './name.ts';
 import { copyOctets } from './octets.ts';
-import { A, AAAA, CNAME, DNAME, IN, MX, NS, OPT, RRSIG, SOA } from './rrtype.ts';
+import { A, AAAA, CNAME, DNAME, IN, MX, NAPTR, NS, OPT, RRSIG, SOA } from './rrtype.ts';
 
 /** What `normalize` found. All offsets are into `wire`. */
 export interface NormalizedResponse {
@@ -59,7 +59,6 @@ export interface NormalizedResponse {
 /** Types whose names may be compressed: those of RFC 1035 (RFC 3597 section 4). */
 const COMPRESSIBLE_NAME = new Set([2, 3, 4, 5, 7, 8, 9, 12]);
 const TYPE_MINFO = 14;
-const TYPE_NAPTR = 35;
 /** Octets before the name in types whose name a careless sender may have compressed (RFC 3597). */
 const NAME_BEHIND: ReadonlyMap<number, number> = new Map([
   [18, 2], // AFSDB
@@ -251,7 +250,7 @@ class Normalizer {
     if (type === TYPE_MINFO)
       return this.#copyName(true, end) >= 0 && this.#copyName(true, end) >= 0;
     const before =
-      type === TYPE_NAPTR
+      type === NAPTR
         ? naptrNameAt(this.#msg, this.#from, end)
         : (NAME_BEHIND.get(type) ?? TWO_NAMES_BEHIND.get(type));
     if (before !== undefined) {
@@ -318,7 +317,7 @@ class Normalizer {
 }
 
 /** Octets before NAPTR's replacement: two integers, three strings (RFC 3403 section 4.1). */
-function naptrNameAt(msg: Uint8Array, at: number, end: number): number {
+export function naptrNameAt(msg: Uint8Array, at: number, end: number): number {
   let next = at + 4;
   for (let strings = 0; strings < 3 && next < end; strings++) next += msg[next]! + 1;
   return next - at;

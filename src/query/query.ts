@@ -108,6 +108,9 @@ export class Query implements QueryFacts {
     child.server = this.server;
     child.viaCache = this.viaCache;
     child.asker = this;
+    child.metadata = this.metadata;
+    // What `bufsize` has lowered stays so; an OPT that the client has not sent is the maker's affair.
+    if (this.hasEdns) child.payloadOctets = this.payloadOctets;
     child.floor = depth + 1;
     return child;
   }
