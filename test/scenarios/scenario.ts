@@ -10,9 +10,14 @@
  */
 import { expect, vi } from 'vitest';
 import { parseUse } from '../../src/corefile/blocks.ts';
-import { cache } from '../../src/directives/cache/index.ts';
 import type { Handler } from '../../src/directives/directive.ts';
-import { testBuilding, testParsing } from '../../src/directives/testing.ts';
+import { DIRECTIVES } from '../../src/directives/index.ts';
+import {
+  type TestBuilding,
+  type TestLog,
+  testBuilding,
+  testParsing,
+} from '../../src/directives/testing.ts';
 import { type ResourceRecord, decodeMessage } from '../../src/dns/codec.ts';
 import { rcodeFromName, rcodeName } from '../../src/dns/rcode.ts';
 import { typeFromName, typeName } from '../../src/dns/rrtype.ts';
@@ -46,6 +51,17 @@ class Upstream implements Handler {
   }
 }
 
+/** The handlers of the directives, each of which may stand several times, in the order of the chain. */
+function handlersOf(directives: readonly string[], building: TestBuilding): Handler[] {
+  const uses = directives.map((text) => parseUse(text));
+  return DIRECTIVES.flatMap((directive) => {
+    const own = uses.filter(({ name }) => name === directive.name);
+    if (own.length === 0) return [];
+    const configs = own.map((use) => directive.parse(use, testParsing()));
+    return directive.build?.(configs, building) ?? [];
+  });
+}
+
 type CountedName =
   | 'coredns_cache_prefetch_total'
   | 'coredns_cache_served_stale_total'
@@ -56,17 +72,21 @@ export class Scenario {
   readonly #upstream = new Upstream();
   readonly #server: Server;
   readonly #answers: string[] = [];
+  /** What clients have asked, by the ID of their message. */
+  readonly #questions = new Map<number, string>();
+  #lastId = 0;
   readonly #metrics;
+  readonly #log: TestLog;
 
-  /** `directive` is the block's cache, as in a Corefile. Time stands still until `pass`. */
-  constructor(directive: string) {
+  /** The block's directives but `forward`, as in a Corefile. Time stands still until `pass`. */
+  constructor(...directives: readonly string[]) {
     vi.useFakeTimers({ toFake: FAKED as never });
     const building = testBuilding();
     this.#metrics = building.metrics;
-    const config = cache.parse(parseUse(directive), testParsing());
-    const handler = cache.build!([config], building)!;
+    this.#log = building.log;
+    const handlers = handlersOf(directives, building);
     const panics = building.metrics.counter('coredns_panics_total', {});
-    const chain = new Chain([handler, this.#upstream], panics, building.log);
+    const chain = new Chain([...handlers, this.#upstream], panics, building.log);
     this.#server = new Server('dns://:53', 1, building.metrics);
     const hits = hitPathOf(chain.handlers);
     this.#server.serve([{ zone: ZONE, chain, counters: undefined, hits, server: 0 }]);
@@ -80,7 +100,10 @@ export class Scenario {
   /** `NAME TYPE`, and perhaps `do`, `cd`. */
   client(question: string): this {
     const [name, type, ...flags] = question.split(' ');
+    const id = ++this.#lastId;
+    this.#questions.set(id, `${name} ${type}`);
     const message = queryMessage(name!, type!, {
+      id,
       edns: 1232,
       dnssecOk: flags.includes('do'),
       checkingDisabled: flags.includes('cd'),
@@ -153,6 +176,11 @@ export class Scenario {
     return this;
   }
 
+  /** The lines of the log since the last look. */
+  logged(): string[] {
+    return this.#log.lines.splice(0);
+  }
+
   pass(seconds: number): this {
     vi.advanceTimersByTime(seconds * 1000);
     return this;
@@ -178,10 +206,16 @@ export class Scenario {
 
   #record(message: Uint8Array, octets: number): void {
     const decoded = decodeMessage(message.subarray(0, octets))!;
+    // Whatever became of it on the way, a client sees its own question, as it has spelled it.
+    const [question] = decoded.questions;
+    const told = `${question!.name} ${typeName(question!.qtype)}`;
+    expect(told).toBe(this.#questions.get(decoded.id));
     const records = [...decoded.answers, ...decoded.authorities].map(recordText);
     this.#answers.push([rcodeName(decoded.rcode), records.join('; ')].filter(Boolean).join(' '));
   }
 }
+
+const NAMED_TYPES: readonly string[] = ['CNAME', 'NS', 'PTR', 'DNAME'];
 
 function readRecord(text: string): ResourceRecord {
   const [name, ttl, type, ...data] = text.split(' ');
@@ -206,7 +240,7 @@ function readRecord(text: string): ResourceRecord {
     const rdata = { priority: priority!, weight: weight!, port: port!, target: data[3]! };
     return { ...record, rdata: { kind: 'srv', ...rdata } };
   }
-  if (type === 'CNAME') return { ...record, rdata: { kind: 'name', target: data[0]! } };
+  if (NAMED_TYPES.includes(type!)) return { ...record, rdata: { kind: 'name', target: data[0]! } };
   return { ...record, rdata: { kind: 'address', address: data[0]! } };
 }
 
