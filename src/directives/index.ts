@@ -18,6 +18,7 @@ import { metadata } from './metadata/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { ready } from './ready/index.ts';
 import { reload } from './reload/index.ts';
+import { rewrite } from './rewrite/index.ts';
 import { tls } from './tls/index.ts';
 import { whoami } from './whoami/index.ts';
 
@@ -35,6 +36,7 @@ export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(log),
   erase(loadbalance),
   erase(cache),
+  erase(rewrite),
   erase(hosts),
   erase(loop),
   erase(forward),
