@@ -7,6 +7,7 @@ import { bufsize } from './bufsize/index.ts';
 import { cache } from './cache/index.ts';
 import { debug } from './debug/index.ts';
 import type { Directive } from './directive.ts';
+import { dns64 } from './dns64/index.ts';
 import { errors } from './errors/index.ts';
 import { forward } from './forward/index.ts';
 import { health } from './health/index.ts';
@@ -34,6 +35,7 @@ export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(prometheus),
   erase(errors),
   erase(log),
+  erase(dns64),
   erase(loadbalance),
   erase(cache),
   erase(rewrite),

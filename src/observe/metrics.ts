@@ -146,6 +146,11 @@ export const METRICS = {
     help: 'Counter of connection cache misses per upstream and protocol.',
     labels: ['proxy_name', 'to', 'proto'],
   },
+  coredns_dns64_requests_translated_total: {
+    kind: 'counter',
+    help: 'Counter of DNS requests translated by dns64.',
+    labels: ['server'],
+  },
   coredns_health_request_duration_seconds: {
     kind: 'histogram',
     help: 'Histogram of the time (in seconds) each request took.',

@@ -101,12 +101,13 @@ export class Query implements QueryFacts {
 
   /**
    * A query made for this one, to be sent into the chain below the handler at `depth`: same client,
-   * deadline and server address. `sink` gets its response; the caller runs it from `depth + 1`.
+   * deadline, server address and metadata. `sink` gets its response; the caller runs it from `depth + 1`.
    */
   child(facts: QueryFacts, depth: number, sink: Sink): Query {
     const child = new Query(facts, this.client, this.receivedMs, sink);
     child.server = this.server;
     child.viaCache = this.viaCache;
+    child.metadata = this.metadata;
     child.asker = this;
     child.metadata = this.metadata;
     // What `bufsize` has lowered stays so; an OPT that the client has not sent is the maker's affair.

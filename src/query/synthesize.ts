@@ -1,7 +1,7 @@
 /**
  * Answers of our own making: what `hosts`, `template` and `whoami` say, framed as CoreDNS frames it.
  *
- * Owns:    the header of such an answer (AA set; RA, AD and TC unset; opcode, RD and CD as asked) and
+ * Owns:    the header of such an answer (AA set, unless told; RA, AD and TC unset; opcode, RD and CD as asked) and
  *          its question, spelled as the client spelled it.
  * Is not:  what the records say.
  */
@@ -20,6 +20,10 @@ export interface Synthesis {
   readonly answers?: readonly ResourceRecord[];
   readonly authorities?: readonly ResourceRecord[];
   readonly additionals?: readonly ResourceRecord[];
+  /** AA; set unless given. */
+  readonly authoritative?: boolean;
+  /** TC; set at any rate where records are left out. */
+  readonly truncated?: boolean;
 }
 
 /** The length that TCP's two octets can say (RFC 1035 section 4.2.2). */
@@ -35,7 +39,9 @@ const scratch = new Uint8Array(MESSAGE_OCTETS_MAX);
 export function synthesize(query: Query, writer: string, synthesis: Synthesis): Response {
   const out = scratch;
   let at = writeEmpty(query, out, 0, synthesis.rcode ?? NOERROR);
-  let flags = out[2]! | AA;
+  let flags = out[2]!;
+  if (synthesis.authoritative !== false) flags |= AA;
+  if (synthesis.truncated === true) flags |= TC;
   for (const [countAt, records] of [
     [ANCOUNT_AT, synthesis.answers ?? []],
     [NSCOUNT_AT, synthesis.authorities ?? []],
