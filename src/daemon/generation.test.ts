@@ -58,6 +58,21 @@ describe('blocks are served at the addresses that they name', () => {
   });
 });
 
+describe('blocks of one address share what they say of TCP clients', () => {
+  test('the last one that says a time counts', () => {
+    const generation = load(
+      `a.test {\n${FORWARD}\ntimeouts {\nread 5s\nidle 20s\n}\n}\n` +
+        `b.test {\n${FORWARD}\ntimeouts {\nread 6s\nmaxtcpqueries 128\n}\n}\n` +
+        `c.test {\n${FORWARD}\n}\nd.test:54 {\n${FORWARD}\n}`,
+    );
+    generation.stop();
+    expect([...generation.served.values()].map(({ timeouts }) => timeouts)).toEqual([
+      { firstMs: 6000, idleMs: 20_000, queriesMax: 128 },
+      {},
+    ]);
+  });
+});
+
 describe('what no set of blocks may say', () => {
   test.each([
     ['', 'Corefile:1:1: there is no server block'],

@@ -20,6 +20,7 @@ import type {
   Handler,
   HostPort,
   ListenPoint,
+  TimeoutSettings,
   TlsServing,
 } from '../directives/directive.ts';
 import type { Log } from '../observe/log.ts';
@@ -54,6 +55,8 @@ export interface Served {
   /** Present where TLS is spoken. */
   readonly tls: TlsServing | undefined;
   readonly bindings: readonly ZoneBinding[];
+  /** What its blocks say of TCP clients, the last one of them first. */
+  readonly timeouts: TimeoutSettings;
 }
 
 export interface Generation {
@@ -110,7 +113,10 @@ class Builder {
   }
 
   build(corefile: Corefile, blocks: readonly ConfiguredBlock[]): Generation {
-    const served = new Map<string, Served & { readonly bindings: ZoneBinding[] }>();
+    const served = new Map<
+      string,
+      Served & { readonly bindings: ZoneBinding[]; timeouts: TimeoutSettings }
+    >();
     try {
       for (const parsed of blocks) {
         const chain = this.#chain(parsed);
@@ -118,8 +124,9 @@ class Builder {
           const key = pointKey(address);
           const tls = address.scheme === 'tls' ? parsed.settings.tls : undefined;
           const label = labelOf(address);
-          const at = served.get(key) ?? { address, label, tls, bindings: [] };
+          const at = served.get(key) ?? { address, label, tls, bindings: [], timeouts: {} };
           served.set(key, at);
+          at.timeouts = { ...at.timeouts, ...parsed.settings.timeouts };
           at.bindings.push(...this.#bindings(parsed, chain, address, server));
         });
       }

@@ -6,7 +6,7 @@
  */
 import type { HostPort, TlsServing } from '../directives/directive.ts';
 import { ListenError, type Listener } from '../listen/listener.ts';
-import { TCP_DEFAULTS, listenTcp } from '../listen/tcp.ts';
+import { TCP_DEFAULTS, type TcpSettings, listenTcp } from '../listen/tcp.ts';
 import type { Secured } from '../listen/tls.ts';
 import { canBatch, listenBatchUdp } from '../listen/udp-batch.ts';
 import { listenPlainUdp } from '../listen/udp-plain.ts';
@@ -31,6 +31,8 @@ interface Place {
   /** UDP and TCP; or TLS alone. */
   readonly listeners: readonly Listener[];
   readonly tls: TlsPlace | undefined;
+  /** The listener's own, changed in place by a reload. */
+  readonly tcp: TcpSettings;
   dropsTold: number;
 }
 
@@ -84,8 +86,9 @@ export class Listeners {
       await Promise.all(opened.map(close));
       throw error;
     }
-    for (const [key, { bindings, tls }] of generation.served) {
+    for (const [key, { bindings, tls, timeouts }] of generation.served) {
       const place = places.get(key)!;
+      Object.assign(place.tcp, TCP_DEFAULTS, timeouts);
       place.server.serve(bindings);
       if (tls !== undefined) place.tls?.follow(tls);
     }
@@ -162,10 +165,11 @@ export class Listeners {
   }
 
   async #open(served: Served): Promise<Place> {
-    const { address, label, bindings } = served;
+    const { address, label, bindings, timeouts } = served;
+    const settings: TcpSettings = { ...TCP_DEFAULTS, ...timeouts };
     const server = new Server(label, this.#hashSeed, this.#metrics);
     server.serve(bindings); // the first datagram may come before this function ends
-    if (served.tls !== undefined) return this.#openTls(served, served.tls, server);
+    if (served.tls !== undefined) return this.#openTls(served, served.tls, server, settings);
     const udp = await this.#openUdp(address, label, server);
     try {
       // Port 0 is one of the kernel's choice: the same for both.
@@ -173,31 +177,43 @@ export class Listeners {
         { host: address.host, port: udp.address.port },
         label,
         server,
+        settings,
       );
-      return { server, listeners: [udp, tcp], tls: undefined, dropsTold: 0 };
+      return { server, listeners: [udp, tcp], tls: undefined, tcp: settings, dropsTold: 0 };
     } catch (error) {
       await udp.close();
       throw error;
     }
   }
 
-  async #openTls({ address, label }: Served, serving: TlsServing, server: Server): Promise<Place> {
+  async #openTls(
+    { address, label }: Served,
+    serving: TlsServing,
+    server: Server,
+    settings: TcpSettings,
+  ): Promise<Place> {
     const tls = new TlsPlace(label, serving, this.#metrics, this.#log);
     try {
-      const listener = await this.#openTcp(address, label, server, tls.streams);
-      return { server, listeners: [listener], tls, dropsTold: 0 };
+      const listener = await this.#openTcp(address, label, server, settings, tls.streams);
+      return { server, listeners: [listener], tls, tcp: settings, dropsTold: 0 };
     } catch (error) {
       tls.close();
       throw error;
     }
   }
 
-  #openTcp(address: HostPort, label: string, server: Server, tls?: Secured): Promise<Listener> {
+  #openTcp(
+    address: HostPort,
+    label: string,
+    server: Server,
+    settings: TcpSettings,
+    tls?: Secured,
+  ): Promise<Listener> {
     const counters = {
       open: this.#metrics.gauge('nodelocald_tcp_clients', { server: label }),
       refused: this.#metrics.counter('nodelocald_tcp_clients_refused_total', { server: label }),
     };
-    return listenTcp(address, server, TCP_DEFAULTS, counters, this.#sockets, tls);
+    return listenTcp(address, server, settings, counters, this.#sockets, tls);
   }
 }
 

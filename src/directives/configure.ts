@@ -80,6 +80,7 @@ class BlockReader {
     forwards: false,
     lameduckMs: 0,
     reload: undefined,
+    timeouts: {},
     debug: false,
     exampleName: '',
   };

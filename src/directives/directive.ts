@@ -55,6 +55,8 @@ export interface BlockSettings {
   /** How long to go on serving after SIGTERM, in ms. */
   lameduckMs: number;
   reload: ReloadSettings | undefined;
+  /** Of TCP clients; what is absent is as the listener has it by default. */
+  timeouts: TimeoutSettings;
   /** Whether lines of level debug are logged, for the whole process. */
   debug: boolean;
   /** A name that the block itself can answer, for the banner; empty if none is known. */
@@ -83,6 +85,15 @@ export interface TlsServing {
   /** Authorities of clients; undefined is those of the system. */
   readonly ca: string | undefined;
   readonly clientAuth: ClientAuth;
+}
+
+/** Named as in listen/tcp.ts. */
+export interface TimeoutSettings {
+  readonly firstMs?: number;
+  readonly writeMs?: number;
+  readonly idleMs?: number;
+  /** 0 for as many queries as come. */
+  readonly queriesMax?: number;
 }
 
 export interface ReloadSettings {

@@ -20,12 +20,14 @@ import { prometheus } from './prometheus/index.ts';
 import { ready } from './ready/index.ts';
 import { reload } from './reload/index.ts';
 import { rewrite } from './rewrite/index.ts';
+import { timeouts } from './timeouts/index.ts';
 import { tls } from './tls/index.ts';
 import { whoami } from './whoami/index.ts';
 
 export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(metadata),
   erase(tls),
+  erase(timeouts),
   erase(reload),
   erase(bufsize),
   erase(bind),

@@ -55,6 +55,7 @@ export function emptySettings(): BlockSettings {
     forwards: false,
     lameduckMs: 0,
     reload: undefined,
+    timeouts: {},
     debug: false,
     exampleName: '',
   };

@@ -286,6 +286,21 @@ describe('connections', () => {
     expect(client.ids).toEqual([1]);
   });
 
+  test('that have brought as many queries as they may are closed, every answer sent', async () => {
+    const served = await serve({ queriesMax: 3 });
+    const client = await connectTo(served);
+    client.send(ask('later.', 1));
+    await until(() => served.responder.seen.length === 1);
+    client.send(ask('now.', 2), ask('now.', 3), ask('now.', 4), ask('later.', 5));
+    await until(() => client.answers.length === 2);
+    await pass(10);
+    expect(client.closed).toBe(false);
+    served.responder.answerLate(1);
+    await until(() => client.closed);
+    expect(client.ids).toEqual([2, 3, 1]);
+    expect(served.responder.seen.length).toBe(3);
+  });
+
   test('whose client has sent all it will get their answers still (RFC 7766 section 6.2.4)', async () => {
     const served = await serve();
     const client = await connectTo(served);

@@ -35,6 +35,8 @@ export interface TcpSettings {
   readonly writeMs: number;
   /** Open connections of one listener. */
   readonly connectionsMax: number;
+  /** Queries that one connection may bring before it is closed; 0 for as many as come. */
+  readonly queriesMax: number;
   /** Queries of one connection that wait for their answer; beyond them it is not read. */
   readonly outstandingMax: number;
 }
@@ -45,6 +47,7 @@ export const TCP_DEFAULTS: TcpSettings = {
   idleMs: 10_000,
   writeMs: 5000,
   connectionsMax: 2000,
+  queriesMax: 0,
   outstandingMax: 128,
 };
 
@@ -78,6 +81,8 @@ class TcpClient implements Client, ReplyPath {
   /** The beginning of a message whose end has not come yet. */
   #partial: Buffer | undefined;
   #outstanding = 0;
+  /** Messages taken in. */
+  #queries = 0;
   #corked = false;
   #closing = false;
   /** When the connection is closed for want of a message. */
@@ -154,6 +159,11 @@ class TcpClient implements Client, ReplyPath {
     const at = this.#serve(data);
     this.#responder.endBatch();
     if (at > 0) this.#deadlineMs = nowMs() + this.#settings.idleMs;
+    if (this.#isUsedUp()) {
+      this.#finish();
+      this.#socket.resume(); // what is never read would make the end a reset, which loses answers
+      return;
+    }
     if (at < data.length) this.#partial = at === 0 ? data : Buffer.from(data.subarray(at));
     if (this.#isFull()) this.#socket.pause();
   }
@@ -180,6 +190,7 @@ class TcpClient implements Client, ReplyPath {
         ready + ANSWER_ROOM,
       );
       at = end;
+      this.#queries++;
       if (answered === ANSWER_LATER) {
         this.#outstanding++;
       } else if (answered !== NO_ANSWER) {
@@ -187,6 +198,7 @@ class TcpClient implements Client, ReplyPath {
         ready += LENGTH_OCTETS + answered;
         if (gathered.length - ready < ANSWER_ROOM) ready = this.#flush(ready);
       }
+      if (this.#isUsedUp()) break;
       if (this.#isFull()) break; // the rest waits until the client has taken something
     }
     this.#flush(ready);
@@ -210,6 +222,11 @@ class TcpClient implements Client, ReplyPath {
       this.#corked = false;
       this.#socket.uncork();
     });
+  }
+
+  #isUsedUp(): boolean {
+    const { queriesMax } = this.#settings;
+    return queriesMax > 0 && this.#queries >= queriesMax;
   }
 
   #isFull(): boolean {
