@@ -12,6 +12,7 @@ test('without flags it is node-cache’s defaults', () => {
     crashSafe: true,
     skipTeardown: false,
     syncIntervalMs: 60_000,
+    drainMs: 5000,
     cleanup: false,
     conf: '',
     baseCorefile: '/etc/coredns/Corefile.base',
@@ -51,6 +52,9 @@ describe('flags are written as Go takes them', () => {
     { line: '-localip ,169.254.20.10,', is: { localIps: ['169.254.20.10'] } },
     { line: '-setupiptables=false -firewall nftables', is: { firewall: 'none' } },
     { line: '-firewall nftables', is: { firewall: 'nftables' } },
+    { line: '-drain 30s', is: { drainMs: 30_000 } },
+    { line: '-drain 0', is: { drainMs: 0 } },
+    { line: '-drain=1m30s', is: { drainMs: 90_000 } },
     { line: '-syncinterval 1', is: { syncIntervalMs: 1000 } },
     { line: '-syncinterval 86400s', is: { syncIntervalMs: 86_400_000 } },
     { line: '-syncinterval 60ns', is: { syncIntervalMs: 60_000 } }, // as node-cache reads it

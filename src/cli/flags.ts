@@ -5,7 +5,10 @@
 import { parseArgs } from 'node:util';
 import { ipFromText } from '../corefile/ip.ts';
 import { nearest } from '../corefile/suggest.ts';
+import { durationOf } from '../corefile/values.ts';
 import type { LogFormat } from '../observe/log.ts';
+
+const HOUR_MS = 3_600_000;
 
 interface FlagDefinition {
   readonly kind: 'text' | 'switch';
@@ -25,6 +28,11 @@ export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
   setupiptables: { kind: 'switch', default: true, help: 'put in and keep the NOTRACK rules' },
   skipteardown: { kind: 'switch', default: false, help: 'leave interface and rules at the end' },
   syncinterval: { kind: 'text', default: '60', help: 'seconds between checks of both' },
+  drain: {
+    kind: 'text',
+    default: '5s',
+    help: 'how long to answer on after SIGTERM, when queries are diverted here no more; with -localip',
+  },
   firewall: {
     kind: 'text',
     default: 'auto',
@@ -109,6 +117,7 @@ export interface Flags {
   readonly crashSafe: boolean;
   readonly skipTeardown: boolean;
   readonly syncIntervalMs: number;
+  readonly drainMs: number;
   readonly cleanup: boolean;
   readonly conf: string;
   readonly baseCorefile: string;
@@ -150,6 +159,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     crashSafe: on('crash-safe-diversion'),
     skipTeardown: on('skipteardown'),
     syncIntervalMs: readSyncInterval(text('syncinterval')),
+    drainMs: readDuration('drain', text('drain'), HOUR_MS),
     cleanup: on('cleanup'),
     conf: text('conf'),
     baseCorefile: text('basecorefile'),
@@ -219,6 +229,13 @@ function readSyncInterval(text: string): number {
   const seconds = Number(/^(\d+)(?:s|ns)?$/.exec(text)?.[1] ?? Number.NaN);
   if (seconds > 0 && seconds <= 86_400) return seconds * 1000;
   throw new FlagError(`invalid value "${text}" for -syncinterval: expected seconds, such as 60`);
+}
+
+/** As in a Corefile: `500ms`, `5s`, `1m30s`, or `0`. */
+function readDuration(name: string, text: string, maxMs: number): number {
+  const ms = durationOf(text);
+  if (ms !== undefined && ms >= 0 && ms <= maxMs) return ms;
+  throw new FlagError(`invalid value "${text}" for -${name}: expected a duration up to 1h, as 5s`);
 }
 
 function readSwitch(name: string, text: string): boolean {

@@ -52,6 +52,12 @@ export function parseDuration(token: Token, range: Range = {}): number {
   return ms;
 }
 
+/** The same for a text that stands in no Corefile, in ms; undefined if it is no duration. */
+export function durationOf(text: string): number | undefined {
+  const read = durationNs(text);
+  return typeof read === 'string' ? undefined : Number(read) / NS_PER_MS;
+}
+
 /** The signed nanoseconds, or the text of Go's error. */
 function durationNs(text: string): bigint | string {
   const invalid = `time: invalid duration ${quote(text)}`;

@@ -5,6 +5,7 @@
  * Owns:    that queries are diverted to us only while we answer them.
  */
 import type { Flags } from '../cli/flags.ts';
+import { isTakenOver } from '../hostnet/rules.ts';
 import { HostNetwork, type HostNetworkObserver, type SetupErrorKind } from '../hostnet/sync.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -27,6 +28,8 @@ export class NodeSetup {
   readonly #network: HostNetwork;
   readonly #troubles: Troubles;
   #retry: NodeJS.Timeout | undefined;
+  /** The end has begun: nothing is diverted any more. */
+  #ending = false;
   /** Why the rules do not stand, as far as that is known. */
   #failure = 'the rules of the firewall are not in yet';
 
@@ -71,6 +74,7 @@ export class NodeSetup {
   /** The rules, when our own query to each address has been answered; then both are watched. */
   async divert(): Promise<void> {
     const silent = await this.#silentAddresses();
+    if (this.#ending) return;
     if (silent.length > 0) {
       const text = `no answer from ${silent.join(', ')}: queries are not diverted there yet`;
       this.#log.error(text);
@@ -84,19 +88,31 @@ export class NodeSetup {
     this.#network.watch(this.#flags.syncIntervalMs);
   }
 
+  /**
+   * Whether what we ask `host` comes to ourselves: what goes to the address of a Service is kube-dns's
+   * until it is diverted, so that a silent kube-dns would be taken for our own silence.
+   */
+  reaches(host: string): boolean {
+    return !isTakenOver(host) || this.#network.isDivertingHost;
+  }
+
   /** Those where nothing answers, although we have asked for a while. */
   async #silentAddresses(): Promise<string[]> {
-    const { localIps, dnsPort } = this.#flags;
+    const { dnsPort } = this.#flags;
+    const localIps = this.#flags.localIps.filter((host) => this.reaches(host));
     const answering = await Promise.all(localIps.map((host) => answersSoon(host, dnsPort)));
     return localIps.filter((_, i) => !answering[i]);
   }
 
   /** Lets kube-dns have what it can serve, while we still answer. */
   async withdraw(): Promise<void> {
+    this.#ending = true;
+    clearTimeout(this.#retry);
     if (!this.#flags.skipTeardown) await this.#network.withdraw('diversion');
   }
 
   async tearDown(): Promise<void> {
+    this.#ending = true;
     clearTimeout(this.#retry);
     this.#network.unwatch();
     if (!this.#flags.skipTeardown) await this.#network.tearDown();

@@ -102,7 +102,7 @@ export class Reloader {
     this.#log.error(`the Corefile is refused, the one before serves on: ${reasonOf(error)}`);
   }
 
-  /** Resolves when a reload under way has ended; none begins after that. */
+  /** Resolves when a reload under way has ended, of which nothing is told; none begins after that. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
@@ -123,6 +123,7 @@ export class Reloader {
         value: sha512(fingerprint),
       }).value = 1;
     } catch (error) {
+      if (this.#stopped) return;
       this.#serving = before;
       this.#refused = fingerprint;
       this.#refuse(error);

@@ -87,12 +87,20 @@ function zoneQuery(zone: string): Uint8Array {
 /** Asks every address once a second; for `/health`, which an upstream's trouble must not fail. */
 export class SelfCheck {
   readonly #addresses: () => readonly HostPort[];
+  readonly #reaches: (host: string) => boolean;
   readonly #answeredMs = new Map<string, number>();
   readonly #timer: NodeJS.Timeout;
 
-  /** `addresses` are those that are listened on now. */
-  constructor(addresses: () => readonly HostPort[]) {
+  /**
+   * `addresses` are those that are listened on now. One that `reaches` denies is taken on trust: what
+   * we ask there would go to somebody else.
+   */
+  constructor(
+    addresses: () => readonly HostPort[],
+    reaches: (host: string) => boolean = () => true,
+  ) {
     this.#addresses = addresses;
+    this.#reaches = reaches;
     this.#timer = setInterval(() => void this.#check(), CHECK_EVERY_MS);
     this.#timer.unref();
   }
@@ -110,7 +118,8 @@ export class SelfCheck {
   async #check(): Promise<void> {
     await Promise.all(
       this.#addresses().map(async (address) => {
-        if (await answers(address.host, address.port)) {
+        const { host, port } = address;
+        if (!this.#reaches(host) || (await answers(host, port))) {
           this.#answeredMs.set(keyOf(address), nowMs());
         }
       }),

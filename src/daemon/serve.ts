@@ -37,7 +37,7 @@ export async function serveSupervised(flags: Flags): Promise<void> {
   supervision.obey({
     stop: (signal) => {
       log.info(stopLine(signal));
-      void worker.stop();
+      void worker.stop(signal === 'SIGINT' ? 0 : undefined);
     },
     reload: (signal) => worker.reload(signal),
     orphaned: () => void worker.abandon(),

@@ -1,4 +1,7 @@
-/** What signals mean, as in CoreDNS; SIGHUP reloads too, since that is what operators try. */
+/**
+ * What signals mean, as in CoreDNS; a second SIGTERM ends the grace of the first; SIGHUP reloads too, since that is
+ * what operators try.
+ */
 import type { Worker } from './worker.ts';
 
 const EXIT_INTERRUPTED_TWICE = 2;
@@ -13,11 +16,12 @@ export function obeySignals(
     tell(stopLine('SIGTERM'));
     void worker.stop();
   });
+  // A person waits: nothing is drained.
   process.on('SIGINT', () => {
     if (interrupted) exit(EXIT_INTERRUPTED_TWICE);
     interrupted = true;
     tell(stopLine('SIGINT'));
-    void worker.stop();
+    void worker.stop(0);
   });
   process.on('SIGUSR1', () => worker.reload('SIGUSR1'));
   process.on('SIGHUP', () => worker.reload('SIGHUP'));

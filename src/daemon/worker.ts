@@ -38,6 +38,9 @@ const EXIT_ORPHANED = 1;
 
 /** Under which the supervisor holds the Corefile that served last. */
 const COREFILE_KEY = 'corefile';
+/** For the firewall's rules to go out while another holds its lock; for all of them and the interface. */
+const WITHDRAW_MS = 5000;
+const TEARDOWN_MS = 5000;
 
 export class Worker {
   readonly #flags: Flags;
@@ -57,6 +60,7 @@ export class Worker {
   #generation: Generation | undefined;
   #reloader: Reloader | undefined;
   #stopping = false;
+  #endGrace = (): void => undefined;
 
   /**
    * Without `sockets` Node opens them. `exit` ends the process; the log is flushed before it is
@@ -76,7 +80,10 @@ export class Worker {
     if (supervision !== undefined) this.#countRestarts(supervision);
     this.#upstreams = new Upstreams(this.#metrics);
     this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo, sockets);
-    this.#selfCheck = new SelfCheck(() => this.#listeners.addresses);
+    this.#selfCheck = new SelfCheck(
+      () => this.#listeners.addresses,
+      (host) => this.#node?.reaches(host) ?? true,
+    );
     const isServing = (): boolean => this.#selfCheck.isServing;
     this.#readiness = new Readiness(
       {
@@ -188,30 +195,31 @@ export class Worker {
     void this.#reloader?.force(signal);
   }
 
-  /** Serves on through lameduck, then answers what is under way, then ends the process with 0. */
-  async stop(): Promise<void> {
+  /**
+   * Lets others have the queries that are diverted here, answers on through lameduck and `drainMs`, then
+   * what is under way, takes all away, and ends the process with 0. A second call ends the wait.
+   * Each step has its own deadline, so that none keeps the last one from its turn.
+   */
+  async stop(drainMs: number = this.#node === undefined ? 0 : this.#flags.drainMs): Promise<void> {
+    this.#endGrace();
     if (this.#stopping) return;
     this.#stopping = true;
     this.#readiness.withdraw('shutting down');
-    await this.#reloader?.stop();
+    // A reload under way backs out by itself (#serve); nothing here waits for it.
+    void this.#reloader?.stop();
     this.#source.close();
-    await this.#node?.withdraw();
-    const lameduckMs = Math.max(
-      0,
-      ...(this.#generation?.settings ?? []).map((settings) => settings.lameduckMs),
-    );
-    if (lameduckMs > 0) {
-      this.#log.info(`plugin/health: Going into lameduck mode for ${lameduckMs / 1000}s`);
-      await sleep(lameduckMs);
-    }
+    await within(WITHDRAW_MS, this.#node?.withdraw());
+    await this.#grace(drainMs);
     this.#selfCheck.close();
     this.#listeners.stop();
     await this.#drain(DRAIN_MS);
     this.#generation?.stop();
     this.#upstreams.close();
-    await this.#admin.close();
-    await Promise.race([this.#listeners.close(), sleep(DRAIN_STEP_MS)]);
-    await this.#node?.tearDown();
+    const closed = Promise.all([this.#admin.close(), this.#listeners.close()]);
+    await within(DRAIN_STEP_MS, closed);
+    if (!(await within(TEARDOWN_MS, this.#node?.tearDown()))) {
+      this.#log.error('the interface or rules are left behind: -cleanup removes them');
+    }
     if (this.#flags.pidFile !== '') rmSync(this.#flags.pidFile, { force: true });
     this.#end(0);
   }
@@ -228,6 +236,22 @@ export class Worker {
     this.#listeners.stop();
     await this.#drain(ORPHAN_MS);
     this.#end(EXIT_ORPHANED);
+  }
+
+  /** Answers on. Not before we serve at all: there is nobody to wait for. */
+  async #grace(drainMs: number): Promise<void> {
+    if (this.#generation === undefined) return;
+    const lameduckMs = Math.max(0, ...this.#generation.settings.map((each) => each.lameduckMs));
+    if (lameduckMs > 0) {
+      this.#log.info(`plugin/health: Going into lameduck mode for ${lameduckMs / 1000}s`);
+    }
+    if (drainMs > lameduckMs) this.#log.info(`Answering on for ${drainMs / 1000}s (-drain)`);
+    const graceMs = Math.max(lameduckMs, drainMs);
+    if (graceMs === 0) return;
+    await new Promise<void>((resolve) => {
+      this.#endGrace = resolve;
+      setTimeout(resolve, graceMs);
+    });
   }
 
   #load(corefile: CorefileText): Generation {
@@ -251,10 +275,11 @@ export class Worker {
   async #serve(generation: Generation): Promise<void> {
     try {
       await this.#admin.apply([...generation.settings, ...this.#setupMetrics()]);
+      if (this.#stopping) throw new Error('shutting down');
       await this.#listeners.apply(generation);
     } catch (error) {
       generation.stop();
-      if (this.#generation !== undefined) {
+      if (this.#generation !== undefined && !this.#stopping) {
         await this.#admin.apply([...this.#generation.settings, ...this.#setupMetrics()]);
       }
       throw error;
@@ -331,6 +356,15 @@ function digServer({ host, port }: HostPort): string {
   const wildcard = host === '' || host === '::' || host === '0.0.0.0';
   const at = wildcard ? '127.0.0.1' : host;
   return `@${at} -p ${port}`;
+}
+
+/** Resolves to whether `work` ended within `ms`; whatever it does after that is nobody's. */
+function within(ms: number, work: Promise<unknown> | undefined): Promise<boolean> {
+  const done = Promise.resolve(work).then(
+    () => true,
+    () => true,
+  );
+  return Promise.race([done, sleep(ms).then(() => false)]);
 }
 
 function sleep(ms: number): Promise<void> {

@@ -65,7 +65,7 @@ export function rulesFor(options: RuleOptions): Rule[] {
 }
 
 function rulesOf(ip: IpAddress, { dnsPort, healthPort, crashSafe }: RuleOptions): Rule[] {
-  const takenOver = !isLinkLocal(ip.octets);
+  const takenOver = !isLinkLocal(ip);
   const base = {
     family: ip.family,
     address: ip.text,
@@ -109,10 +109,19 @@ function rulesOf(ip: IpAddress, { dnsPort, healthPort, crashSafe }: RuleOptions)
 }
 
 /** 169.254.0.0/16 and fe80::/10: no Service has such an address, so nobody takes over. */
-function isLinkLocal(octets: Uint8Array): boolean {
+function isLinkLocal({ octets }: IpAddress): boolean {
   if (octets.length === 4) return octets[0] === 169 && octets[1] === 254;
   return octets[0] === 0xfe && (octets[1]! & 0xc0) === 0x80;
 }
+
+/** Whether kube-proxy may send what the host asks there elsewhere, unless a rule of ours diverts it. */
+export function isTakenOver(address: string): boolean {
+  const ip = ipFromText(address);
+  return ip !== undefined && !isLinkLocal(ip) && !OWN_ADDRESSES.test(ip.text);
+}
+
+/** The wildcards, which we ask on loopback, and loopback. */
+const OWN_ADDRESSES = /^(0\.0\.0\.0|127\..*|::1?)$/;
 
 /** What puts rules in, keeps them so, and takes them out. */
 export interface Firewall {

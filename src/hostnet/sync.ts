@@ -111,6 +111,12 @@ export class HostNetwork {
     return this.#standing && this.#wanted === 'all';
   }
 
+  /** Whether what the host's own processes ask comes here as well. */
+  get isDivertingHost(): boolean {
+    const byTable = this.#rules.some(({ life }) => life === 'while-alive');
+    return this.isDiverting && (!byTable || this.#owned.isHeld);
+  }
+
   /** Makes the interface. */
   setUp(): Promise<void> {
     if (!this.#options.setupInterface) return Promise.resolve();

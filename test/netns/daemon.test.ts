@@ -3,21 +3,11 @@
  * namespace that is the node's network.
  */
 import { existsSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
-import {
-  ADDRESSES,
-  DEVICE,
-  KUBE_DNS,
-  LINK_LOCAL,
-  NodeFixture,
-  OUTSIDE,
-  SERVICE,
-  SERVICE6,
-  STUB,
-  STUB_AT,
-  nodeCacheRulesOf,
-} from './node-fixture.ts';
+import { sleep, until } from '../harness/timing.ts';
+import { crashSafe, nodeCacheRulesOf } from './node-cache-rules.ts';
+import { KUBE_DNS, NodeFixture, OUTSIDE, STUB } from './node-fixture.ts';
+import { ADDRESSES, DEVICE, LINK_LOCAL, SERVICE, SERVICE6, STUB_AT } from './node-network.ts';
 
 const CLUSTER_NAME = 'kubernetes.default.svc.cluster.local';
 
@@ -30,20 +20,6 @@ beforeEach(async () => {
 afterEach(async () => {
   await fixture.close();
 });
-
-/** What becomes of node-cache's rules where they are to divert only while somebody listens. */
-function crashSafe(rules: readonly string[]): string[] {
-  return (
-    rules
-      // The host's own queries to the addresses of Services are diverted by a table of nftables.
-      .filter((rule) => !/^-A OUTPUT -d (10\.96|fd00).*--dport 53 .*NOTRACK$/.test(rule))
-      .map((rule) =>
-        rule.startsWith('-A PREROUTING')
-          ? rule.replace('-m comment', '-m socket --nowildcard -m comment')
-          : rule,
-      )
-  );
-}
 
 describe("a fresh install from the manifests' own arguments", () => {
   test("puts in node-cache's rules and the addresses, and takes all away after SIGTERM", async () => {
@@ -104,6 +80,54 @@ describe("a fresh install from the manifests' own arguments", () => {
     });
     expect(heard).toMatchObject({ lost: 0, answers: [KUBE_DNS] });
     expect(heard.asked).toBeGreaterThan(150);
+  });
+
+  test('answers a pod within a second of its start, and diverts nothing before', async () => {
+    const { node, pod } = fixture;
+    const tookMs: number[] = [];
+    for (let i = 0; i < 3; i++) {
+      const refusedBefore = await portsUnreachable();
+      const flood = fixture.flood(SERVICE, CLUSTER_NAME, 5000);
+      await sleep(200);
+      const beganMs = performance.now();
+      const daemon = fixture.launch([...fixture.install.args(), '-drain', '0']);
+      // kube-dns has it through connection tracking; we have it without.
+      await until('a query is diverted', async () => {
+        const { v4 } = await fixture.rules();
+        return v4.some((rule) => rule.startsWith(`-A PREROUTING -d ${SERVICE}/32 -p udp`));
+      });
+      expect(await fixture.ask(pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
+      tookMs.push(performance.now() - beganMs);
+      const { asked, lost } = await flood.end();
+      expect(asked).toBeGreaterThan(500);
+      expect(lost).toBe(0);
+      expect(await portsUnreachable()).toBe(refusedBefore);
+      await daemon.end('SIGTERM');
+      await fixture.network.makeDevice();
+    }
+    expect(Math.min(...tookMs)).toBeLessThan(1000);
+
+    /** Packets for which the node found no socket. */
+    async function portsUnreachable(): Promise<number> {
+      const snmp = await node.run('cat', ['/proc/net/snmp']);
+      const [names, values] = snmp.split('\n').filter((line) => line.startsWith('Udp: '));
+      return Number(values!.split(' ')[names!.split(' ').indexOf('NoPorts')]);
+    }
+  });
+
+  test('is ready when it diverts and kube-dns has answered, and not before', async () => {
+    await fixture.stopKubeDns();
+    const daemon = await fixture.start();
+    const ready = `http://${LINK_LOCAL}:8080/ready`;
+    expect(await fixture.get(ready)).toBe(
+      'no upstream of the block cluster.local. has answered\n\n',
+    );
+    await fixture.startKubeDns();
+    await until('it is ready', async () => (await fixture.get(ready)) === 'OK\n', 15_000);
+    await fixture.stopKubeDns();
+    await sleep(2000);
+    expect(await fixture.get(ready)).toBe('OK\n');
+    expect(await daemon.end('SIGTERM')).toBe(0);
   });
 
   test('tells its health on 8080, its metrics on 9253 and 9353, and its process ID', async () => {
@@ -191,29 +215,79 @@ describe('an end without notice', () => {
   });
 });
 
+/** More of them by hand: NODELOCALD_ENDS=100. */
+const ENDS = Number(process.env['NODELOCALD_ENDS'] ?? 5);
+
 describe('SIGTERM', () => {
-  test.each([0, 60, 250, 1000, 2100])(
-    '%i ms after a new Corefile leaves nothing behind, and takes no long',
-    async (delayMs) => {
-      const daemon = await fixture.start();
-      fixture.install.setCorefile(fixture.install.corefile().replace('cache 30', 'cache 20'));
-      await sleep(delayMs);
-      const beganMs = performance.now();
-      expect(await daemon.end('SIGTERM')).toBe(0);
-      expect(performance.now() - beganMs).toBeLessThan(5000);
-      expect(await fixture.rules()).toEqual({ v4: [], v6: [] });
-      await expect(fixture.node.ip(`link show ${DEVICE}`)).rejects.toThrow('does not exist');
+  test(
+    'up to 3 s after a new Corefile leaves nothing behind, and takes no long',
+    async () => {
+      for (let i = 0; i < ENDS; i++) {
+        const delayMs = ENDS === 1 ? 1000 : (3000 * i) / (ENDS - 1);
+        const daemon = await fixture.start();
+        const text = fixture.install.corefile();
+        // Every other one cannot be loaded.
+        fixture.install.setCorefile(text.replace('cache 30', i % 2 === 0 ? 'cache 20' : 'cash 20'));
+        await sleep(delayMs);
+        const beganMs = performance.now();
+        expect([delayMs, await daemon.end('SIGTERM')]).toEqual([delayMs, 0]);
+        expect(performance.now() - beganMs).toBeLessThan(5000);
+        expect(await fixture.rules()).toEqual({ v4: [], v6: [] });
+        await expect(fixture.node.ip(`link show ${DEVICE}`)).rejects.toThrow('does not exist');
+        fixture.install.setCorefile(text);
+        await fixture.network.makeDevice();
+      }
     },
+    20_000 + ENDS * 8000,
   );
+
+  test('takes the diversion away at once, and answers on for -drain', async () => {
+    const { node, pod } = fixture;
+    const daemon = await fixture.start(['-drain', '3s']);
+    const ready = `http://${LINK_LOCAL}:8080/ready`;
+    await until('it is ready', async () => (await fixture.get(ready)) === 'OK\n');
+    let ended: Promise<number | null> | undefined;
+    const beganMs = performance.now();
+    const heard = await fixture.askOnAndOn(LINK_LOCAL, CLUSTER_NAME, async () => {
+      ended = daemon.end('SIGTERM');
+      await until('the diversion is gone', async () => {
+        const { v4, v6 } = await fixture.rules();
+        return ![...v4, ...v6].some((rule) => /-A PREROUTING -d (10\.96|fd00)/.test(rule));
+      });
+      expect(performance.now() - beganMs).toBeLessThan(1000);
+      expect(await fixture.get(ready)).toBe('shutting down\n\n');
+      expect(await fixture.get(`http://${LINK_LOCAL}:8080/health`)).toBe('OK\n');
+      // kube-dns has the Service's clients, by way of connection tracking.
+      await node.run('conntrack', ['-F']);
+      expect(await fixture.ask(pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
+      expect(await node.tracked(SERVICE)).not.toEqual([]);
+      await sleep(Math.max(0, 2700 - (performance.now() - beganMs)));
+    });
+    expect(heard).toMatchObject({ lost: 0, answers: [KUBE_DNS] });
+    expect(await ended).toBe(0);
+    const tookMs = performance.now() - beganMs;
+    expect(tookMs).toBeGreaterThan(2900);
+    expect(await fixture.rules()).toEqual({ v4: [], v6: [] });
+  });
+
+  test('a second time ends that', async () => {
+    const daemon = await fixture.start(['-drain', '1m']);
+    const ended = daemon.end('SIGTERM');
+    await sleep(500);
+    const beganMs = performance.now();
+    await daemon.end('SIGTERM');
+    expect(await ended).toBe(0);
+    expect(performance.now() - beganMs).toBeLessThan(3000);
+  });
 
   test('at any moment of the start leaves no rules behind', async () => {
     for (let delayMs = 100; delayMs < 900; delayMs += 50) {
-      const daemon = fixture.launch();
+      const daemon = fixture.launch([...fixture.install.args(), '-drain', '0']);
       await sleep(delayMs);
       await daemon.end('SIGTERM');
       expect([delayMs, await fixture.rules()]).toEqual([delayMs, { v4: [], v6: [] }]);
       const links = await fixture.node.ip('-brief link show');
-      if (!links.includes(DEVICE)) await fixture.makeDevice();
+      if (!links.includes(DEVICE)) await fixture.network.makeDevice();
     }
   });
 });
@@ -257,7 +331,7 @@ describe('without NET_ADMIN', () => {
     const daemon = await fixture.start(['-syncinterval', '1'], drop);
     expect(await fixture.ask(fixture.pod, LINK_LOCAL, CLUSTER_NAME)).toBe(KUBE_DNS);
     await sleep(2500);
-    const told = daemon.output.split('\n').filter((line) => line.includes('NET_ADMIN'));
+    const told = daemon.output.split('\n').filter((line) => /^\[ERROR\].*NET_ADMIN/.test(line));
     expect(told).toHaveLength(1);
     expect(await daemon.end('SIGTERM')).toBe(0);
   });

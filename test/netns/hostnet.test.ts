@@ -11,18 +11,23 @@ import { rulesFor } from '../../src/hostnet/rules.ts';
 import { HostNetwork, type HostNetworkOptions } from '../../src/hostnet/sync.ts';
 import { cleanUp } from '../../src/hostnet/teardown.ts';
 import { surveyNode } from '../../src/hostnet/kube-proxy.ts';
-import { Namespace } from './namespace.ts';
+import type { Namespace } from './namespace.ts';
+import { crashSafe, nodeCacheRulesOf, savedRules } from './node-cache-rules.ts';
+import {
+  ADDRESSES,
+  BACKEND,
+  BACKEND6,
+  DEVICE,
+  LINK_LOCAL,
+  NodeNetwork,
+  SERVICE,
+  SERVICE6,
+} from './node-network.ts';
 
-const LINK_LOCAL = '169.254.20.10';
-const SERVICE = '10.96.0.10';
-const SERVICE6 = 'fd00:96::a';
-const BACKEND = '10.2.0.2';
-const BACKEND6 = 'fd00:2::2';
-const ADDRESSES = [LINK_LOCAL, SERVICE, SERVICE6];
-const DEVICE = 'nodelocaldns';
 const LOCK_FILE = `/run/nodelocald-test-${process.pid}.lock`;
 const TRANSPORTS = ['udp', 'tcp'] as const;
 
+let place: NodeNetwork;
 let node: Namespace;
 let pod: Namespace;
 let backend: Namespace;
@@ -34,39 +39,13 @@ beforeEach(async () => {
   iptablesVariant = 'nft';
   told = [];
   started = [];
-  [node, pod, backend] = [
-    await Namespace.make('node'),
-    await Namespace.make('pod'),
-    await Namespace.make('dns'),
-  ];
-  await node.link(pod, ['10.1.0.1/24', 'fd00:1::1/64'], ['10.1.0.2/24', 'fd00:1::2/64']);
-  await node.link(backend, ['10.2.0.1/24', 'fd00:2::1/64'], [`${BACKEND}/24`, `${BACKEND6}/64`]);
-  for (const [namespace, n] of [
-    [pod, 1],
-    [backend, 2],
-  ] as const) {
-    await namespace.ip(`route add default via 10.${n}.0.1`);
-    await namespace.ip(`-6 route add default via fd00:${n}::1`);
-  }
-  // An address of a Service is routed somewhere before it is translated.
-  await node.ip(`route add default via ${BACKEND}`);
-  await node.ip(`-6 route add default via ${BACKEND6}`);
-  await node.set('net/ipv4/ip_forward', '1');
-  await node.set('net/ipv6/conf/all/forwarding', '1');
-  for (const transport of TRANSPORTS) {
-    for (const chain of ['PREROUTING', 'OUTPUT']) {
-      const rule = `-t nat -A ${chain} -p ${transport} --dport 53 -j DNAT`;
-      await node.tables('iptables', `${rule} -d ${SERVICE} --to-destination ${BACKEND}`);
-      await node.tables('ip6tables', `${rule} -d ${SERVICE6} --to-destination ${BACKEND6}`);
-    }
-  }
-  // Production makes an interface of the type dummy, which not every kernel has.
-  await node.ip(`link add ${DEVICE} type bridge`);
+  place = await NodeNetwork.make();
+  ({ node, pod, backend } = place);
 });
 
 afterEach(async () => {
-  for (const network of started) await network.tearDown();
-  for (const namespace of [node, pod, backend]) await namespace.close();
+  for (const each of started) await each.tearDown();
+  await place.close();
 });
 
 afterAll(async () => {
@@ -118,46 +97,8 @@ async function tables(args: string): Promise<void> {
   await runVariant('iptables', args.split(' '));
 }
 
-/** The rules of the raw table, then those of the filter table, in their order. */
-async function rules(command: 'iptables' | 'ip6tables'): Promise<string[]> {
-  const raw = await runVariant(`${command}-save`, ['-t', 'raw']);
-  const filter = await runVariant(`${command}-save`, ['-t', 'filter']);
-  return `${raw}\n${filter}`
-    .replaceAll('-j CT --notrack', '-j NOTRACK') // two spellings of one rule
-    .split('\n')
-    .filter((line) => line.startsWith('-A'));
-}
-
-/** node-cache's list for an address, in the order in which its inserting leaves each chain. */
-function nodeCacheRules(address: string): string[] {
-  const host = `${address}/${address.includes(':') ? 128 : 32}`;
-  const skip = '-m comment --comment "NodeLocal DNS Cache: skip conntrack" -j NOTRACK';
-  const allow = '-m comment --comment "NodeLocal DNS Cache: allow DNS traffic" -j ACCEPT';
-  return [
-    `-A PREROUTING -d ${host} -p udp -m udp --dport 53 ${skip}`,
-    `-A PREROUTING -d ${host} -p tcp -m tcp --dport 53 ${skip}`,
-    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 8080 ${skip}`,
-    `-A OUTPUT -d ${host} -p tcp -m tcp --dport 8080 ${skip}`,
-    `-A OUTPUT -d ${host} -p udp -m udp --dport 53 ${skip}`,
-    `-A OUTPUT -d ${host} -p tcp -m tcp --dport 53 ${skip}`,
-    `-A OUTPUT -s ${host} -p udp -m udp --sport 53 ${skip}`,
-    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 53 ${skip}`,
-    `-A INPUT -d ${host} -p udp -m udp --dport 53 ${allow}`,
-    `-A INPUT -d ${host} -p tcp -m tcp --dport 53 ${allow}`,
-    `-A OUTPUT -s ${host} -p udp -m udp --sport 53 ${allow}`,
-    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 53 ${allow}`,
-  ];
-}
-
-function inChainOrder(expected: readonly string[]): string[] {
-  const ofChain = (start: string, action: string): string[] =>
-    expected.filter((rule) => rule.startsWith(start) && rule.endsWith(action));
-  return [
-    ...ofChain('-A PREROUTING', 'NOTRACK'),
-    ...ofChain('-A OUTPUT', 'NOTRACK'),
-    ...ofChain('-A INPUT', 'ACCEPT'),
-    ...ofChain('-A OUTPUT', 'ACCEPT'),
-  ];
+function rules(command: 'iptables' | 'ip6tables'): Promise<string[]> {
+  return savedRules(runVariant, command);
 }
 
 /** `{ 'pod ADDRESS': ANSWER }`, over both transports. */
@@ -256,11 +197,11 @@ describe.each(['nft', 'legacy'] as const)('the rules through iptables-%s', (vari
     await network.setUp();
     expect(await network.divert()).toBe(true);
     // The last address inserted stands first; the DROP that was there stays behind ours.
-    const ours = [...nodeCacheRules(SERVICE), ...nodeCacheRules(LINK_LOCAL)];
+    const ours = nodeCacheRulesOf([LINK_LOCAL, SERVICE]);
     const drop = '-A INPUT -p udp -m udp --dport 53 -j DROP';
     expect((await rules('iptables')).sort()).toEqual([...ours, drop].sort());
-    expect((await rules('iptables')).filter((rule) => rule !== drop)).toEqual(inChainOrder(ours));
-    expect(await rules('ip6tables')).toEqual(inChainOrder(nodeCacheRules(SERVICE6)));
+    expect((await rules('iptables')).filter((rule) => rule !== drop)).toEqual(ours);
+    expect(await rules('ip6tables')).toEqual(nodeCacheRulesOf([SERVICE6]));
     expect(await network.check()).toEqual([]);
     await network.tearDown();
     expect([await rules('iptables'), await rules('ip6tables')]).toEqual(before);
@@ -270,15 +211,7 @@ describe.each(['nft', 'legacy'] as const)('the rules through iptables-%s', (vari
     const network = hostNetwork();
     await network.setUp();
     await network.divert();
-    const plain = [...nodeCacheRules(SERVICE), ...nodeCacheRules(LINK_LOCAL)];
-    const expected = plain
-      .filter((rule) => !rule.startsWith(`-A OUTPUT -d ${SERVICE}/32`) || rule.includes('8080'))
-      .map((rule) =>
-        rule.startsWith('-A PREROUTING')
-          ? rule.replace('-m comment', '-m socket --nowildcard -m comment')
-          : rule,
-      );
-    expect(await rules('iptables')).toEqual(inChainOrder(expected));
+    expect(await rules('iptables')).toEqual(crashSafe(nodeCacheRulesOf([LINK_LOCAL, SERVICE])));
     const owned = await node.run('nft', ['list', 'ruleset', 'inet']);
     expect(owned).toContain('flags owner');
     expect(owned).toContain(`ip daddr ${SERVICE} udp dport 53 notrack`);

@@ -1,6 +1,6 @@
 /**
- * A node for tests of the daemon as a whole: the namespaces `node`, `pod` and `backend`, kube-proxy's
- * DNAT in both families, DNS servers, and the daemon with the arguments and files of deploy/base.
+ * A node for tests of the daemon as a whole: its network (node-network.ts), DNS servers, and the daemon
+ * with the arguments and files of deploy/base.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -9,85 +9,63 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Install, PID_FILE } from '../../lab/install.ts';
 import { until } from '../harness/timing.ts';
-import { Namespace } from './namespace.ts';
+import type { Namespace, Server } from './namespace.ts';
+import { savedRules } from './node-cache-rules.ts';
+import {
+  ADDRESSES,
+  BACKEND,
+  BACKEND6,
+  NodeNetwork,
+  OUTSIDE_AT,
+  STUB_AT,
+  UPSTREAM_SERVICE,
+} from './node-network.ts';
 
-export const LINK_LOCAL = '169.254.20.10';
-export const SERVICE = '10.96.0.10';
-export const SERVICE6 = 'fd00:96::a';
-export const ADDRESSES: readonly string[] = [LINK_LOCAL, SERVICE, SERVICE6];
-export const DEVICE = 'nodelocaldns';
 /** Who answers is told by the address in the answer. */
 export const KUBE_DNS = '192.0.2.1';
 export const STUB = '192.0.2.2';
 export const OUTSIDE = '192.0.2.3';
-const UPSTREAM_SERVICE = '10.96.0.11';
-const BACKEND = '10.2.0.2';
-const BACKEND6 = 'fd00:2::2';
-export const STUB_AT = '10.2.0.3';
-const OUTSIDE_AT = '10.2.0.4';
 
 const ROOT = join(import.meta.dirname, '../..');
 const MAIN = process.env['NODELOCALD_MAIN'] ?? join(ROOT, 'dist/main.js');
 
 export class NodeFixture {
+  readonly network: NodeNetwork;
   readonly node: Namespace;
   readonly pod: Namespace;
-  readonly backend: Namespace;
   readonly install: Install;
   readonly #directory: string;
   readonly #children: ChildProcess[] = [];
+  #kubeDns: Server | undefined;
 
-  private constructor(namespaces: readonly [Namespace, Namespace, Namespace]) {
-    [this.node, this.pod, this.backend] = namespaces;
+  private constructor(network: NodeNetwork, localIps: readonly string[]) {
+    this.network = network;
+    this.node = network.node;
+    this.pod = network.pod;
     this.#directory = mkdtempSync(join(tmpdir(), 'nodelocald-netns-'));
     this.install = new Install(this.#directory, join(ROOT, 'deploy/base'), {
-      localIp: ADDRESSES.join(','),
+      localIp: localIps.join(','),
       upstreamService: UPSTREAM_SERVICE,
     });
     this.install.setResolvConf(`nameserver ${OUTSIDE_AT}\n`);
   }
 
   /** `close` it. */
-  static async make(): Promise<NodeFixture> {
-    const [node, pod, backend] = [
-      await Namespace.make('node'),
-      await Namespace.make('pod'),
-      await Namespace.make('dns'),
-    ];
-    const fixture = new NodeFixture([node, pod, backend]);
-    await node.link(pod, ['10.1.0.1/24', 'fd00:1::1/64'], ['10.1.0.2/24', 'fd00:1::2/64']);
-    const servers = [BACKEND, STUB_AT, OUTSIDE_AT].map((address) => `${address}/24`);
-    await node.link(backend, ['10.2.0.1/24', 'fd00:2::1/64'], [...servers, `${BACKEND6}/64`]);
-    for (const [namespace, n] of [
-      [pod, 1],
-      [backend, 2],
-    ] as const) {
-      await namespace.ip(`route add default via 10.${n}.0.1`);
-      await namespace.ip(`-6 route add default via fd00:${n}::1`);
-    }
-    // An address of a Service is routed somewhere before it is translated.
-    await node.ip(`route add default via ${BACKEND}`);
-    await node.ip(`-6 route add default via ${BACKEND6}`);
-    await node.set('net/ipv4/ip_forward', '1');
-    await node.set('net/ipv6/conf/all/forwarding', '1');
-    for (const protocol of ['udp', 'tcp']) {
-      for (const chain of ['PREROUTING', 'OUTPUT']) {
-        const rule = `-t nat -A ${chain} -p ${protocol} --dport 53 -j DNAT`;
-        await node.tables('iptables', `${rule} -d ${SERVICE} --to-destination ${BACKEND}`);
-        await node.tables('iptables', `${rule} -d ${UPSTREAM_SERVICE} --to-destination ${BACKEND}`);
-        await node.tables('ip6tables', `${rule} -d ${SERVICE6} --to-destination ${BACKEND6}`);
-      }
-    }
-    await backend.script(SERVER, [KUBE_DNS, BACKEND, BACKEND6]);
-    await backend.script(SERVER, [STUB, STUB_AT]);
-    await backend.script(SERVER, [OUTSIDE, OUTSIDE_AT]);
-    await fixture.makeDevice();
+  static async make(localIps: readonly string[] = ADDRESSES): Promise<NodeFixture> {
+    const network = await NodeNetwork.make();
+    const fixture = new NodeFixture(network, localIps);
+    await fixture.startKubeDns();
+    await network.backend.script(SERVER, [STUB, STUB_AT]);
+    await network.backend.script(SERVER, [OUTSIDE, OUTSIDE_AT]);
     return fixture;
   }
 
-  /** The daemon makes it of type dummy, which not every kernel has. */
-  async makeDevice(): Promise<void> {
-    await this.node.ip(`link add ${DEVICE} type bridge`);
+  async startKubeDns(): Promise<void> {
+    this.#kubeDns = await this.network.backend.script(SERVER, [KUBE_DNS, BACKEND, BACKEND6]);
+  }
+
+  async stopKubeDns(): Promise<void> {
+    await this.#kubeDns?.kill();
   }
 
   /** Starts the daemon as its pod does; resolves when it serves. `more` arguments come last. */
@@ -95,7 +73,8 @@ export class NodeFixture {
     more: readonly string[] = [],
     prefix: readonly string[] = [],
   ): Promise<RunningDaemon> {
-    const daemon = this.launch([...this.install.args(), ...more], prefix);
+    // Most tests have no use for the time in which it answers on.
+    const daemon = this.launch([...this.install.args(), '-drain', '0', ...more], prefix);
     await daemon.serves();
     return daemon;
   }
@@ -162,22 +141,32 @@ export class NodeFixture {
     };
   }
 
+  /** Asks `server` for `name` from the pod `rate` times a second, until `end` is called. */
+  flood(server: string, name: string, rate: number): Flood {
+    const argv = [process.execPath, '-e', FLOOD, server, name, String(rate)];
+    const child = this.#spawn(this.pod, argv, {});
+    let printed = '';
+    child.stdout!.on('data', (text) => {
+      printed += String(text);
+    });
+    return {
+      end: async () => {
+        child.kill('SIGTERM');
+        await once(child, 'close');
+        return JSON.parse(printed) as { asked: number; lost: number };
+      },
+    };
+  }
+
   /** The rules of the raw and filter tables of both families, in their order. */
   async rules(): Promise<{ v4: string[]; v6: string[] }> {
-    const of = async (command: string): Promise<string[]> => {
-      const raw = await this.node.run(`${command}-save`, ['-t', 'raw']);
-      const filter = await this.node.run(`${command}-save`, ['-t', 'filter']);
-      return `${raw}\n${filter}`
-        .replaceAll('-j CT --notrack', '-j NOTRACK') // two spellings of one rule
-        .split('\n')
-        .filter((line) => line.startsWith('-A'));
-    };
-    return { v4: await of('iptables'), v6: await of('ip6tables') };
+    const { run } = this.node;
+    return { v4: await savedRules(run, 'iptables'), v6: await savedRules(run, 'ip6tables') };
   }
 
   async close(): Promise<void> {
     for (const child of this.#children) child.kill('SIGKILL');
-    for (const namespace of [this.node, this.pod, this.backend]) await namespace.close();
+    await this.network.close();
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
@@ -193,6 +182,11 @@ export class NodeFixture {
     this.#children.push(child);
     return child;
   }
+}
+
+export interface Flood {
+  /** How many questions there were, and how many had no answer within a second. */
+  end(): Promise<{ asked: number; lost: number }>;
 }
 
 export class RunningDaemon {
@@ -244,40 +238,6 @@ export class RunningDaemon {
     this.#child.kill(signal);
     return this.ended();
   }
-}
-
-/** node-cache's list for an address, in the order in which its inserting leaves each chain. */
-function nodeCacheRules(address: string): string[] {
-  const host = `${address}/${address.includes(':') ? 128 : 32}`;
-  const skip = '-m comment --comment "NodeLocal DNS Cache: skip conntrack" -j NOTRACK';
-  const allow = '-m comment --comment "NodeLocal DNS Cache: allow DNS traffic" -j ACCEPT';
-  return [
-    `-A PREROUTING -d ${host} -p udp -m udp --dport 53 ${skip}`,
-    `-A PREROUTING -d ${host} -p tcp -m tcp --dport 53 ${skip}`,
-    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 8080 ${skip}`,
-    `-A OUTPUT -d ${host} -p tcp -m tcp --dport 8080 ${skip}`,
-    `-A OUTPUT -d ${host} -p udp -m udp --dport 53 ${skip}`,
-    `-A OUTPUT -d ${host} -p tcp -m tcp --dport 53 ${skip}`,
-    `-A OUTPUT -s ${host} -p udp -m udp --sport 53 ${skip}`,
-    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 53 ${skip}`,
-    `-A INPUT -d ${host} -p udp -m udp --dport 53 ${allow}`,
-    `-A INPUT -d ${host} -p tcp -m tcp --dport 53 ${allow}`,
-    `-A OUTPUT -s ${host} -p udp -m udp --sport 53 ${allow}`,
-    `-A OUTPUT -s ${host} -p tcp -m tcp --sport 53 ${allow}`,
-  ];
-}
-
-/** node-cache's rules for these addresses as iptables-save prints them: the last address first. */
-export function nodeCacheRulesOf(addresses: readonly string[]): string[] {
-  const all = addresses.toReversed().flatMap(nodeCacheRules);
-  const ofChain = (start: string, action: string): string[] =>
-    all.filter((rule) => rule.startsWith(start) && rule.endsWith(action));
-  return [
-    ...ofChain('-A PREROUTING', 'NOTRACK'),
-    ...ofChain('-A OUTPUT', 'NOTRACK'),
-    ...ofChain('-A INPUT', 'ACCEPT'),
-    ...ofChain('-A OUTPUT', 'ACCEPT'),
-  ];
 }
 
 /**
@@ -344,6 +304,40 @@ const PROBE = `
     setTimeout(() => {
       console.log(JSON.stringify({ asked, lost: waiting.size, answers }));
       process.exit();
+    }, 1000);
+  });
+`;
+
+/** Arguments: the server, the name, questions a second. Prints after SIGTERM what flood tells. */
+const FLOOD = `
+  const [server, name, rate] = process.argv.slice(1);
+  const labels = name.split('.').flatMap((label) => [label.length, ...Buffer.from(label)]);
+  // Of several sockets, so that each has its own way through connection tracking.
+  const sockets = Array.from({ length: 16 }, () => {
+    const socket = require('dgram').createSocket({ type: 'udp4', recvBufferSize: 1 << 22 });
+    const waiting = new Set();
+    socket.on('error', () => {});
+    socket.on('message', (response) => waiting.delete(response.readUInt16BE(0)));
+    return { socket, waiting };
+  });
+  let asked = 0;
+  const beganMs = performance.now();
+  const timer = setInterval(() => {
+    const due = Math.min(((performance.now() - beganMs) * rate) / 1000, asked + 200);
+    while (asked < due) {
+      const { socket, waiting } = sockets[asked % sockets.length];
+      const id = (asked / sockets.length) & 0xffff;
+      waiting.add(id);
+      asked++;
+      const head = [id >> 8, id & 255, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+      socket.send(Buffer.from([...head, ...labels, 0, 0, 1, 0, 1]), 53, server);
+    }
+  }, 2);
+  process.on('SIGTERM', () => {
+    clearInterval(timer);
+    setTimeout(() => {
+      const lost = sockets.reduce((sum, { waiting }) => sum + waiting.size, 0);
+      process.stdout.write(JSON.stringify({ asked, lost }), () => process.exit());
     }, 1000);
   });
 `;
