@@ -115,6 +115,18 @@ export function setTtl({ wire, ttlAt }: NormalizedResponse, ttlSec: number): voi
   for (let i = 0; i < ttlAt.length; i++) writeU32(wire, ttlAt[i]!, ttlSec);
 }
 
+/** The same response, all of its TTLs lower by that many seconds; none below 0. */
+export function lowerTtls(message: NormalizedResponse, sec: number): NormalizedResponse {
+  const { wire, ttlAt, ttlMinSec, soaTtlSec } = message;
+  const lower = (ttlSec: number): number => Math.max(0, ttlSec - sec);
+  for (let i = 0; i < ttlAt.length; i++) writeU32(wire, ttlAt[i]!, lower(readU32(wire, ttlAt[i]!)));
+  return {
+    ...message,
+    ttlMinSec: ttlMinSec === undefined ? undefined : lower(ttlMinSec),
+    soaTtlSec: lower(soaTtlSec),
+  };
+}
+
 class Normalizer {
   readonly #msg: Uint8Array;
   /** Where each record begins, if not one behind the other. */

@@ -8,15 +8,18 @@ import { loadLibc } from './libc.ts';
 const IPPROTO_TCP = 6;
 const TCP_INFO = 11;
 const TCP_USER_TIMEOUT = 18;
-/** struct tcp_info up to and with tcpi_unacked, a 32-bit number at octet 24. */
+/** struct tcp_info up to and with what is read: 32-bit numbers at octets 24 and 56. */
 const INFO_OCTETS = 104;
 const UNACKED_WORD = 24 / 4;
+const LAST_ACK_RECEIVED_MS_WORD = 56 / 4;
+/** An acknowledgement is delayed by at most so long (TCP_DELACK_MAX in Linux). */
+const ACK_DELAY_MS = 200;
 
 const info = new Int32Array(INFO_OCTETS / 4);
 
 /**
- * Whether all that was sent has been acknowledged; undefined where the kernel cannot be asked. What
- * is still in Node's own queue does not count.
+ * Whether the other side takes what is sent: all of it is acknowledged, or something was a moment ago.
+ * Undefined where the kernel cannot be asked. What is still in Node's own queue does not count.
  */
 export function isAcknowledged(socket: Socket): boolean | undefined {
   const fd = descriptorOf(socket);
@@ -25,7 +28,7 @@ export function isAcknowledged(socket: Socket): boolean | undefined {
   if (libc.getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, Int32Array.of(INFO_OCTETS)) < 0) {
     return undefined;
   }
-  return info[UNACKED_WORD] === 0;
+  return info[UNACKED_WORD] === 0 || info[LAST_ACK_RECEIVED_MS_WORD]! < ACK_DELAY_MS;
 }
 
 /** Makes the kernel give the connection up when something stays unacknowledged for so long. */

@@ -3,8 +3,12 @@ export interface UpstreamTarget {
   /** An IP address, IPv6 without brackets, perhaps with `%zone`. */
   readonly host: string;
   readonly port: number;
-  /** DNS over TLS (RFC 7858). */
+  /** DNS over TLS (RFC 7858), or what is below HTTPS. */
   readonly tls: TlsTarget | undefined;
+  /** DNS over HTTPS (RFC 8484) with this method; then `tls` is there too. */
+  readonly https?: 'GET' | 'POST' | undefined;
+  /** The address to send from; undefined leaves the choice to the kernel. */
+  readonly source?: string | undefined;
 }
 
 export interface TlsTarget {
@@ -33,6 +37,8 @@ export interface ForwardConfig {
   readonly concurrentMax: number;
   /** RCODEs with which the next `forward` of the block is asked. */
   readonly next: readonly number[];
+  /** Whether it is asked too after an empty answer: NOERROR and no records. */
+  readonly nextOnNodata: boolean;
   /** RCODEs with which the next upstream is asked; undefined is SERVFAIL and REFUSED. */
   readonly failover: readonly number[] | undefined;
   /** Upstreams that take no TCP are asked over UDP for a while, then tried again. */
@@ -41,6 +47,10 @@ export interface ForwardConfig {
   readonly failFast: boolean;
   /** Connections live no longer than that; 0 is the default of the pool. */
   readonly ageMaxMs: number;
+  /** Idle connections that are kept for each upstream; 0 is no limit. */
+  readonly idleMax: number;
+  /** An attempt without answer for so long is followed by another one. */
+  readonly readTimeoutMs: number;
   /** Attempts per query; 0 is two for each upstream. */
   readonly attemptsMax: number;
 }
@@ -51,6 +61,10 @@ export interface UpstreamTerms {
   readonly expireMs: number;
   /** The lowest that is not 0. */
   readonly ageMaxMs: number;
+  /** The lowest that is not 0. */
+  readonly idleMax: number;
+  /** The lowest of all users' counts. */
+  readonly readTimeoutMs: number;
   /** If 0 for all users, there are no health checks. */
   readonly failsMax: number;
   /** The last user's counts. */

@@ -82,6 +82,56 @@ describe('how many connections there are', () => {
     expect(upstream.busy).toBe(false);
   });
 
+  test('of idle ones no more are kept than max_idle_conns', async () => {
+    use({ ...TERMS, idleMax: 1 });
+    const held: (() => void)[] = [];
+    server.behaviour = (seen) => void held.push(() => seen.answer());
+    const askers: Asker[] = [];
+    for (let i = 0; i < 3; i++) {
+      askers.push(ask(`q${i}.test.`));
+      await new Promise((resolve) => setTimeout(resolve, 120)); // each is slow
+    }
+    expect(server.connected).toBe(3);
+    for (const answer of held) answer();
+    await ended(...askers);
+    await vi.waitUntil(() => server.connected === 1);
+  });
+
+  test('a slow upstream, 1,000 misses for 2 s, each asked for twice: 8 are opened in all', async () => {
+    // Every answer takes longer than anybody's patience.
+    server.behaviour = (seen) => void setTimeout(() => seen.answer(), 1200);
+    server.onProbe = (seen) => void setTimeout(() => seen.answer(), 1200);
+    const askers: Asker[] = [];
+    for (let i = 0; i < 1000; i++) {
+      askers.push(ask(`q${i}.test.`));
+      if (i % 50 === 49) await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    const again = new Set<Asker>();
+    while (askers.some(({ ends }) => ends === 0)) {
+      for (const asker of askers) {
+        if (asker.silent > 0 && !again.has(asker)) {
+          again.add(asker);
+          ask('again.test.', true);
+        }
+      }
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(again.size).toBeGreaterThan(0);
+    expect(server.sockets.length).toBeLessThanOrEqual(8);
+  });
+
+  test('a mute upstream: 8 soon, then one each 2 s, and one in the place of the first that is hopeless', async () => {
+    server.onProbe = () => undefined;
+    server.behaviour = () => undefined;
+    const end = performance.now() + 2300;
+    let count = 0;
+    while (performance.now() < end) {
+      ask(`q${count++}.test.`, count % 2 === 0);
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    expect(server.sockets.length).toBeLessThanOrEqual(8 + 2);
+  });
+
   test('the lowest expire of all users counts, for as long as they are there', async () => {
     const brief = { ...TERMS, expireMs: 50 };
     upstream.join(brief);
@@ -117,6 +167,22 @@ describe('a connection of a certain age', () => {
     await ended(...askers);
     expect(askers.every(({ answer, silent }) => answer !== undefined && silent === 0)).toBe(true);
     expect(new Set(server.seen.map(({ connection }) => connection))).toEqual(new Set([0]));
+  });
+});
+
+describe('a connection that has carried its share of the queries', () => {
+  test('is replaced when it is 2 s old: at a high rate each serves for about 2 s', async () => {
+    const askers: Asker[] = [];
+    const start = performance.now();
+    while (performance.now() - start < 2500) {
+      for (let i = 0; i < 100; i++) askers.push(ask(`q${askers.length}.test.`));
+      await ended(...askers.slice(-100));
+      await new Promise((resolve) => setTimeout(resolve, 10));
+    }
+    expect(askers.length).toBeGreaterThan(1300);
+    expect(askers.every(({ answer }) => answer !== undefined)).toBe(true);
+    expect(server.sockets.length).toBe(2);
+    await vi.waitUntil(() => server.connected === 1);
   });
 });
 

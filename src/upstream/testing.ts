@@ -11,6 +11,8 @@ import type { Upstream } from './pool.ts';
 export const TERMS: UpstreamTerms = {
   expireMs: 10_000,
   ageMaxMs: 0,
+  idleMax: 0,
+  readTimeoutMs: 2000,
   failsMax: 2,
   healthCheck: { intervalMs: 500, recursionDesired: true, domain: '.' },
   checkOverStream: true,

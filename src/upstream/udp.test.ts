@@ -8,15 +8,15 @@ import { Asker, TERMS, responseFor } from './testing.ts';
 
 let server: Socket;
 let upstream: Upstream;
-let asked: { readonly query: Uint8Array; readonly port: number }[];
+let asked: { readonly query: Uint8Array; readonly port: number; readonly from: string }[];
 
-async function listen(address: string, spelled: string): Promise<void> {
+async function listen(address: string, spelled: string, source?: string): Promise<void> {
   server = createSocket(address.includes(':') ? 'udp6' : 'udp4');
-  server.on('message', (query, { port }) => void asked.push({ query, port }));
+  server.on('message', (query, { port, address: from }) => void asked.push({ query, port, from }));
   server.bind(0, address);
   await once(server, 'listening');
   upstream = new Upstream(
-    { host: spelled, port: server.address().port, tls: undefined },
+    { host: spelled, port: server.address().port, tls: undefined, source },
     new Metrics(),
   );
   upstream.join(TERMS);
@@ -93,4 +93,22 @@ test('an address that cannot be reached fails the query, once', async () => {
   const asker = ask('a.test.');
   await vi.waitUntil(() => asker.ends === 1);
   expect(asker.failure).toMatchObject({ cause: 'unreachable' });
+});
+
+test('source_address is where it comes from', async () => {
+  await listen('127.0.0.1', '127.0.0.1', '127.0.0.9');
+  const asker = ask('a.test.');
+  await vi.waitUntil(() => asked.length === 1);
+  expect(asked[0]!.from).toBe('127.0.0.9');
+  reply(responseFor(asked[0]!.query), '127.0.0.9');
+  await vi.waitUntil(() => asker.ends === 1);
+  expect(asker.answer).toBeDefined();
+});
+
+test('a source_address that the machine does not have fails the query, once', async () => {
+  await listen('127.0.0.1', '127.0.0.1', '192.0.2.1');
+  const asker = ask('a.test.');
+  await vi.waitUntil(() => asker.ends === 1);
+  expect(asker.failure).toMatchObject({ cause: 'unreachable' });
+  expect(asked).toEqual([]);
 });

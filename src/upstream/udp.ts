@@ -53,6 +53,7 @@ export class UdpQuery {
       }
     });
     this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(error));
+    if (target.source !== undefined) this.#socket.bind(0, target.source);
     this.#socket.send(message, target.port, target.host, (error) => {
       if (error !== null) this.#fail(error);
     });

@@ -94,13 +94,17 @@ export class UpstreamCluster {
     return new Clients(this.#spawn(this.node, 'clients', argv));
   }
 
-  /** kube-proxy's rules: each connection to the Service goes to one of the upstreams by chance. */
-  async balance(): Promise<void> {
+  /**
+   * kube-proxy's rules: each connection to the Service goes to one of the first `count` upstreams by
+   * chance. May be called again: connections that are there stay where they are.
+   */
+  async balance(count: number = this.addresses.length): Promise<void> {
     // What is sent there is routed before it is translated.
-    await this.node.ip(`route add default via ${this.addresses[0]!}`);
+    await this.node.ip(`route replace default via ${this.addresses[0]!}`);
+    await this.node.tables('iptables', '-t nat -F OUTPUT');
     for (const transport of ['tcp', 'udp']) {
-      for (const [i, address] of this.addresses.entries()) {
-        const left = this.addresses.length - i;
+      for (const [i, address] of this.addresses.slice(0, count).entries()) {
+        const left = count - i;
         const chance = `-m statistic --mode random --probability ${(1 / left).toFixed(5)}`;
         await this.node.tables(
           'iptables',
@@ -116,6 +120,16 @@ export class UpstreamCluster {
     const upstream = this.upstreams[i]!;
     await upstream.tables('iptables', `-I INPUT ${target}`);
     return () => upstream.tables('iptables', `-D INPUT ${target}`);
+  }
+
+  /** How many queries upstream `i` has answered, probes left out. */
+  async answered(i: number, child: Child): Promise<number> {
+    const before = child.stdout.length;
+    child.kill('SIGUSR2');
+    await until(`upstream ${i} has counted`, () =>
+      child.stdout.slice(before).includes(' answered'),
+    );
+    return Number(/(\d+) answered/.exec(child.stdout.slice(before))![1]);
   }
 
   /** The daemon's metrics as text. */
@@ -168,15 +182,18 @@ export interface UpstreamOptions {
   readonly serial?: boolean;
 }
 
-/** Arguments: the address, UpstreamOptions. Names that begin with `slow` take 2 s. */
+/** Arguments: the address, UpstreamOptions. Names that begin with `slow` take 2 s. SIGUSR2: a count. */
 const UPSTREAM = `
   const [address, options] = process.argv.slice(1);
   const { rcode = 0, serial = false } = JSON.parse(options);
   const RECORD = Buffer.from('c00c000100010000001e0004c0000201', 'hex');
+  let answered = 0;
+  process.on('SIGUSR2', () => console.log(answered + ' answered'));
   const answer = (query) => {
     let end = 12;
     while (query[end] !== 0) end += query[end] + 1;
     const probe = end === 12;
+    if (!probe) answered++;
     end += 5;
     const data = rcode === 0 && !probe ? RECORD : Buffer.alloc(0);
     const reply = Buffer.concat([query.subarray(0, end), data]);

@@ -4,6 +4,7 @@
  */
 import { describe, expect, test } from 'vitest';
 import { Lab } from '../harness/lab.ts';
+import type { Child } from '../harness/process.ts';
 import { sleep } from '../harness/timing.ts';
 import { type Lookup, SERVICE, UpstreamCluster, failed, quantileMs } from './upstream-cluster.ts';
 
@@ -113,6 +114,54 @@ describe('a Service with two upstreams', () => {
       // Only those under way when it stopped notice.
       const late = lookups.filter(({ tookMs }) => tookMs > 1000);
       expect(late.length).toBeLessThanOrEqual(lookups.length / 100);
+    }));
+});
+
+describe('a Service that grows from two upstreams to four', () => {
+  test('the new ones get at least 15 % each, at a hundredth of the usual age', () =>
+    inCluster(4, async (cluster) => {
+      const servers: Child[] = [];
+      for (const i of [0, 1, 2, 3]) servers.push(await cluster.serve(i));
+      await cluster.balance(2);
+      await cluster.daemon(`${SERVICE} {\n force_tcp\n expire 50ms\n max_age 50ms\n }`, 'cache');
+      const clients = cluster.clients({ kind: 'paced', rate: 300, seconds: 14 });
+      await clients.asking();
+      await sleep(1000);
+      await cluster.balance(4);
+      const counts = async (): Promise<number[]> =>
+        Promise.all(servers.map((server, i) => cluster.answered(i, server)));
+      const before = await counts();
+      const lookups = await clients.done();
+      const after = await counts();
+      const served = after.map((count, i) => count - before[i]!);
+      const all = served.reduce((sum, count) => sum + count, 0);
+      expect(before.slice(2).every((count) => count < 30)).toBe(true);
+      for (const count of served.slice(2)) expect(count / all).toBeGreaterThanOrEqual(0.15);
+      expect(failed(lookups)).toBe(0);
+      expect(slowestMs(lookups)).toBeLessThan(1000);
+    }));
+
+  test('at 1,000 lookups a second a connection serves for about 2 s: conntrack has 8 entries at most', () =>
+    inCluster(2, async (cluster) => {
+      for (const i of [0, 1]) await cluster.serve(i);
+      await cluster.balance();
+      await cluster.daemon(`${SERVICE} {\n force_tcp\n }`, 'cache');
+      const clients = cluster.clients({ kind: 'paced', rate: 1000, seconds: 8 });
+      await clients.asking();
+      const ports = new Set<string>();
+      let most = 0;
+      for (let i = 0; i < 16; i++) {
+        await sleep(500);
+        const entries = await cluster.node.tracked(SERVICE);
+        most = Math.max(most, entries.length);
+        expect(entries.filter((entry) => entry.includes('TIME_WAIT'))).toEqual([]);
+        for (const entry of entries) ports.add(/sport=(\d+)/.exec(entry)![1]!);
+      }
+      const lookups = await clients.done();
+      expect(failed(lookups)).toBe(0);
+      expect(ports.size).toBeGreaterThanOrEqual(3);
+      // Where the machine stood still the upstream seemed to, and others were tried.
+      expect(most).toBeLessThanOrEqual(slowestMs(lookups) < 100 ? 8 : 16);
     }));
 });
 

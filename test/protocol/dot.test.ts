@@ -2,83 +2,17 @@
 import { describe, expect, test } from 'vitest';
 import { ask } from '../harness/client.ts';
 import { Daemon } from '../harness/daemon.ts';
-import { type Endpoint, type Lab, useLab } from '../harness/lab.ts';
+import { type Endpoint, useLab } from '../harness/lab.ts';
 import { NOERROR, SERVFAIL, query } from '../harness/message.ts';
 import { scrape } from '../harness/metrics.ts';
 import { DNS_PORT, METRICS_PORT } from '../harness/pair.ts';
-import { Child, run } from '../harness/process.ts';
+import { SecureUnbound } from '../harness/secure-unbound.ts';
 import { sleep, timed } from '../harness/timing.ts';
 
 const lab = useLab();
-const TLS_PORT = 8853;
 const PATIENCE_MS = 4500;
 
-class Unbound {
-  readonly endpoint: Endpoint;
-  /** Its certificate, which is its own authority. */
-  readonly certificate: string;
-  readonly #lab: Lab;
-  readonly #configuration: string;
-
-  private constructor(lab: Lab, endpoint: Endpoint, certificate: string, configuration: string) {
-    this.#lab = lab;
-    this.endpoint = endpoint;
-    this.certificate = certificate;
-    this.#configuration = configuration;
-  }
-
-  /** Every name below `example.` has an A record. The certificate is for `name` and the address. */
-  static async start(lab: Lab, host: string, name: string): Promise<Unbound> {
-    const path = (file: string): string => `${lab.directory}/${name}-${file}`;
-    const openssl =
-      'openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 ' +
-      `-subj /CN=${name} -addext subjectAltName=DNS:${name},IP:${host} ` +
-      `-keyout ${path('key.pem')} -out ${path('cert.pem')}`;
-    const made = await run(lab, openssl.split(' '));
-    if (made.code !== 0) throw new Error(made.stderr);
-    const configuration = lab.write(
-      `${name}-unbound.conf`,
-      `server:
-  username: ""
-  chroot: ""
-  pidfile: ""
-  do-daemonize: no
-  use-syslog: no
-  interface: ${host}@${TLS_PORT}
-  tls-port: ${TLS_PORT}
-  tls-service-key: ${path('key.pem')}
-  tls-service-pem: ${path('cert.pem')}
-  access-control: 127.0.0.0/8 allow
-  local-zone: "example." redirect
-  local-data: "example. 300 A 192.0.2.1"
-  extended-statistics: yes
-remote-control:
-  control-enable: yes
-  control-interface: ${path('control')}
-  control-use-cert: no
-`,
-    );
-    const unbound = new Unbound(lab, { host, port: TLS_PORT }, path('cert.pem'), configuration);
-    const child = new Child(lab, 'unbound', ['unbound', '-d', '-c', configuration]);
-    await child.ready(async () => (await unbound.#control('status')).includes('is running'));
-    return unbound;
-  }
-
-  /** A counter of its own. */
-  async statistic(name: string): Promise<number> {
-    const text = await this.#control('stats_noreset');
-    return Number(
-      new RegExp(`^total\\.${name}=(\\d+)|^${name}=(\\d+)`, 'm').exec(text)?.[2] ?? NaN,
-    );
-  }
-
-  async #control(command: string): Promise<string> {
-    const argv = ['unbound-control', '-c', this.#configuration, command];
-    return (await run(this.#lab, argv)).stdout;
-  }
-}
-
-const unbound = await Unbound.start(lab, lab.address(10), 'dns.test');
+const unbound = await SecureUnbound.start(lab, lab.address(10), 'dns.test');
 let daemons = 0;
 
 /** A daemon that forwards to `to` with these options. */

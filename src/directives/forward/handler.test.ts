@@ -8,7 +8,7 @@ import { Metadata } from '../../query/metadata.ts';
 import type { Response } from '../../query/response.ts';
 import { askQuery } from '../../query/testing.ts';
 import { ANSWERED, LATER, PASS } from '../../query/verdict.ts';
-import { LoopbackUpstream } from '../../upstream/testing.ts';
+import { LoopbackUpstream, framed, responseFor } from '../../upstream/testing.ts';
 import { type TestBuilding, parseAs, testBuilding } from '../testing.ts';
 import { ForwardHandler } from './handler.ts';
 import { forward } from './index.ts';
@@ -100,6 +100,38 @@ describe('answers that lead on', () => {
   });
 
   test.each([
+    { options: 'next_on_nodata', records: 0, rcode: 0, leads: true },
+    { options: 'next_on_nodata', records: 1, rcode: 0, leads: false },
+    { options: 'next_on_nodata', records: 0, rcode: 3, leads: false },
+    { options: '', records: 0, rcode: 0, leads: false },
+  ])(
+    '"$options", RCODE $rcode, $records records: the next line is asked: $leads',
+    async ({ options, records, rcode, leads }) => {
+      const handler = build(
+        `forward . ${to(0)} {\n force_tcp\n ${options}\n}`,
+        `forward . ${to(1)} {\n force_tcp\n}`,
+      );
+      servers[0]!.behaviour = (seen) => {
+        if (records === 0) {
+          seen.answer(rcode);
+          return;
+        }
+        const response = responseFor(seen.query, rcode);
+        response[7] = 1;
+        const record = Buffer.from('c00c000100010000001e0004c0000201', 'hex');
+        seen.socket.write(framed(Buffer.concat([response, record])));
+      };
+      expect(await ask(handler, 'a.test.')).toBeDefined();
+      expect(servers[1]!.names()).toEqual(leads ? ['a.test.'] : []);
+    },
+  );
+
+  test('next_on_nodata with no other line: the empty answer counts', async () => {
+    const handler = build(`forward . ${to(0)} {\n force_tcp\n next_on_nodata\n}`);
+    expect(await ask(handler, 'a.test.')).toMatchObject({ rcode: 0 });
+  });
+
+  test.each([
     { options: '', rcodes: [2, 0], rcode: 0, because: 'SERVFAIL is failover’s by default' },
     { options: '', rcodes: [3, 0], rcode: 3, because: 'NXDOMAIN is not' },
     { options: 'failover NXDOMAIN', rcodes: [3, 0], rcode: 0, because: 'it is listed' },
@@ -145,6 +177,23 @@ describe('limits', () => {
     await vi.waitUntil(() => asked[1]!.responses.length === 1);
     servers[0]!.behaviour = (seen) => seen.answer();
     expect(await ask(handler, 'd.test.')).toMatchObject({ rcode: 0 });
+  });
+
+  test('source_address is where queries come from', async () => {
+    const handler = build(`forward . ${to(0)} {\n force_tcp\n source_address 127.0.0.9\n}`);
+    await ask(handler, 'a.test.');
+    expect(servers[0]!.sockets.map(({ remoteAddress }) => remoteAddress)).toEqual(['127.0.0.9']);
+  });
+
+  test('read_timeout: an attempt that takes longer is followed by another, and still counts', async () => {
+    const handler = build(
+      `forward . ${to(0)} ${to(1)} {\n force_tcp\n policy sequential\n read_timeout 100ms\n}`,
+    );
+    servers[0]!.behaviour = () => undefined;
+    const before = performance.now();
+    expect(await ask(handler, 'a.test.')).toMatchObject({ rcode: 0 });
+    expect(performance.now() - before).toBeLessThan(230); // the least that silence takes otherwise
+    expect(servers.map((server) => server.names())).toEqual([['a.test.'], ['a.test.']]);
   });
 
   test('nobody listens: SERVFAIL in the words of the last failure, to be kept for 1 s', async () => {

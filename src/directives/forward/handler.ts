@@ -2,10 +2,11 @@
  * What `forward` does with queries: the first forward of the block whose zone holds the name sends
  * it upstream. The engine is src/upstream/.
  */
+import { TC } from '../../dns/header.ts';
+import type { NormalizedResponse } from '../../dns/response.ts';
 import { isInZone, isInZones } from '../../dns/zone.ts';
-import { REFUSED, SERVFAIL } from '../../dns/rcode.ts';
+import { NOERROR, REFUSED, SERVFAIL } from '../../dns/rcode.ts';
 import type { Counter } from '../../observe/counters.ts';
-import type { Log } from '../../observe/log.ts';
 import type { Query } from '../../query/query.ts';
 import { TCP } from '../../query/responder.ts';
 import { Response } from '../../query/response.ts';
@@ -17,7 +18,7 @@ import type { Upstream } from '../../upstream/pool.ts';
 import type { Upstreams } from '../../upstream/registry.ts';
 import type { BuildContext, Handler } from '../directive.ts';
 import type { ForwardUse } from './index.ts';
-import { fileStamp, resolveTargets } from './targets.ts';
+import { TargetList } from './target-list.ts';
 
 /** An answer must be on its way before the query's own deadline. */
 const DEADLINE_MARGIN_MS = 100;
@@ -25,8 +26,6 @@ const DEADLINE_MARGIN_MS = 100;
 const FAILURE_REST_SEC = 1;
 /** What is tried elsewhere, if there is an elsewhere: the trouble of one upstream, not an answer. */
 const FAILOVER_DEFAULT: readonly number[] = [SERVFAIL, REFUSED];
-/** Files that name upstreams are looked at that often. */
-const FILE_CHECK_MS = 2000;
 
 export class ForwardHandler implements Handler {
   readonly name = 'forward';
@@ -68,7 +67,7 @@ export class ForwardHandler implements Handler {
       return;
     }
     const next = this.#forwarders[at + 1];
-    if (next === undefined || !this.#forwarders[at]!.handsOn(outcome.rcode)) {
+    if (next === undefined || !this.#forwarders[at]!.handsOn(outcome)) {
       query.answer(new Response(outcome, this.name));
     } else if (next.matches(query)) {
       this.#send(query, at + 1);
@@ -84,7 +83,6 @@ class Forwarder {
   readonly #config: Omit<ForwardConfig, 'targets'>;
   readonly #terms: UpstreamTerms;
   readonly #registry: Upstreams;
-  readonly #log: Log;
   readonly #rejects: Counter;
   readonly #broken: Counter;
   #upstreams: readonly Upstream[] = [];
@@ -95,13 +93,14 @@ class Forwarder {
     this.#config = use.config;
     this.#terms = termsOf(use.config);
     this.#registry = context.upstreams;
-    this.#log = context.log;
     this.#rejects = context.metrics.counter('coredns_forward_max_concurrent_rejects_total', {});
     this.#broken = context.metrics.counter('coredns_forward_healthcheck_broken_total', {});
     this.#policy = new Policy(use.config.policy, [], use.config.failsMax);
-    this.#use(resolveTargets(use.to));
-    this.#follow(use, context);
-    context.onStop(() => this.#use([]));
+    const list = new TargetList(use, context.log, (targets) => this.#use(targets));
+    context.onStop(() => {
+      list.stop();
+      this.#use([]);
+    });
   }
 
   matches(query: Query): boolean {
@@ -115,8 +114,11 @@ class Forwarder {
     return this.#policy.anyUp;
   }
 
-  handsOn(rcode: number): boolean {
-    return this.#config.next.includes(rcode);
+  /** Whether the next line is to be asked after that answer. */
+  handsOn({ rcode, answers, wire }: NormalizedResponse): boolean {
+    const { next, nextOnNodata } = this.#config;
+    const isNodata = rcode === NOERROR && answers === 0 && (wire[2]! & TC) === 0;
+    return next.includes(rcode) || (nextOnNodata && isNodata);
   }
 
   /** A response in place of a try, where there may or can be none. */
@@ -174,36 +176,9 @@ class Forwarder {
     this.#policy = new Policy(policy, upstreams, failsMax);
     for (const upstream of before) this.#registry.release(upstream, this.#terms);
   }
-
-  /** Follows the files that name upstreams: a laptop changes networks, a node gets its own late. */
-  #follow(use: ForwardUse, context: BuildContext): void {
-    const files = use.to.flatMap(({ file }) => (file === undefined ? [] : [file]));
-    if (files.length === 0) return;
-    if (this.#upstreams.length === 0) {
-      this.#log.warning(`plugin/forward: no nameservers found in ${files.join(', ')} yet`);
-    }
-    let seen = files.map(fileStamp).join();
-    const timer = setInterval(() => {
-      const stamp = files.map(fileStamp).join();
-      if (stamp === seen) return;
-      seen = stamp;
-      const targets = resolveTargets(use.to);
-      // An empty file is one that is being written, or a network that is gone: the old ones may do.
-      if (targets.length === 0) return;
-      this.#use(targets);
-      this.#log.info(`plugin/forward: ${files.join(', ')} changed: upstreams are ${this.#names()}`);
-    }, FILE_CHECK_MS);
-    timer.unref();
-    context.onStop(() => clearInterval(timer));
-  }
-
-  #names(): string {
-    return this.#upstreams.map(({ label }) => label).join(', ');
-  }
 }
 
 function termsOf(config: Omit<ForwardConfig, 'targets'>): UpstreamTerms {
-  const { expireMs, ageMaxMs, failsMax, healthCheck, transport, tcpOptional } = config;
-  const checkOverStream = transport === 'tcp' && !tcpOptional;
-  return { expireMs, ageMaxMs, failsMax, healthCheck, checkOverStream };
+  const { transport, tcpOptional, ...terms } = config;
+  return { ...terms, checkOverStream: transport === 'tcp' && !tcpOptional };
 }

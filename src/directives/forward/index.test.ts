@@ -17,9 +17,12 @@ test('what is not said', () => {
     policy: 'random',
     concurrentMax: 0,
     next: [],
+    nextOnNodata: false,
     failover: undefined,
     failFast: false,
     ageMaxMs: 0,
+    idleMax: 0,
+    readTimeoutMs: 2000,
     attemptsMax: 0,
   });
 });
@@ -83,10 +86,13 @@ describe('options: the lowest, the highest and what they mean', () => {
     { lines: ['max_age 0s'], is: { ageMaxMs: 0 } },
     { lines: ['max_age 10s'], is: { ageMaxMs: 10_000 } },
     { lines: ['expire 1s', 'max_age 1s'], is: { ageMaxMs: 1000 } },
-    { lines: ['max_idle_conns 0'], is: {} },
-    { lines: ['max_idle_conns 100'], is: {} },
-    { lines: ['read_timeout 1ns'], is: {} },
-    { lines: ['read_timeout 2s'], is: {} },
+    { lines: ['expire 500ms', 'max_age 500ms'], is: { expireMs: 500, ageMaxMs: 500 } },
+    { lines: ['max_age 10s', 'expire 5s'], is: { expireMs: 5000, ageMaxMs: 10_000 } },
+    { lines: ['max_idle_conns 0'], is: { idleMax: 0 } },
+    { lines: ['max_idle_conns 100'], is: { idleMax: 100 } },
+    { lines: ['read_timeout 1ms'], is: { readTimeoutMs: 1 } },
+    { lines: ['read_timeout 5s'], is: { readTimeoutMs: 5000 } },
+    { lines: ['next_on_nodata'], is: { nextOnNodata: true } },
     { lines: ['health_check 0s'], is: { healthCheck: { intervalMs: 0 } } },
     {
       lines: ['health_check 1s no_rec domain Example.ORG'],
@@ -169,13 +175,42 @@ describe('what is refused, where, and why', () => {
       '2:24: forward: health_check: health_check: invalid domain name a..b',
     ],
     [block('max_age -1s'), "2:9: forward: max_age: max_age can't be negative: -1s"],
-    [block('max_age 5s'), '1:1: forward: max_age is shorter than expire'],
+    [block('max_age 5s'), '1:1: forward: max_age (5s) must not be less than expire (10s)'],
+    [
+      block('expire 30s', 'max_age 29s'),
+      '1:1: forward: max_age (29s) must not be less than expire (30s)',
+    ],
+    [block('max_age'), '2:1: forward: max_age: Wrong argument count'],
+    [block('max_idle_conns'), '2:1: forward: max_idle_conns: Wrong argument count'],
+    [
+      block('max_idle_conns x'),
+      '2:16: forward: max_idle_conns: strconv.Atoi: parsing "x": invalid syntax',
+    ],
+    [block('read_timeout'), '2:1: forward: read_timeout: Wrong argument count'],
+    [block('read_timeout 2'), '2:14: forward: read_timeout: time: missing unit in duration "2"'],
+    [block('next_on_nodata yes'), '2:16: forward: next_on_nodata: Wrong argument count'],
+    [block('doh_method'), '2:1: forward: doh_method: Wrong argument count'],
+    [
+      block('doh_method post'),
+      '2:12: forward: doh_method: doh_method must be either POST or GET; expected POST, GET',
+    ],
+    [block('resolver'), '2:1: forward: resolver: Wrong argument count'],
+    [
+      block('resolver 192.0.2.1 dns.test'),
+      '2:20: forward: resolver: resolver must be an IP address or IP:port: "dns.test"',
+    ],
+    [block('source_address'), '2:1: forward: source_address: Wrong argument count'],
+    [
+      block('source_address 192.0.2.1 192.0.2.2'),
+      '2:26: forward: source_address: Wrong argument count',
+    ],
+    [block('source_address eth0'), '2:16: forward: source_address: invalid IP address: eth0'],
     [
       block('max_idle_conns -1'),
       "2:16: forward: max_idle_conns: max_idle_conns can't be negative: -1",
     ],
-    [block('read_timeout 0s'), '2:14: forward: read_timeout: read_timeout must be positive'],
-    [block('read_timeout -1s'), '2:14: forward: read_timeout: read_timeout must be positive'],
+    [block('read_timeout 0s'), '2:14: forward: read_timeout: read_timeout must be positive: 0s'],
+    [block('read_timeout -1s'), '2:14: forward: read_timeout: read_timeout must be positive: -1s'],
     [block('tls a b c d'), '2:11: forward: tls: Wrong argument count'],
     [block('tls_servername'), '2:1: forward: tls_servername: Wrong argument count'],
     [
@@ -186,6 +221,29 @@ describe('what is refused, where, and why', () => {
     const found = refusal(forward, use);
     expect(found).toContain(message);
     expect(found).toMatch(/^Corefile:/);
+  });
+});
+
+describe('what is not in the configuration of queries', () => {
+  test.each([
+    { line: 'resolver 192.0.2.1', resolvers: ['192.0.2.1:53'] },
+    {
+      line: 'resolver 192.0.2.1:5353 ::1 [::1]:54',
+      resolvers: ['192.0.2.1:5353', '[::1]:53', '[::1]:54'],
+    },
+  ])('$line', ({ line, resolvers }) => {
+    expect(parse(block(line)).resolvers).toEqual(resolvers);
+  });
+
+  test('source_address is for every upstream, and one of the other family is told of', () => {
+    const context = testParsing();
+    const use = 'forward . 192.0.2.1 [::1]:54 /dev/null {\n source_address 192.0.2.9\n}';
+    const { to, source } = parseAs(forward, use, context);
+    expect(to.map(({ target }) => target?.source)).toEqual(['192.0.2.9', '192.0.2.9', undefined]);
+    expect(source).toBe('192.0.2.9');
+    expect(context.warnings).toEqual([
+      'plugin/forward: [::1]:54 cannot be asked from source_address 192.0.2.9',
+    ]);
   });
 });
 

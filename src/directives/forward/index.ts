@@ -2,6 +2,7 @@
  * `forward`: its syntax. What it does with queries is in handler.ts; the engine, which knows nothing
  * of Corefiles, is src/upstream/.
  */
+import { isIP } from 'node:net';
 import type { DirectiveUse } from '../../corefile/blocks.ts';
 import { CorefileError } from '../../corefile/error.ts';
 import { zonesFromArgument } from '../../corefile/keys.ts';
@@ -16,22 +17,41 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import type { Token } from '../../corefile/tokens.ts';
-import { badValue, parseDuration, parseInteger, parseUnsigned } from '../../corefile/values.ts';
+import {
+  badValue,
+  formatDuration,
+  parseDuration,
+  parseInteger,
+  parseUnsigned,
+} from '../../corefile/values.ts';
 import { NOERROR, rcodeFromName } from '../../dns/rcode.ts';
-import type { ForwardConfig, HealthCheckConfig } from '../../upstream/config.ts';
+import { type ForwardConfig, type HealthCheckConfig, formatTarget } from '../../upstream/config.ts';
 import type { Directive } from '../directive.ts';
+import { readAddress } from './addresses.ts';
 import { ForwardHandler } from './handler.ts';
-import { type Tls, type To, readTls, readTo } from './targets.ts';
+import {
+  DNS_PORT,
+  TARGETS_MAX,
+  type Tls,
+  type To,
+  readNameservers,
+  readTls,
+  readTo,
+} from './targets.ts';
 
 const EXPIRE_MS = 10_000;
 const FAILS_MAX = 2;
 const CHECK_INTERVAL_MS = 500;
+const READ_TIMEOUT_MS = 2000;
 
 /** The configuration of one use; the targets that stand in a file are read when it is built. */
 export interface ForwardUse {
   readonly config: Omit<ForwardConfig, 'targets'>;
   readonly to: readonly To[];
-  readonly tls: Tls;
+  /** For TOs that are files: where to send from. */
+  readonly source: string | undefined;
+  /** Where names among the TOs are looked up, `IP` or `IP:PORT`; empty is as the system does. */
+  readonly resolvers: readonly string[];
 }
 
 type Draft = { -readonly [Key in keyof ForwardUse['config']]: ForwardUse['config'][Key] } & {
@@ -39,6 +59,9 @@ type Draft = { -readonly [Key in keyof ForwardUse['config']]: ForwardUse['config
   preferTcp: boolean;
   preferUdp: boolean;
   tls: Tls;
+  dohMethod: 'GET' | 'POST';
+  source: string | undefined;
+  resolvers: readonly string[];
 };
 
 const OPTIONS: OptionTable<Draft> = {
@@ -111,12 +134,35 @@ const OPTIONS: OptionTable<Draft> = {
   max_age: one((draft, value) => {
     draft.ageMaxMs = notNegative(value, parseDuration(value), `max_age can't be negative`);
   }),
-  // CoreDNS 1.14's; what they would change is decided by the pool here.
-  max_idle_conns: one((_, value) => {
-    notNegative(value, parseInteger(value), `max_idle_conns can't be negative`);
+  max_idle_conns: one((draft, value) => {
+    draft.idleMax = notNegative(value, parseInteger(value), `max_idle_conns can't be negative`);
   }),
-  read_timeout: one((_, value) => {
-    if (parseDuration(value) <= 0) throw badValue(value, 'read_timeout must be positive');
+  read_timeout: one((draft, value) => {
+    draft.readTimeoutMs = parseDuration(value);
+    if (draft.readTimeoutMs > 0) return;
+    throw badValue(value, `read_timeout must be positive: ${value.text}`, 'such as 2s');
+  }),
+  next_on_nodata: flag((draft) => {
+    draft.nextOnNodata = true;
+  }),
+  doh_method: one((draft, value) => {
+    const { text } = value;
+    if (text !== 'GET' && text !== 'POST') {
+      throw badValue(value, 'doh_method must be either POST or GET', 'expected POST, GET');
+    }
+    draft.dohMethod = text;
+  }),
+  resolver: oneOrMore((draft, first, rest) => {
+    draft.resolvers = [first, ...rest].map((token) => {
+      const address = readAddress(token.text, DNS_PORT);
+      if (address !== undefined) return formatTarget(address);
+      const what = `resolver must be an IP address or IP:port: "${token.text}"`;
+      throw badValue(token, what, 'such as 10.0.0.1 or [fd00::1]:5353');
+    });
+  }),
+  source_address: one((draft, value) => {
+    if (isIP(value.text) === 0) throw badValue(value, `invalid IP address: ${value.text}`);
+    draft.source = value.text;
   }),
 };
 
@@ -145,19 +191,46 @@ function readForward(use: DirectiveUse, warn: (message: string) => void): Forwar
     );
   }
   const draft = readOptions(use, OPTIONS, initialDraft(zone));
-  const { forceTcp, preferTcp, preferUdp, tls, ...config } = draft;
+  const { forceTcp, preferTcp, preferUdp, tls, dohMethod, source, resolvers, ...config } = draft;
   if (config.ageMaxMs > 0 && config.ageMaxMs < config.expireMs) {
-    throw new CorefileError('COREFILE_CONFLICT', use.place, 'max_age is shorter than expire');
+    const [age, expire] = [formatDuration(config.ageMaxMs), formatDuration(config.expireMs)];
+    const what = `max_age (${age}) must not be less than expire (${expire})`;
+    throw new CorefileError('COREFILE_CONFLICT', use.place, what);
   }
+  const readTos = to.map((token) => readTo(token, { tls, dohMethod, source }));
+  refuseTooMany(to, readTos);
+  if (source !== undefined) warnOfFamilies(readTos, source, warn);
   return {
     config: {
       ...config,
       transport: forceTcp || preferTcp ? 'tcp' : preferUdp ? 'udp' : 'client',
       tcpOptional: preferTcp && !forceTcp,
     },
-    to: to.map((token) => readTo(token, tls)),
-    tls,
+    to: readTos,
+    source,
+    resolvers,
   };
+}
+
+/** What files name now is counted in; what names lead to is not known yet. */
+function refuseTooMany(tokens: readonly Token[], to: readonly To[]): void {
+  let count = 0;
+  let last = 0;
+  to.forEach(({ file }, i) => {
+    if (count <= TARGETS_MAX) last = i;
+    count += file === undefined ? 1 : readNameservers(file).length;
+  });
+  if (count <= TARGETS_MAX) return;
+  throw badValue(tokens[last]!, `more than ${TARGETS_MAX} TOs configured: ${count}`);
+}
+
+function warnOfFamilies(to: readonly To[], source: string, warn: (message: string) => void): void {
+  const family = isIP(source);
+  for (const { target } of to) {
+    if (target === undefined || isIP(target.host) === family) continue;
+    const label = formatTarget(target);
+    warn(`plugin/forward: ${label} cannot be asked from source_address ${source}`);
+  }
 }
 
 function initialDraft(zone: string): Draft {
@@ -173,13 +246,19 @@ function initialDraft(zone: string): Draft {
     policy: 'random',
     concurrentMax: 0,
     next: [],
+    nextOnNodata: false,
     failover: undefined,
     tcpOptional: false,
     preferTcp: false,
     failFast: false,
     ageMaxMs: 0,
+    idleMax: 0,
+    readTimeoutMs: READ_TIMEOUT_MS,
     attemptsMax: 0,
     tls: {},
+    dohMethod: 'POST',
+    source: undefined,
+    resolvers: [],
   };
 }
 

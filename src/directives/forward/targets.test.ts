@@ -4,7 +4,7 @@ import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAs, refusal } from '../testing.ts';
 import { forward } from './index.ts';
-import { TARGETS_MAX, type To, fileStamp, resolveTargets } from './targets.ts';
+import { TARGETS_MAX, type To, fileStamp } from './targets.ts';
 
 let directory = '';
 
@@ -110,21 +110,28 @@ describe('over TLS (RFC 7858)', () => {
 
 describe('what is neither an address nor a file is refused', () => {
   test.each([
-    ['foo', 'not an IP address or file: "foo"'],
-    ['dns.google', 'not an IP address or file: "dns.google"'],
+    ['force_tcp', 'not an IP address or file: "force_tcp"'],
+    ['-a.test', 'not an IP address or file: "-a.test"'],
+    ['a..test', 'not an IP address or file: "a..test"'],
+    ['a.test:0', 'not an IP address or file: "a.test:0"'],
+    ['a.test:x', 'not an IP address or file: "a.test:x"'],
     ['1.1.1', 'not an IP address or file: "1.1.1"'],
     ['1.1.1.1:', 'not an IP address or file: "1.1.1.1:"'],
     ['1.1.1.1:abc', 'not an IP address or file: "1.1.1.1:abc"'],
     ['1.1.1.1:0', 'not an IP address or file: "1.1.1.1:0"'],
     ['1.1.1.1:65536', 'not an IP address or file: "1.1.1.1:65536"'],
     ['[::1', 'not an IP address or file: "[::1"'],
-    ['dns://foo', 'not an IP address or file: "dns://foo"'],
+    ['dns://', 'not an IP address or file: "dns://"'],
+    ['dns:///etc/resolv.conf', 'not an IP address or file: "dns:///etc/resolv.conf"'],
     ['tls://', 'invalid address: "tls://"'],
-    ['tls://foo', 'invalid address: "tls://foo"'],
+    ['tls://1.2.3', 'invalid address: "tls://1.2.3"'],
+    ['https://', 'invalid address: "https://"'],
     [
-      'https://127.0.0.1:443',
-      "'https' is not supported as a destination protocol in forward: https://127.0.0.1:443",
+      'https://127.0.0.1/dns-query',
+      'paths are not allowed in HTTPS upstream addresses (the /dns-query path is used by ' +
+        'default): https://127.0.0.1/dns-query',
     ],
+    ['https3://127.0.0.1', "'https3' is not supported as a destination protocol in forward"],
     ['grpc://127.0.0.1', "'grpc' is not supported as a destination protocol in forward"],
     ['quic://127.0.0.1', "'quic' is not supported as a destination protocol in forward"],
     ['unix:///run/x', "'unix' is not supported as a destination protocol in forward"],
@@ -133,45 +140,84 @@ describe('what is neither an address nor a file is refused', () => {
   });
 });
 
-const hostsOf = (to: string): string[] => resolveTargets(toOf(to)).map(({ host }) => host);
-
-describe('a file names upstreams (resolv.conf(5))', () => {
-  test('in its order, with addresses beside it', () => {
-    const resolv = file(
-      'resolv.conf',
-      '# a comment\nsearch a.test\nnameserver 192.0.2.1\n\tnameserver  2001:db8::1%eth0  \n' +
-        'nameserver nonsense\nnameserver\noptions ndots:5\r\nnameserver 192.0.2.2\r\n;nameserver 192.0.2.3',
-    );
-    expect(toOf(resolv)).toEqual([{ file: resolv }]);
-    expect(hostsOf(`${resolv} 192.0.2.9`)).toEqual([
-      '192.0.2.1',
-      '2001:db8::1',
-      '192.0.2.2',
-      '192.0.2.9',
+describe('over HTTPS (RFC 8484)', () => {
+  test.each([
+    { to: 'https://9.9.9.9', host: '9.9.9.9', port: 443, serverName: undefined },
+    { to: 'https://[::1]:8443', host: '::1', port: 8443, serverName: undefined },
+    {
+      to: 'https://9.9.9.9%dns.quad9.net:8443',
+      host: '9.9.9.9',
+      port: 8443,
+      serverName: 'dns.quad9.net',
+    },
+  ])('$to', ({ to, host, port, serverName }) => {
+    expect(toOf(to)).toMatchObject([
+      { target: { host, port, https: 'POST', tls: { serverName } } },
     ]);
-    expect(resolveTargets(toOf(resolv))[0]).toEqual({
-      host: '192.0.2.1',
-      port: 53,
-      tls: undefined,
-    });
   });
 
-  test('that is missing or names none gives none, and may come later', () => {
-    const missing = path.join(directory, 'later.conf');
-    const to = toOf(missing);
-    expect(resolveTargets(to)).toEqual([]);
-    file('later.conf', 'search only.test');
-    expect(resolveTargets(to)).toEqual([]);
-    file('later.conf', 'nameserver 192.0.2.7');
-    expect(resolveTargets(to).map(({ host }) => host)).toEqual(['192.0.2.7']);
-    expect(hostsOf(directory)).toEqual([]); // a directory is there, and cannot be read
+  test('doh_method is the method, whether it stands before or after', () => {
+    expect(toOf('https://9.9.9.9', 'doh_method GET')).toMatchObject([{ target: { https: 'GET' } }]);
+    expect(toOf('https://9.9.9.9', 'doh_method POST')).toMatchObject([
+      { target: { https: 'POST' } },
+    ]);
+    expect(toOf('tls://9.9.9.9', 'doh_method GET')[0]!.target!.https).toBeUndefined();
+  });
+});
+
+describe('a host name is an upstream that is to be looked up (1.14)', () => {
+  test.each([
+    { to: 'dns.google', host: 'dns.google', port: 53 },
+    { to: 'dns.google.:5353', host: 'dns.google', port: 5353 },
+    { to: 'dns://unbound', host: 'unbound', port: 53 },
+    { to: 'kube-dns.kube-system.svc', host: 'kube-dns.kube-system.svc', port: 53 },
+  ])('$to', ({ to, host, port }) => {
+    expect(toOf(to)).toEqual([{ named: { host, port, tls: undefined } }]);
   });
 
-  test(`of more than ${TARGETS_MAX} the first count`, () => {
-    const many = Array.from({ length: 20 }, (_, i) => `nameserver 192.0.2.${i}`).join('\n');
-    expect(hostsOf(`198.51.100.1 ${file('many.conf', many)}`)).toHaveLength(TARGETS_MAX);
+  test.each([
+    { to: 'tls://dns.google', options: [], serverName: 'dns.google', port: 853 },
+    { to: 'https://dns.google', options: [], serverName: 'dns.google', port: 443 },
+    { to: 'tls://a.test%b.test', options: [], serverName: 'b.test', port: 853 },
+    { to: 'tls://a.test', options: ['tls_servername c.test'], serverName: 'c.test', port: 853 },
+  ])('$to $options must prove to be $serverName', ({ to, options, serverName, port }) => {
+    expect(toOf(to, ...options)).toMatchObject([{ named: { port, tls: { serverName } } }]);
+  });
+});
+
+test('a file is a file, whatever its name', () => {
+  const resolv = file('resolv.conf', 'nameserver 192.0.2.1');
+  expect(toOf(resolv)).toEqual([{ file: resolv }]);
+  expect(toOf('/not/there')).toEqual([{ file: '/not/there' }]);
+});
+
+describe('more than 15 upstreams, files counted in, are refused', () => {
+  const some = (count: number, net: number): string[] =>
+    Array.from({ length: count }, (_, i) => `192.0.${net}.${i + 1}`);
+  const resolv = (name: string, count: number): string =>
+    file(
+      name,
+      some(count, 3)
+        .map((host) => `nameserver ${host}\n`)
+        .join(''),
+    );
+
+  test('15 are not', () => {
+    expect(toOf(some(TARGETS_MAX, 2).join(' '))).toHaveLength(TARGETS_MAX);
+    expect(toOf(`${some(5, 2).join(' ')} ${resolv('ten.conf', 10)}`)).toHaveLength(6);
   });
 
+  test('16 are, at the one with which they are too many', () => {
+    expect(refusalOf(some(16, 2).join(' '))).toMatch(
+      /^Corefile:1:\d+: forward: more than 15 TOs configured: 16/,
+    );
+    expect(refusalOf(`192.0.2.1 ${resolv('fifteen.conf', 15)} 192.0.2.2`)).toContain(
+      'Corefile:1:21: forward: more than 15 TOs configured: 17',
+    );
+  });
+});
+
+describe('what a file says', () => {
   test('has another stamp when it has changed', () => {
     const at = file('stamp.conf', 'nameserver 192.0.2.1');
     utimesSync(at, 1, 1);

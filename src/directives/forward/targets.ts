@@ -3,23 +3,27 @@ import { existsSync, readFileSync, statSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { CorefileError } from '../../corefile/error.ts';
 import type { Token } from '../../corefile/tokens.ts';
-import { isIP } from 'node:net';
 import { badValue } from '../../corefile/values.ts';
 import type { UpstreamTarget } from '../../upstream/config.ts';
 import { parseResolvConf } from '../../upstream/resolv-conf.ts';
 import { secureContextOf } from '../../upstream/tls.ts';
+import { type Address, readAddress, readHostName } from './addresses.ts';
 
-/** Upstreams that one forward may have, files counted in (CoreDNS). */
+/** Upstreams that one forward may have, files and names counted in (CoreDNS). */
 export const TARGETS_MAX = 15;
-const DNS_PORT = 53;
+export const DNS_PORT = 53;
 const TLS_PORT = 853;
-/** `-dns.port` of what it would have been: schemes that CoreDNS knows, and forward does not take. */
-const FOREIGN_SCHEMES = ['https', 'https3', 'grpc', 'quic', 'unix'];
+const HTTPS_PORT = 443;
+/** Schemes that CoreDNS knows, and forward does not take. */
+const FOREIGN_SCHEMES = ['https3', 'grpc', 'quic', 'unix'];
+const EXPECTED =
+  'expected IP, IP:PORT, [IPV6]:PORT, tls://IP, https://IP, a host name or a file in resolv.conf form';
 
-/** One TO: an upstream, or a file that names some. */
+/** One TO: an upstream, one whose address is to be found by its name, or a file that names some. */
 export type To =
-  | { readonly target: UpstreamTarget; readonly file?: undefined }
-  | { readonly file: string; readonly target?: undefined };
+  | { readonly target: UpstreamTarget; readonly named?: undefined; readonly file?: undefined }
+  | { readonly named: UpstreamTarget; readonly target?: undefined; readonly file?: undefined }
+  | { readonly file: string; readonly target?: undefined; readonly named?: undefined };
 
 /** `tls` and `tls_servername`; PEM texts. */
 export interface Tls {
@@ -29,32 +33,45 @@ export interface Tls {
   readonly key?: string;
 }
 
-export function readTo(token: Token, tls: Tls): To {
+/** What options say of every TO. */
+export interface ToOptions {
+  readonly tls: Tls;
+  readonly dohMethod: 'GET' | 'POST';
+  readonly source: string | undefined;
+}
+
+export function readTo(token: Token, options: ToOptions): To {
   const scheme = /^([a-z0-9]+):\/\//.exec(token.text)?.[1];
   if (scheme !== undefined && FOREIGN_SCHEMES.includes(scheme)) {
     throw badValue(
       token,
       `'${scheme}' is not supported as a destination protocol in forward: ${token.text}`,
-      'expected IP, IP:PORT, tls://IP or a file',
+      EXPECTED,
     );
   }
-  const address = scheme === undefined ? token.text : token.text.slice(scheme.length + 3);
-  if (scheme === 'tls') return { target: readTlsTarget(token, address, tls) };
-  const hostPort = splitAddress(address, DNS_PORT);
-  if (hostPort !== undefined) return { target: { ...hostPort, tls: undefined } };
+  const rest = scheme === undefined ? token.text : token.text.slice(scheme.length + 3);
+  if (scheme === 'tls' || scheme === 'https') return readSecure(token, scheme, rest, options);
+  const address = readAddress(rest, DNS_PORT);
+  if (address !== undefined) return { target: sendFrom(options, { ...address, tls: undefined }) };
   if (scheme === undefined && (existsSync(token.text) || isAbsolute(token.text))) {
     return { file: token.text };
   }
-  throw badValue(
-    token,
-    `not an IP address or file: "${token.text}"`,
-    'expected IP, IP:PORT, [IPV6]:PORT, tls://IP or a file in resolv.conf form',
-  );
+  const name = scheme === undefined || scheme === 'dns' ? readHostName(rest, DNS_PORT) : undefined;
+  if (name !== undefined) return { named: sendFrom(options, { ...name, tls: undefined }) };
+  throw badValue(token, `not an IP address or file: "${token.text}"`, EXPECTED);
 }
 
-/** `IP[:PORT][%SERVERNAME]`; the name may stand before the port as well. */
-function readTlsTarget(token: Token, address: string, tls: Tls): UpstreamTarget {
-  const named = /^([^%]*)%([^:]+)(:\d+)?$/.exec(address);
+/** `HOST[:PORT][%SERVERNAME]`; SERVERNAME may stand before the port as well. */
+function readSecure(token: Token, scheme: 'tls' | 'https', rest: string, options: ToOptions): To {
+  const { tls, dohMethod } = options;
+  if (scheme === 'https' && rest.includes('/')) {
+    throw badValue(
+      token,
+      'paths are not allowed in HTTPS upstream addresses ' +
+        `(the /dns-query path is used by default): ${token.text}`,
+    );
+  }
+  const named = /^([^%]*)%([^:]+)(:\d+)?$/.exec(rest);
   const own = named?.[2];
   if (own !== undefined && tls.serverName !== undefined) {
     throw badValue(
@@ -63,26 +80,25 @@ function readTlsTarget(token: Token, address: string, tls: Tls): UpstreamTarget 
         `upstream proxy '${token.text}'`,
     );
   }
-  const plain = named === null ? address : `${named[1]}${named[3] ?? ''}`;
-  const hostPort = splitAddress(plain, TLS_PORT);
-  if (hostPort === undefined) throw badValue(token, `invalid address: "${token.text}"`);
-  return {
-    ...hostPort,
-    tls: { serverName: own ?? tls.serverName, ca: tls.ca, cert: tls.cert, key: tls.key },
-  };
+  const plain = named === null ? rest : `${named[1]}${named[3] ?? ''}`;
+  const port = scheme === 'tls' ? TLS_PORT : HTTPS_PORT;
+  const https = scheme === 'https' ? dohMethod : undefined;
+  const secured = (address: Address, serverName: string | undefined): UpstreamTarget =>
+    sendFrom(options, {
+      ...address,
+      tls: { serverName, ca: tls.ca, cert: tls.cert, key: tls.key },
+      ...(https === undefined ? {} : { https }),
+    });
+  const address = readAddress(plain, port);
+  if (address !== undefined) return { target: secured(address, own ?? tls.serverName) };
+  const name = readHostName(plain, port);
+  if (name === undefined) throw badValue(token, `invalid address: "${token.text}"`, EXPECTED);
+  // What was looked up without proof must prove to be what was meant.
+  return { named: secured(name, own ?? tls.serverName ?? name.host) };
 }
 
-/** `1.1.1.1`, `::1`, `1.1.1.1:53`, `[::1]:53`, `[::1]`, `fe80::1%eth0`. */
-function splitAddress(
-  text: string,
-  defaultPort: number,
-): { host: string; port: number } | undefined {
-  if (isIP(text) !== 0) return { host: text, port: defaultPort };
-  const bracketed = /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text);
-  const plain = bracketed ?? /^([^:]+):(\d{1,5})$/.exec(text);
-  if (plain === null || isIP(plain[1]!) === 0) return undefined;
-  const port = plain[2] === undefined ? defaultPort : Number(plain[2]);
-  return port > 0 && port <= 0xffff ? { host: plain[1]!, port } : undefined;
+function sendFrom({ source }: ToOptions, target: UpstreamTarget): UpstreamTarget {
+  return source === undefined ? target : { ...target, source };
 }
 
 /** `tls [CERT KEY] [CA]`: 1 argument is the CA, 2 are CERT and KEY, 3 all of them. */
@@ -125,20 +141,8 @@ function readPem(token: Token, what: string): string {
   }
 }
 
-/**
- * The upstreams in force now: addresses, and what files name at this moment. A file that is missing
- * or names none gives none: it may yet come (the node's network is not always up before us).
- */
-export function resolveTargets(to: readonly To[]): UpstreamTarget[] {
-  return to
-    .flatMap(({ target, file }) => {
-      if (target !== undefined) return [target];
-      return readNameservers(file).map((host) => ({ host, port: DNS_PORT, tls: undefined }));
-    })
-    .slice(0, TARGETS_MAX);
-}
-
-function readNameservers(file: string): string[] {
+/** The addresses that a file names at this moment; none if it is missing: it may yet come. */
+export function readNameservers(file: string): string[] {
   try {
     return parseResolvConf(readFileSync(file, 'utf8'));
   } catch {
