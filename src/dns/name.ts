@@ -96,23 +96,49 @@ export function namesEqual(
  */
 export function nameToText(msg: Uint8Array, at: number = 0): string {
   if (msg[at] === 0) return '.';
-  let text = '';
+  const out = textScratch;
+  let octets = 0;
   for (let length = msg[at]!; length !== 0; length = msg[at]!) {
-    for (let i = at + 1; i <= at + length; i++) {
-      const octet = msg[i]!;
-      if (octet < 0x21 || octet > 0x7e) text += `\\${String(octet).padStart(3, '0')}`;
-      else if (SPECIAL[octet] === 1) text += `\\${String.fromCharCode(octet)}`;
-      else text += String.fromCharCode(octet);
+    const end = at + length;
+    while (++at <= end) {
+      const octet = msg[at]!;
+      const escape = ESCAPE[octet]!;
+      if (escape !== PLAIN) out[octets++] = BACKSLASH;
+      if (escape === DIGITS) {
+        out[octets++] = ZERO + Math.floor(octet / 100);
+        out[octets++] = ZERO + (Math.floor(octet / 10) % 10);
+        out[octets++] = ZERO + (octet % 10);
+      } else {
+        out[octets++] = octet;
+      }
     }
-    text += '.';
-    at += length + 1;
+    out[octets++] = DOT;
   }
-  return text;
+  return out.toString('latin1', 0, octets);
 }
 
-/** The octets that presentation form escapes by a backslash: " ( ) . ; @ \ (RFC 1035 section 5.1). */
-const SPECIAL: Uint8Array = new Uint8Array(256);
-for (const special of '"().;@\\') SPECIAL[special.charCodeAt(0)] = 1;
+const DOT = 0x2e;
+const BACKSLASH = 0x5c;
+const ZERO = 0x30;
+
+/** How presentation form writes an octet: as it is, behind a backslash, or as three digits. */
+const PLAIN = 0;
+const QUOTED = 1;
+const DIGITS = 2;
+/** Octet to that; quoted are " ( ) . ; @ \ (RFC 1035 section 5.1). */
+const ESCAPE: Uint8Array = Uint8Array.from({ length: 256 }, (_, octet) =>
+  octet < 0x21 || octet > 0x7e
+    ? DIGITS
+    : '"().;@\\'.includes(String.fromCharCode(octet))
+      ? QUOTED
+      : PLAIN,
+);
+
+/**
+ * Text is gathered as octets: half the time of a string that grows by characters. Each octet of a name
+ * is four characters at most.
+ */
+const textScratch = Buffer.alloc(4 * NAME_OCTETS_MAX);
 
 /**
  * The wire form of a name in presentation form, case kept; the final dot is optional and `.` is the
@@ -128,7 +154,7 @@ export function nameFromText(text: string): Uint8Array | undefined {
   let next = 1;
   for (let i = 0; i < source.length; i++) {
     let octet = source[i]!;
-    if (octet === 0x2e) {
+    if (octet === DOT) {
       const length = next - labelAt - 1;
       if (length === 0 || length > LABEL_OCTETS_MAX) return undefined;
       wire[labelAt] = length;
@@ -136,7 +162,7 @@ export function nameFromText(text: string): Uint8Array | undefined {
       if (labelAt >= NAME_OCTETS_MAX) return undefined;
       continue;
     }
-    if (octet === 0x5c) {
+    if (octet === BACKSLASH) {
       const digits = /^\d{3}/.exec(source.toString('latin1', i + 1, i + 4))?.[0];
       if (digits !== undefined) {
         octet = Number(digits);

@@ -7,7 +7,7 @@
  */
 import { copyOctets } from '../dns/octets.ts';
 import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
-import { LOWER, POINTER_MASK, lowerText, nameToText } from '../dns/name.ts';
+import { LOWER, POINTER_MASK, nameToText } from '../dns/name.ts';
 import type { QueryFacts, QueryView } from '../dns/question.ts';
 import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import type { Metadata } from './metadata.ts';
@@ -118,7 +118,7 @@ export class Query implements QueryFacts {
 
   /** The QNAME in presentation form, lower-cased, with its final dot. */
   get name(): string {
-    return (this.#name ??= lowerText(nameToText(this.msg, HEADER_OCTETS)));
+    return (this.#name ??= nameToText(this.lowered));
   }
 
   /** The QNAME in wire form, lower-cased. */

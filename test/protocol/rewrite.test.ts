@@ -64,7 +64,8 @@ const pairs = {
 };
 
 describe.each(['cached', 'uncached'] as const)('%s', (which) => {
-  const { at, upstream: above, daemon, metrics } = pairs[which];
+  const pair = pairs[which];
+  const { at, upstream: above, daemon } = pair;
 
   test.each([
     { asked: 'Exact.TEST', seen: 'real.example', owners: ['Exact.TEST.', 'a.Exact.TEST.'] },
@@ -140,7 +141,7 @@ describe.each(['cached', 'uncached'] as const)('%s', (which) => {
   });
 
   test('answers that a rule had to do with count as rewrite’s, and nothing is amiss', async () => {
-    const scraped = await metrics();
+    const scraped = await pair.metrics();
     const plugin = which === 'cached' ? 'cache' : 'rewrite';
     expect(scraped.sum('coredns_dns_responses_total', { plugin, rcode: 'NXDOMAIN' })).toBe(1);
     expect(daemon.complaints).toEqual([]);
