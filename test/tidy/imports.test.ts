@@ -12,7 +12,7 @@ const ROWS: readonly (readonly string[])[] = [
   ['daemon'],
   ['cli', 'listen', 'server', 'hostnet', 'http'],
   ['directives'],
-  ['cache', 'upstream', 'corefile'],
+  ['cache', 'upstream', 'corefile', 'gotemplate'],
   ['query'],
   ['observe', 'dns'],
   ['sys'],
