@@ -163,3 +163,28 @@ export function writeExtendedRcode(
   writeU16(out, at + ARCOUNT_AT, readU16(out, at + ARCOUNT_AT) + 1);
   return octets + OPT_OCTETS;
 }
+
+/** Code and length of an EDNS option (RFC 6891 section 6.1.2). */
+const OPTION_HEAD_OCTETS = 4;
+
+/**
+ * Adds an option to the OPT that ends the answer of `octets` at `out[at]`, and has none yet. Returns the
+ * length; it is unchanged if the option does not fit in `limit`.
+ */
+export function appendOption(
+  out: Uint8Array,
+  at: number,
+  octets: number,
+  code: number,
+  data: Uint8Array,
+  limit: number,
+): number {
+  const length = octets + OPTION_HEAD_OCTETS + data.length;
+  if (length > limit) return octets;
+  const from = at + octets;
+  writeU16(out, from, code);
+  writeU16(out, from + 2, data.length);
+  out.set(data, from + OPTION_HEAD_OCTETS);
+  writeU16(out, from - 2, OPTION_HEAD_OCTETS + data.length);
+  return length;
+}

@@ -54,6 +54,11 @@ export interface NormalizedResponse {
   /** The latest inception and earliest expiration of its signatures, as in RFC 4034 section 3.1.5. */
   readonly signedFrom: number | undefined;
   readonly signedUntil: number | undefined;
+  /**
+   * An NXDOMAIN that was made for the type asked and may not hold for another one, as `template` makes
+   * them: against RFC 1034, and so never set in what a server has sent.
+   */
+  readonly ofTypeOnly?: true;
 }
 
 /** Types whose names may be compressed: those of RFC 1035 (RFC 3597 section 4). */

@@ -15,6 +15,14 @@ export interface Failure {
   readonly restSec: number;
 }
 
+/** An extended DNS error (RFC 8914): told to clients that speak EDNS. */
+export interface ExtendedError {
+  /** INFO-CODE, 0 to 65535. */
+  readonly code: number;
+  /** EXTRA-TEXT; empty for none. */
+  readonly text: string;
+}
+
 export class Response {
   /** The message in normal form: no OPT, names compressed. Its ID and the copied flags do not matter. */
   readonly message: NormalizedResponse;
@@ -26,12 +34,19 @@ export class Response {
    * and what `errors` logs (CoreDNS: a handler that returns an error).
    */
   readonly failure: Failure | undefined;
+  readonly extendedError: ExtendedError | undefined;
 
-  constructor(message: NormalizedResponse, writer: string, failure?: Failure) {
+  constructor(
+    message: NormalizedResponse,
+    writer: string,
+    failure?: Failure,
+    extendedError?: ExtendedError,
+  ) {
     this.message = message;
     this.rcode = message.rcode;
     this.writer = writer;
     this.failure = failure;
+    this.extendedError = extendedError;
   }
 
   /** A bare RCODE with the reason for it. */

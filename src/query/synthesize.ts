@@ -11,7 +11,7 @@ import { writeEmpty } from '../dns/frame.ts';
 import { NOERROR, SERVFAIL } from '../dns/rcode.ts';
 import { normalize } from '../dns/response.ts';
 import type { Query } from './query.ts';
-import { Response } from './response.ts';
+import { type ExtendedError, Response } from './response.ts';
 
 /** An answer as data. Sections that are left out are empty. */
 export interface Synthesis {
@@ -24,6 +24,7 @@ export interface Synthesis {
   readonly authoritative?: boolean;
   /** TC; set at any rate where records are left out. */
   readonly truncated?: boolean;
+  readonly extendedError?: ExtendedError | undefined;
 }
 
 /** The length that TCP's two octets can say (RFC 1035 section 4.2.2). */
@@ -62,7 +63,7 @@ export function synthesize(query: Query, writer: string, synthesis: Synthesis): 
   out[2] = flags;
   const message = normalize(out, 0, at);
   if (message === undefined) return unwritable(query, query.name);
-  return new Response(message, writer);
+  return new Response(message, writer, undefined, synthesis.extendedError);
 }
 
 function unwritable(query: Query, name: string): Response {

@@ -10,6 +10,7 @@
  */
 import {
   OPT_OCTETS,
+  appendOption,
   frameAnswer,
   writeEmpty,
   writeExtendedRcode,
@@ -39,7 +40,7 @@ import {
   TCP,
   UDP,
 } from '../query/responder.ts';
-import { Response } from '../query/response.ts';
+import { type ExtendedError, Response } from '../query/response.ts';
 import { nowMs, toDs } from '../sys/clock.ts';
 import { NOT_CACHED } from '../directives/directive.ts';
 import { type ZoneBinding, ZoneTable } from './blocks.ts';
@@ -50,6 +51,7 @@ const MESSAGE_OCTETS_MAX = 0xffff;
 /** How long after a query's deadline we wait for its handler before we answer SERVFAIL ourselves. */
 const EXPIRY_GRACE_MS = 200;
 const SWEEP_INTERVAL_MS = 100;
+const OPTION_EXTENDED_ERROR = 15;
 /** Queries walking the chains of one address: beyond them, memory is worth more than an answer. */
 const OUTSTANDING_MAX = 65536;
 
@@ -231,7 +233,10 @@ export class Server implements Responder, LookupServer {
     const { wire, plainOctets } = response.message;
     frameBuffer.set(wire);
     const limit = client.transport === UDP ? query.payloadOctets : MESSAGE_OCTETS_MAX;
-    const octets = frameAnswer(query, frameBuffer, 0, wire.length, limit);
+    let octets = frameAnswer(query, frameBuffer, 0, wire.length, limit);
+    if (response.extendedError !== undefined && query.hasEdns) {
+      octets = appendExtendedError(octets, response.extendedError, limit);
+    }
     client.send(frameBuffer, octets);
     binding?.counters?.countResponse(
       client.transport,
@@ -305,4 +310,12 @@ export class Server implements Responder, LookupServer {
       this.#walking.delete(query);
     }
   }
+}
+
+/** RFC 8914 section 2. The text is for people: where it does not fit, the code does. */
+function appendExtendedError(octets: number, { code, text }: ExtendedError, limit: number): number {
+  const data = Buffer.concat([Buffer.of(code >> 8, code & 0xff), Buffer.from(text)]);
+  const whole = appendOption(frameBuffer, 0, octets, OPTION_EXTENDED_ERROR, data, limit);
+  if (whole > octets) return whole;
+  return appendOption(frameBuffer, 0, octets, OPTION_EXTENDED_ERROR, data.subarray(0, 2), limit);
 }
