@@ -20,6 +20,7 @@ import { prometheus } from './prometheus/index.ts';
 import { ready } from './ready/index.ts';
 import { reload } from './reload/index.ts';
 import { rewrite } from './rewrite/index.ts';
+import { template } from './template/index.ts';
 import { timeouts } from './timeouts/index.ts';
 import { tls } from './tls/index.ts';
 import { whoami } from './whoami/index.ts';
@@ -41,6 +42,7 @@ export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(loadbalance),
   erase(cache),
   erase(rewrite),
+  erase(template),
   erase(hosts),
   erase(loop),
   erase(forward),

@@ -25,6 +25,7 @@ export interface MetricDefinition {
 
 const SERVER = ['server', 'zone', 'view'] as const;
 const CACHE = ['server', 'zones', 'view'] as const;
+const TEMPLATE = [...SERVER, 'class', 'type'] as const;
 
 export const METRICS = {
   coredns_build_info: {
@@ -171,6 +172,21 @@ export const METRICS = {
     kind: 'gauge',
     help: 'The timestamp of the last reload of hosts file.',
     labels: [],
+  },
+  coredns_template_matches_total: {
+    kind: 'counter',
+    help: 'Counter of template regex matches.',
+    labels: TEMPLATE,
+  },
+  coredns_template_template_failures_total: {
+    kind: 'counter',
+    help: 'Counter of go template failures.',
+    labels: [...TEMPLATE, 'section', 'template'],
+  },
+  coredns_template_rr_failures_total: {
+    kind: 'counter',
+    help: 'Counter of mis-templated RRs.',
+    labels: [...TEMPLATE, 'section', 'template'],
   },
   coredns_reload_failed_total: {
     kind: 'counter',
