@@ -26,10 +26,20 @@ async function serve(flags: Flags, argv: readonly string[]): Promise<void> {
   }
 }
 
+/** `check`, `fmt`, `explain`. Whatever was built for them ends with the process. */
+async function command(argv: readonly string[]): Promise<never> {
+  const { runCommand } = await import('./cli/commands.ts');
+  const { dryRun } = await import('./daemon/dry-run.ts');
+  const { processTerminal } = await import('./cli/terminal.ts');
+  process.exit(runCommand(argv, { terminal: processTerminal, dryRun }));
+}
+
 async function main(argv: readonly string[]): Promise<void> {
+  if (argv[0]?.startsWith('-') === false) return command(argv);
   const flags = parseFlags(argv);
   if (flags.help) {
-    process.stdout.write(usage());
+    const { commandUsage } = await import('./cli/commands.ts');
+    process.stdout.write(`${usage()}\n${commandUsage()}`);
   } else if (flags.version) {
     const { VERSION } = await import('./daemon/version.ts');
     process.stdout.write(`nodelocald-${VERSION}\n`);

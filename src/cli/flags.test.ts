@@ -28,6 +28,7 @@ test('without flags it is node-cache’s defaults', () => {
     help: false,
     logFormat: 'text',
     udpIo: 'auto',
+    supervise: true,
   });
 });
 

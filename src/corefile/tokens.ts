@@ -33,7 +33,21 @@ const QUOTE = 0x22;
 const HASH = 0x23;
 const BACKSLASH = 0x5c;
 
-export function tokenize(text: string, file: string, report: Report = throwError): Token[] {
+/** A comment with its `#`, without the white space that ends it. */
+export interface Comment {
+  readonly text: string;
+  readonly line: number;
+  /** Whether it has its line for itself. */
+  readonly startsLine: boolean;
+}
+
+/** The tokens of `text`, in order. Comments are dropped, or put into `comments`. */
+export function tokenize(
+  text: string,
+  file: string,
+  report: Report = throwError,
+  comments: Comment[] = [],
+): Token[] {
   const tokens: Token[] = [];
   let at = text.charCodeAt(0) === BYTE_ORDER_MARK ? 1 : 0;
   let line = 1;
@@ -64,7 +78,10 @@ export function tokenize(text: string, file: string, report: Report = throwError
     } else if (isSpace(code)) {
       at++;
     } else if (code === HASH) {
+      const from = at;
       at = endOfLine(text, at);
+      const comment = text.slice(from, at).trimEnd();
+      comments.push({ text: comment, line, startsLine: line > lastEndLine });
     } else if (code === QUOTE) {
       const from = at;
       const fromLine = line;

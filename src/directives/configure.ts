@@ -59,9 +59,9 @@ export function configure(corefile: Corefile, options: ConfigureOptions): Config
   for (const reader of readers) reader.checkKeys();
   for (const directive of DIRECTIVES) for (const reader of readers) reader.read(directive);
   for (const reader of readers) reader.checkTls();
-  // What could not be read may have said where its block listens.
+  const placed = readers.filter(({ isPlaced }) => isPlaced).map((reader) => reader.configured());
+  checkOverlaps(placed, report);
   const whole = readers.filter(({ isWhole }) => isWhole).map((reader) => reader.configured());
-  checkOverlaps(whole, report);
   checkCertificates(whole, report);
   return whole;
 }
@@ -84,7 +84,10 @@ class BlockReader {
     debug: false,
     exampleName: '',
   };
+  /** Nothing is wrong with it. */
   isWhole = true;
+  /** It is known where it listens, and for which zones. */
+  isPlaced = true;
 
   constructor(block: ServerBlock, options: ConfigureOptions) {
     this.#block = block;
@@ -94,6 +97,7 @@ class BlockReader {
 
   checkKeys(): void {
     for (const key of this.#block.keys) this.#attempt(() => refuseScheme(key));
+    this.isPlaced = this.isWhole;
   }
 
   read(directive: Directive<unknown>): void {
@@ -106,6 +110,7 @@ class BlockReader {
     for (const use of uses) {
       this.#attempt(() => configs.push(directive.parse(use, { zones, defaultPort, warn })));
     }
+    if (directive.name === 'bind' && configs.length < uses.length) this.isPlaced = false;
     if (configs.length === 0) return;
     this.#attempt(() => directive.settle?.(configs, this.#settings));
     this.#said.push({ directive, configs, uses });

@@ -30,6 +30,18 @@ export interface Directive<Config> {
   settle?(configs: readonly Config[], settings: BlockSettings): void;
   /** Makes the block's handler, if this directive handles queries. */
   build?(configs: readonly Config[], context: BuildContext): Handler | undefined;
+  /**
+   * For `nodelocald explain`: what it does with queries, or with the one that is asked about; a line
+   * each, and none if it does nothing with it. Where it is absent the Corefile's own text is shown.
+   */
+  explain?(configs: readonly Config[], asked: Asked | undefined): readonly string[];
+}
+
+/** A question that somebody wants explained. */
+export interface Asked {
+  /** Normalized: lower-case, final dot. */
+  readonly name: string;
+  readonly qtype: number;
 }
 
 export interface ParseContext {

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { COMMANDS } from '../../src/cli/commands.ts';
 import { FLAGS } from '../../src/cli/flags.ts';
 import { COREFILE_CODES } from '../../src/corefile/error.ts';
 import { METRICS, type MetricDefinition } from '../../src/observe/metrics.ts';
@@ -92,6 +93,17 @@ describe('docs/flags.md', () => {
       return [`${page}: the default of -${name} is ${String(flag.default) || '(none)'}`];
     });
     expect(wrong).toEqual([]);
+  });
+});
+
+describe('docs/commands.md', () => {
+  test('has a row and a section for each command, and for nothing else', () => {
+    const page = 'docs/commands.md';
+    const rows = tableOf(page, /^`nodelocald (\w+)/).keys();
+    const sections = [...textOf(page).matchAll(/^## (\w+)$/gm)].map(([, name]) => name!);
+    const source = 'src/cli/commands.ts';
+    expect(differences(page, rows, source, Object.keys(COMMANDS))).toEqual([]);
+    expect(differences(page, sections, source, Object.keys(COMMANDS))).toEqual([]);
   });
 });
 

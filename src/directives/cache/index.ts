@@ -30,6 +30,7 @@ import {
   parseWord,
 } from '../../corefile/values.ts';
 import type { Directive } from '../directive.ts';
+import { explainCache } from './explain.ts';
 import { CacheHandler } from './handler.ts';
 
 const SUCCESS_TTL_MAX_SEC = 3600;
@@ -125,6 +126,8 @@ export const cache: Directive<CacheConfig> = {
     }),
 
   build: ([config], context) => new CacheHandler(config!, context),
+
+  explain: ([config], asked) => explainCache(config!, asked?.name),
 };
 
 function initialDraft(ttlSec: number | undefined): Draft {

@@ -28,6 +28,7 @@ import { NOERROR, rcodeFromName } from '../../dns/rcode.ts';
 import { type ForwardConfig, type HealthCheckConfig, formatTarget } from '../../upstream/config.ts';
 import type { Directive } from '../directive.ts';
 import { readAddress } from './addresses.ts';
+import { explainForward } from './explain.ts';
 import { ForwardHandler } from './handler.ts';
 import {
   DNS_PORT,
@@ -177,6 +178,8 @@ export const forward: Directive<ForwardUse> = {
   },
 
   build: (uses, context) => new ForwardHandler(uses, context),
+
+  explain: explainForward,
 };
 
 function readForward(use: DirectiveUse, warn: (message: string) => void): ForwardUse {

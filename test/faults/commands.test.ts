@@ -1,0 +1,64 @@
+/** check, fmt and explain as an operator runs them: exit codes, streams, and nothing left behind. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { launchMain } from '../harness/daemon.ts';
+import { useLab } from '../harness/lab.ts';
+import { within } from '../harness/timing.ts';
+
+const lab = useLab();
+const EXAMPLE = join(import.meta.dirname, '../../Corefile.example');
+
+async function ran(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+  const child = launchMain(lab, args);
+  const { code } = await within('it ends', child.ended, 10_000);
+  return { code, out: child.stdout, err: child.stderr };
+}
+
+describe('commands', () => {
+  test('check of the example: nothing is wrong, and everything in it can be built', async () => {
+    expect(await ran('check', EXAMPLE)).toEqual({
+      code: 0,
+      out: `${EXAMPLE}: 2 server blocks, no error\n`,
+      err: '',
+    });
+  });
+
+  test('check tells all errors on stderr, with exit code 1', async () => {
+    const file = lab.write('Bad', '. {\n cache 0\n lop\n forward . x\n}\n');
+    const { code, out, err } = await ran('check', file);
+    expect({ code, out }).toEqual({ code: 1, out: '' });
+    expect(err.trimEnd().split('\n')).toEqual([
+      expect.stringContaining('Bad:2:8: cache: '),
+      expect.stringContaining('Bad:3:2: Unknown directive'),
+      expect.stringContaining('Bad:4:12: forward: not an IP address or file'),
+      `${file}: 3 errors`,
+    ]);
+  });
+
+  test('fmt -w writes the file, and only what it says', async () => {
+    const file = lab.write('Untidy', '. {\n  errors   # all\n}');
+    expect(await ran('fmt', '-w', file)).toEqual({ code: 0, out: '', err: '' });
+    expect(readFileSync(file, 'utf8')).toBe('. {\n    errors # all\n}\n');
+  });
+
+  test('explain tells of an import, relative to its file', async () => {
+    lab.write('more', 'forward . 192.0.2.1\n');
+    const file = lab.write('Importing', '. {\n import more\n}\n');
+    const { code, out } = await ran('explain', file, 'www.example.org');
+    expect(code).toBe(0);
+    expect(out).toContain('forward     to 192.0.2.1:53');
+  });
+
+  test('what is no command is told with exit code 2', async () => {
+    const { code, err } = await ran('chek', EXAMPLE);
+    expect({ code, err }).toEqual({
+      code: 2,
+      err: 'unknown command "chek": flags begin with -; did you mean check?\n',
+    });
+  });
+
+  test('-help lists them', async () => {
+    expect((await ran('-help')).out).toContain('nodelocald explain FILE [NAME [TYPE]]');
+  });
+});
