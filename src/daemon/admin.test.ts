@@ -6,7 +6,12 @@ import { Metrics } from '../observe/metrics.ts';
 import { Troubles } from '../observe/troubles.ts';
 import { Admin, type AdminSettings } from './admin.ts';
 
-const NOWHERE: AdminSettings = { metricsAt: undefined, healthAt: undefined, ready: undefined };
+const NOWHERE: AdminSettings = {
+  metricsAt: undefined,
+  healthAt: undefined,
+  ready: undefined,
+  pprofAt: undefined,
+};
 
 let log: TestLog;
 let metrics: Metrics;

@@ -9,6 +9,7 @@
 import type { BlockSettings, HostPort } from '../directives/directive.ts';
 import { HealthServer } from '../http/health.ts';
 import { MetricsPage, metricsServer } from '../http/metrics.ts';
+import { pprofServer } from '../http/pprof.ts';
 import { readyServer } from '../http/ready.ts';
 import { type HttpServer, type ListenError, hostPortText } from '../http/server.ts';
 import type { Log } from '../observe/log.ts';
@@ -24,13 +25,14 @@ export interface AdminState {
 }
 
 /** Where a block wants what. */
-export type AdminSettings = Pick<BlockSettings, 'metricsAt' | 'healthAt' | 'ready'>;
+export type AdminSettings = Pick<BlockSettings, 'metricsAt' | 'healthAt' | 'ready' | 'pprofAt'>;
 
-type Kind = 'metrics' | 'health' | 'ready';
+type Kind = 'metrics' | 'health' | 'ready' | 'pprof';
 const DIRECTIVES: Readonly<Record<Kind, string>> = {
   metrics: 'prometheus',
   health: 'health',
   ready: 'ready',
+  pprof: 'pprof',
 };
 
 /** By address. */
@@ -45,6 +47,7 @@ export class Admin {
   #metricsServers: Servers<HttpServer> = new Map();
   #healthServers: Servers<HealthServer> = new Map();
   #readyServers: Servers<HttpServer> = new Map();
+  #pprofServers: Servers<HttpServer> = new Map();
 
   constructor(metrics: Metrics, log: Log, state: AdminState, sockets?: SocketSource) {
     this.#metrics = metrics;
@@ -74,6 +77,11 @@ export class Admin {
       settings.flatMap(({ metricsAt }) => metricsAt ?? []),
       (at) => this.#open('metrics', at, metricsServer(at, this.#page, this.#sockets)),
     );
+    this.#pprofServers = await this.#follow(
+      this.#pprofServers,
+      settings.flatMap(({ pprofAt }) => pprofAt ?? []),
+      (at) => this.#open('pprof', at, pprofServer(at, this.#sockets)),
+    );
   }
 
   /** One line for the log: what is served where. */
@@ -82,6 +90,7 @@ export class Admin {
       ['metrics', this.#metricsServers],
       ['health', this.#healthServers],
       ['ready', this.#readyServers],
+      ['pprof', this.#pprofServers],
     ] as const;
     const told = parts
       .filter(([, servers]) => servers.size > 0)
@@ -94,6 +103,7 @@ export class Admin {
       ...this.#metricsServers.values(),
       ...this.#healthServers.values(),
       ...this.#readyServers.values(),
+      ...this.#pprofServers.values(),
     ];
     await Promise.all(servers.map((server) => server.close()));
   }

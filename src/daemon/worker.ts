@@ -298,7 +298,14 @@ export class Worker {
     const at = /^(.*):(\d+)$/.exec(this.#flags.setupMetricsAt);
     if (this.#node === undefined || at === null) return [];
     const host = at[1]!.replace(/^\[(.*)\]$/, '$1');
-    return [{ metricsAt: { host, port: Number(at[2]) }, healthAt: undefined, ready: undefined }];
+    return [
+      {
+        metricsAt: { host, port: Number(at[2]) },
+        healthAt: undefined,
+        ready: undefined,
+        pprofAt: undefined,
+      },
+    ];
   }
 
   #fingerprint(): string {

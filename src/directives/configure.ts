@@ -76,6 +76,7 @@ class BlockReader {
     tls: undefined,
     metricsAt: undefined,
     healthAt: undefined,
+    pprofAt: undefined,
     ready: undefined,
     forwards: false,
     lameduckMs: 0,

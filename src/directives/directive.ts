@@ -61,6 +61,8 @@ export interface BlockSettings {
   /** Where metrics are served, `host:port`. */
   metricsAt: HostPort | undefined;
   healthAt: HostPort | undefined;
+  /** Where profiles are served. */
+  pprofAt: HostPort | undefined;
   ready: ReadySettings | undefined;
   /** Whether it has upstreams, and so may be unable to answer. */
   forwards: boolean;

@@ -16,6 +16,7 @@ import { loadbalance } from './loadbalance/index.ts';
 import { log } from './log/index.ts';
 import { loop } from './loop/index.ts';
 import { metadata } from './metadata/index.ts';
+import { pprof } from './pprof/index.ts';
 import { prometheus } from './prometheus/index.ts';
 import { ready } from './ready/index.ts';
 import { reload } from './reload/index.ts';
@@ -35,6 +36,7 @@ export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(debug),
   erase(ready),
   erase(health),
+  erase(pprof),
   erase(prometheus),
   erase(errors),
   erase(log),

@@ -51,6 +51,7 @@ export function emptySettings(): BlockSettings {
     tls: undefined,
     metricsAt: undefined,
     healthAt: undefined,
+    pprofAt: undefined,
     ready: undefined,
     forwards: false,
     lameduckMs: 0,

@@ -7,18 +7,36 @@
  */
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
 import { isIP } from 'node:net';
+import { type Readable, pipeline } from 'node:stream';
 import type { HostPort } from '../directives/directive.ts';
 import { type StreamSocket, SystemCallError } from '../sys/socket.ts';
 import type { Lent, SocketSource } from '../sys/sockets.ts';
 
-export interface Page {
+export interface Page<Body = string> {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  readonly body: Body;
+  /** What a client that saves it shall call it. */
+  readonly fileName?: string;
+}
+
+/** A stream is read as fast as the client takes it. */
+export type AnyPage = Page | Page<Readable>;
+
+/** What a route is told of its request. */
+export interface PageRequest {
+  readonly query: URLSearchParams;
+  /** Aborted when the client has closed its connection. */
+  readonly gone: AbortSignal;
 }
 
 /** Path to what is served there. A route that fails is answered 500. */
-export type Routes = ReadonlyMap<string, () => Page | Promise<Page>>;
+export type Routes = ReadonlyMap<string, (request: PageRequest) => AnyPage | Promise<AnyPage>>;
+
+export interface HttpOptions {
+  /** How long nothing may move on a connection, if not for 10 s. */
+  readonly stalledMs?: number;
+}
 
 /** A client that has not sent its request by then is gone; CoreDNS's own limit. */
 const REQUEST_MS = 5000;
@@ -62,6 +80,7 @@ export class HttpServer {
   readonly at: HostPort;
   readonly #routes: Routes;
   readonly #sockets: SocketSource | undefined;
+  readonly #stalledMs: number;
   #server: Server | undefined;
   /** Whoever keeps a copy of the socket lets it go. */
   #giveUp: () => void = () => undefined;
@@ -69,8 +88,14 @@ export class HttpServer {
   #closed = false;
 
   /** The socket comes from `sockets`, or is of Node's own making. */
-  constructor(at: HostPort, routes: Routes, sockets?: SocketSource) {
+  constructor(
+    at: HostPort,
+    routes: Routes,
+    sockets?: SocketSource,
+    { stalledMs = STALLED_MS }: HttpOptions = {},
+  ) {
     this.at = at;
+    this.#stalledMs = stalledMs;
     this.#routes = routes;
     this.#sockets = sockets;
   }
@@ -171,29 +196,47 @@ export class HttpServer {
       (request, response) => void this.#respond(request, response),
     );
     server.maxConnections = CONNECTIONS_MAX;
-    server.setTimeout(STALLED_MS);
+    server.setTimeout(this.#stalledMs);
     return server;
   }
 
   /** Never rejects. */
   async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
-    const { status, contentType, body } = await this.#page(request);
+    const { status, contentType, body, fileName } = await this.#page(request, response);
+    const isStream = typeof body !== 'string';
     response.writeHead(status, {
       'content-type': contentType,
-      'content-length': Buffer.byteLength(body),
+      ...(isStream ? {} : { 'content-length': Buffer.byteLength(body) }),
+      ...(fileName === undefined
+        ? {}
+        : { 'content-disposition': `attachment; filename="${fileName}"` }),
       ...(status === 405 ? { allow: 'GET, HEAD' } : {}),
     });
-    response.end(request.method === 'HEAD' ? undefined : body);
+    const isHead = request.method === 'HEAD';
+    if (!isStream) {
+      response.end(isHead ? undefined : body);
+      return;
+    }
+    if (isHead) {
+      body.destroy();
+      response.end();
+      return;
+    }
+    // Ends both, whichever fails.
+    pipeline(body, response, () => undefined);
   }
 
-  async #page(request: IncomingMessage): Promise<Page> {
-    const route = this.#routes.get((request.url ?? '').split('?', 1)[0]!);
+  async #page(request: IncomingMessage, response: ServerResponse): Promise<AnyPage> {
+    const [path, query] = (request.url ?? '').split('?', 2);
+    const route = this.#routes.get(path!);
     if (route === undefined) return text(404, '404 page not found\n');
     if (request.method !== 'GET' && request.method !== 'HEAD') {
       return text(405, 'Method Not Allowed\n');
     }
+    const gone = new AbortController();
+    response.once('close', () => gone.abort());
     try {
-      return await route();
+      return await route({ query: new URLSearchParams(query), gone: gone.signal });
     } catch {
       return text(500, 'Internal Server Error\n');
     }
