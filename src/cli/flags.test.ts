@@ -50,6 +50,7 @@ describe('flags are written as Go takes them', () => {
     { line: '-p 65535', is: { dnsPort: 65_535 } },
     { line: '-p 54 -dns.port 55', is: { dnsPort: 54 } },
     { line: '-localip 169.254.20.10,fd00::10', is: { localIps: ['169.254.20.10', 'fd00::10'] } },
+    { line: '-localip FD00:0::A', is: { localIps: ['fd00::a'] } },
     { line: '-localip ,169.254.20.10,', is: { localIps: ['169.254.20.10'] } },
     { line: '-setupiptables=false -firewall nftables', is: { firewall: 'none' } },
     { line: '-firewall nftables', is: { firewall: 'nftables' } },

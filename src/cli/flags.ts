@@ -210,18 +210,17 @@ function readValues(argv: readonly string[]): Map<string, string> {
   return values;
 }
 
-/** Blanks and stray commas do no harm; CoreDNS's node-cache ends at both. */
+/** In the spelling of RFC 5952. Blanks and stray commas do no harm; CoreDNS's node-cache ends at both. */
 function readAddresses(text: string): string[] {
-  const addresses = text
+  return text
     .split(',')
     .map((address) => address.trim())
-    .filter((address) => address !== '');
-  for (const address of addresses) {
-    if (ipFromText(address) === undefined) {
+    .filter((address) => address !== '')
+    .map((address) => {
+      const ip = ipFromText(address);
+      if (ip !== undefined) return ip.text;
       throw new FlagError(`invalid value "${address}" for -localip: expected IP addresses`);
-    }
-  }
-  return addresses;
+    });
 }
 
 /** Seconds, `60` or `60s`. node-cache reads nanoseconds as seconds, so `60ns` is taken for 60 s. */

@@ -12,7 +12,14 @@ const FORWARD = 'forward . 192.0.2.1';
 function surroundings(): Surroundings & { readonly log: TestLog } {
   const metrics = new Metrics();
   const upstreams = new Upstreams(metrics);
-  return { log: new TestLog(), metrics, upstreams, defaultPort: 53, fatal: () => undefined };
+  return {
+    log: new TestLog(),
+    metrics,
+    upstreams,
+    defaultPort: 53,
+    ceded: new Set<string>(),
+    fatal: () => undefined,
+  };
 }
 
 function load(text: string, before?: Generation, around = surroundings()): Generation {
@@ -173,6 +180,17 @@ describe('what a block has made outlives a reload', () => {
     { after: text.replace('.', 'a.test'), is: false, because: 'it has another zone' },
   ])('$is: $because', ({ after, is }) => {
     expect(inherited(text, after)).toBe(is);
+  });
+});
+
+describe('an address that is not ours', () => {
+  test('is not listened on, whatever bind says', () => {
+    const around = { ...surroundings(), ceded: new Set(['10.96.0.10']) };
+    const bound = 'bind 169.254.20.10 10.96.0.10';
+    const generation = load(blockOf(bound, FORWARD), undefined, around);
+    generation.stop();
+    const labels = [...generation.served.values()].map(({ label }) => label);
+    expect(labels).toEqual(['dns://169.254.20.10:53']);
   });
 });
 

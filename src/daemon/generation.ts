@@ -45,6 +45,8 @@ export interface Surroundings {
   readonly metrics: Metrics;
   readonly upstreams: Upstreams;
   readonly defaultPort: number;
+  /** Addresses that are not ours to listen on, whatever `bind` says. */
+  readonly ceded: ReadonlySet<string>;
   readonly fatal: (message: string) => void;
 }
 
@@ -96,7 +98,10 @@ export function loadGeneration(
   const corefile = parseCorefile(text, { file, known: DIRECTIVE_NAMES, defaultPort, source });
   for (const { message } of corefile.warnings) log.warning(message);
   const warn = (message: string): void => log.warning(message);
-  const blocks = configure(corefile, { defaultPort, warn });
+  const blocks = configure(corefile, { defaultPort, warn }).map((block) => ({
+    ...block,
+    listeners: block.listeners.filter(({ host }) => !surroundings.ceded.has(host)),
+  }));
   return new Builder(surroundings, before).build(corefile, blocks);
 }
 

@@ -5,6 +5,7 @@
  * Owns:    that queries are diverted to us only while we answer them.
  */
 import type { Flags } from '../cli/flags.ts';
+import { describeNode, findOwners, surveyNode } from '../hostnet/kube-proxy.ts';
 import { isTakenOver } from '../hostnet/rules.ts';
 import { HostNetwork, type HostNetworkObserver, type SetupErrorKind } from '../hostnet/sync.ts';
 import type { Log } from '../observe/log.ts';
@@ -27,6 +28,8 @@ export class NodeSetup {
   readonly #log: Log;
   readonly #network: HostNetwork;
   readonly #troubles: Troubles;
+  /** Addresses that are another's, with its interface. */
+  #ceded: ReadonlyMap<string, string> = new Map();
   #retry: NodeJS.Timeout | undefined;
   /** The end has begun: nothing is diverted any more. */
   #ending = false;
@@ -61,6 +64,23 @@ export class NodeSetup {
     return this.#failure;
   }
 
+  /**
+   * Finds the addresses that are another's (kube-ipvs0), which are neither bound nor diverted: IPVS
+   * answers for them before any socket. Before all else.
+   */
+  async look(): Promise<ReadonlySet<string>> {
+    this.#ceded = await findOwners(this.#flags.localIps);
+    for (const [address, owner] of this.#ceded) {
+      const text =
+        `${address} belongs to ${owner}, so nothing listens there: leave it out of -localip, and let ` +
+        "kubelet's clusterDNS name the link-local address";
+      this.#log.warning(text);
+      this.#troubles.begin('network', address, text);
+    }
+    this.#network.cede(this.#ceded.keys());
+    return new Set(this.#ceded.keys());
+  }
+
   /** The rules of a predecessor that was killed go first of all: until we answer, kube-dns shall. */
   async clearLeftovers(): Promise<void> {
     await this.#network.withdraw();
@@ -86,6 +106,22 @@ export class NodeSetup {
     this.#troubles.end('network', 'silent');
     await this.#network.divert();
     this.#network.watch(this.#flags.syncIntervalMs);
+    // Reading all rules of a large cluster's node takes seconds; nothing waits for it.
+    void this.#describe();
+  }
+
+  async #describe(): Promise<void> {
+    const { localIps: addresses, interfaceName, firewall } = this.#flags;
+    const survey = await surveyNode({ addresses, interfaceName });
+    for (const warning of survey.warnings) this.#log.warning(warning);
+    const isDiverting = firewall !== 'none' && this.#network.isDiverting;
+    this.#log.info(
+      describeNode(survey, {
+        diverted: isDiverting ? addresses.filter((address) => !this.#ceded.has(address)) : [],
+        ceded: this.#ceded,
+        firewall: this.#network.firewall,
+      }),
+    );
   }
 
   /**
@@ -99,7 +135,9 @@ export class NodeSetup {
   /** Those where nothing answers, although we have asked for a while. */
   async #silentAddresses(): Promise<string[]> {
     const { dnsPort } = this.#flags;
-    const localIps = this.#flags.localIps.filter((host) => this.reaches(host));
+    const localIps = this.#flags.localIps.filter(
+      (host) => this.reaches(host) && !this.#ceded.has(host),
+    );
     const answering = await Promise.all(localIps.map((host) => answersSoon(host, dnsPort)));
     return localIps.filter((_, i) => !answering[i]);
   }

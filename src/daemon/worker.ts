@@ -59,6 +59,8 @@ export class Worker {
   readonly #node: NodeSetup | undefined;
   #generation: Generation | undefined;
   #reloader: Reloader | undefined;
+  /** Addresses of `-localip` that are another's. */
+  #ceded: ReadonlySet<string> = new Set();
   #stopping = false;
   #endGrace = (): void => undefined;
 
@@ -118,6 +120,7 @@ export class Worker {
   /** Serves the Corefile. Rejects with CorefileError, ListenError or a system error if it cannot. */
   async start(): Promise<void> {
     this.#countBuild();
+    this.#ceded = (await this.#node?.look()) ?? new Set();
     const takesOver = this.#supervision?.takesOver ?? false;
     // Rules that lead to a predecessor's sockets lead to ours, which are the same.
     if (!takesOver) await this.#node?.clearLeftovers();
@@ -262,6 +265,7 @@ export class Worker {
         metrics: this.#metrics,
         upstreams: this.#upstreams,
         defaultPort: this.#flags.dnsPort,
+        ceded: this.#ceded,
         fatal: (message) => {
           this.#log.log('fatal', message);
           void Promise.resolve(this.#node?.tearDown()).finally(() => this.#end(1));

@@ -2,14 +2,18 @@
  * What else on the node concerns itself with the addresses of Services, told at start, since most of
  * what goes wrong with a node-local cache goes wrong between it and kube-proxy.
  *
- * Is not:  used to decide anything: each line names its cure.
+ * Owns:    which addresses are another's and so not ours to take (`findOwners`), which is quick; and the
+ *          words for the rest (`surveyNode`), which reads all rules and decides nothing.
  */
 import { HostnetError, type Run, runCommand } from './command.ts';
 import { addressesByInterface } from './interface.ts';
+import { isTakenOver } from './rules.ts';
 
 export interface NodeSurvey {
   /** How Services are translated, as far as it can be seen; `unknown` also without NET_ADMIN. */
-  readonly proxy: 'iptables' | 'ipvs' | 'nftables' | 'unknown';
+  readonly proxy: 'iptables' | 'ipvs' | 'nftables' | 'cilium' | 'unknown';
+  /** iptables' own word for what it writes: `nf_tables`, `legacy`; empty if it is missing. */
+  readonly variant: string;
   /** Whole sentences for the log. */
   readonly warnings: readonly string[];
 }
@@ -21,6 +25,64 @@ export interface SurveyOptions {
 }
 
 const IPVS_INTERFACE = 'kube-ipvs0';
+/** What IPVS or eBPF programs answer for before any socket of ours could. */
+const OWNERS = /^(kube-ipvs0|cilium_.*)$/;
+
+/** Each of `addresses` that such an owner has, with its interface. Never rejects. */
+export async function findOwners(
+  addresses: readonly string[],
+  run: Run = runCommand,
+): Promise<ReadonlyMap<string, string>> {
+  const owners = new Map<string, string>();
+  try {
+    const interfaces = addressesByInterface(await run('ip', ['-json', 'addr', 'show']));
+    for (const [name, present] of interfaces) {
+      if (!OWNERS.test(name)) continue;
+      for (const address of addresses) if (present.includes(address)) owners.set(address, name);
+    }
+  } catch (error) {
+    // Told by the first check of the interface.
+    if (!(error instanceof HostnetError)) throw error;
+  }
+  return owners;
+}
+
+export interface Interception {
+  /** Whose queries come to us; empty with `-setupiptables=false`. */
+  readonly diverted: readonly string[];
+  /** Left to their owners. */
+  readonly ceded: ReadonlyMap<string, string>;
+  readonly firewall: 'iptables' | 'nftables' | 'none';
+}
+
+/** The one line that tells an operator how it is on this node. */
+export function describeNode(
+  { proxy, variant }: NodeSurvey,
+  { diverted, ceded, firewall }: Interception,
+): string {
+  const written = firewall === 'iptables' && variant !== '' ? `iptables (${variant})` : firewall;
+  const owned = [...ceded].map(
+    ([address, name]) => `${address} belongs to ${name}, and is left to it`,
+  );
+  const translated = diverted.filter((address) => isTakenOver(address));
+  return [
+    `Node: kube-proxy ${PROXIES[proxy]}`,
+    firewall === 'none' ? 'rules are left to others' : `our rules go through ${written}`,
+    ...owned,
+    ...translated.map((address) => `${address} is a Service's where it is not diverted`),
+    diverted.length === 0
+      ? 'no queries are diverted here'
+      : `queries to ${diverted.join(', ')} are diverted here`,
+  ].join('; ');
+}
+
+const PROXIES: Readonly<Record<NodeSurvey['proxy'], string>> = {
+  iptables: 'in the mode iptables',
+  ipvs: 'in the mode ipvs',
+  nftables: 'in the mode nftables',
+  cilium: 'replaced by cilium',
+  unknown: 'not seen',
+};
 
 /** Looks only. Never rejects: what cannot be looked at is not told. */
 export async function surveyNode(options: SurveyOptions): Promise<NodeSurvey> {
@@ -51,6 +113,7 @@ export async function surveyNode(options: SurveyOptions): Promise<NodeSurvey> {
     ...ownerWarnings(interfaces, options),
   ];
   return {
+    variant: /\((\w+)\)/.exec(version)?.[1] ?? (version === '' ? '' : 'legacy'),
     proxy: proxyOf(interfaces, hasKubeChains(nft) || hasKubeChains(legacy), tables),
     warnings,
   };
@@ -68,7 +131,8 @@ function proxyOf(
   // kube-proxy in the mode ipvs has chains of the same name too.
   if (interfaces.has(IPVS_INTERFACE)) return 'ipvs';
   if (/^table ip6? kube-proxy$/m.test(tables)) return 'nftables';
-  return chains ? 'iptables' : 'unknown';
+  if (chains) return 'iptables';
+  return interfaces.has('cilium_host') ? 'cilium' : 'unknown';
 }
 
 function variantWarning(version: string, nft: boolean, legacy: boolean): string[] {

@@ -56,6 +56,23 @@ describe('one life, in order', () => {
     expect(told).toEqual([`info The firewall's rules go through iptables.`]);
   });
 
+  test('what is ceded is neither added nor diverted, and a predecessor is cleared all the same', async () => {
+    const before = network({ crashSafe: false });
+    await before.setUp();
+    await before.divert();
+    expect(node.allRules).toHaveLength(24);
+    node.interfaces.clear();
+    const host = network();
+    host.cede(['10.96.0.10']);
+    await host.withdraw();
+    expect(node.allRules).toEqual([]);
+    await host.setUp();
+    await host.divert();
+    expect(node.interfaces.get('nodelocaldns')).toEqual(['169.254.20.10']);
+    expect(node.allRules).toHaveLength(12);
+    expect(node.allRules.filter((rule) => rule.includes('10.96.0.10'))).toEqual([]);
+  });
+
   test('a check repairs what went, and tells each thing', async () => {
     const host = network({ crashSafe: false });
     await host.setUp();

@@ -69,10 +69,12 @@ export class HostNetwork {
   readonly #options: HostNetworkOptions;
   readonly #observer: HostNetworkObserver;
   readonly #run: Run;
-  readonly #interface: HostInterface;
+  #interface: HostInterface;
   readonly #owned: OwnedTable;
   /** Every rule that could be ours, in node-cache's form. */
   readonly #known: readonly Rule[];
+  /** Those that we want, in node-cache's form. */
+  #plain: readonly Rule[];
   #rules: readonly Rule[];
   /** Which of the rules should stand now. */
   #wanted: 'all' | 'answers' | 'none' = 'none';
@@ -96,19 +98,38 @@ export class HostNetwork {
     this.#options = options;
     this.#observer = observer;
     this.#run = options.run ?? runCommand;
-    this.#interface = new HostInterface(this.#run, {
-      name: options.interfaceName,
-      kind: options.interfaceKind ?? 'dummy',
-      addresses: options.addresses,
-    });
+    this.#interface = this.#interfaceFor(options.addresses);
     this.#owned = new OwnedTable(options.hold ?? holdCommand);
     this.#known = rulesFor({ ...options, crashSafe: false });
+    this.#plain = this.#known;
     this.#rules = rulesFor(options);
+  }
+
+  #interfaceFor(addresses: readonly string[]): HostInterface {
+    const { interfaceName: name, interfaceKind: kind = 'dummy' } = this.#options;
+    return new HostInterface(this.#run, { name, kind, addresses });
+  }
+
+  /**
+   * Leaves these addresses to others; before `setUp`. What a predecessor has put in for them is still
+   * taken out.
+   */
+  cede(addresses: Iterable<string>): void {
+    const theirs = new Set(addresses);
+    const ours = this.#options.addresses.filter((address) => !theirs.has(address));
+    this.#interface = this.#interfaceFor(ours);
+    this.#plain = rulesFor({ ...this.#options, addresses: ours, crashSafe: false });
+    this.#rules = rulesFor({ ...this.#options, addresses: ours });
   }
 
   /** Whether all rules stood when they were last looked at: queries come here. */
   get isDiverting(): boolean {
     return this.#standing && this.#wanted === 'all';
+  }
+
+  /** What puts the rules in; `none` before that is known, too. */
+  get firewall(): 'iptables' | 'nftables' | 'none' {
+    return this.#firewall?.name ?? 'none';
   }
 
   /** Whether what the host's own processes ask comes here as well. */
@@ -259,7 +280,7 @@ export class HostNetwork {
       const other = error instanceof HostnetError && error.code === 'failed';
       if (!matches || !other) throw error;
       const crashSafe = this.#rules;
-      this.#rules = this.#known;
+      this.#rules = this.#plain;
       try {
         const changes = await firewall.apply(kept(), this.#known, signal);
         this.#observer.info(

@@ -443,16 +443,21 @@ describe('the survey at start', () => {
   test('names the mode of kube-proxy, and who else has our addresses', async () => {
     const look = async (): Promise<unknown> =>
       surveyNode({ addresses: ADDRESSES, interfaceName: DEVICE, run: node.run });
-    expect(await look()).toEqual({ proxy: 'unknown', warnings: [] });
+    const variant = 'nf_tables';
+    expect(await look()).toEqual({ proxy: 'iptables', variant, warnings: [] });
+    await node.run('nft', ['flush', 'ruleset']);
+    expect(await look()).toEqual({ proxy: 'unknown', variant, warnings: [] });
     await node.run('iptables-legacy', ['-t', 'nat', '-N', 'KUBE-SERVICES']);
     expect(await look()).toEqual({
       proxy: 'iptables',
+      variant,
       warnings: [expect.stringContaining("kube-proxy's rules are in iptables-legacy")],
     });
     await node.ip('link add kube-ipvs0 type bridge');
     await node.ip(`addr add ${SERVICE}/32 dev kube-ipvs0`);
     expect(await look()).toEqual({
       proxy: 'ipvs',
+      variant,
       warnings: [
         expect.anything(),
         expect.stringContaining(`${SERVICE} is on the interface kube-ipvs0 too`),

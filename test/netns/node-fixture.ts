@@ -17,6 +17,7 @@ import {
   BACKEND6,
   NodeNetwork,
   OUTSIDE_AT,
+  type ProxyMode,
   STUB_AT,
   UPSTREAM_SERVICE,
 } from './node-network.ts';
@@ -51,8 +52,11 @@ export class NodeFixture {
   }
 
   /** `close` it. */
-  static async make(localIps: readonly string[] = ADDRESSES): Promise<NodeFixture> {
-    const network = await NodeNetwork.make();
+  static async make(
+    mode: ProxyMode = 'iptables',
+    localIps: readonly string[] = ADDRESSES,
+  ): Promise<NodeFixture> {
+    const network = await NodeNetwork.make(mode);
     const fixture = new NodeFixture(network, localIps);
     await fixture.startKubeDns();
     await network.backend.script(SERVER, [STUB, STUB_AT]);

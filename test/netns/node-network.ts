@@ -17,6 +17,9 @@ export const STUB_AT = '10.2.0.3';
 export const OUTSIDE_AT = '10.2.0.4';
 export const DEVICE = 'nodelocaldns';
 
+/** How kube-proxy translates the addresses of Services. */
+export type ProxyMode = 'iptables' | 'nftables' | 'ipvs';
+
 export class NodeNetwork {
   readonly node: Namespace;
   readonly pod: Namespace;
@@ -27,7 +30,7 @@ export class NodeNetwork {
   }
 
   /** `close` it. */
-  static async make(): Promise<NodeNetwork> {
+  static async make(mode: ProxyMode = 'iptables'): Promise<NodeNetwork> {
     const network = new NodeNetwork([
       await Namespace.make('node'),
       await Namespace.make('pod'),
@@ -49,19 +52,39 @@ export class NodeNetwork {
     await node.ip(`-6 route add default via ${BACKEND6}`);
     await node.set('net/ipv4/ip_forward', '1');
     await node.set('net/ipv6/conf/all/forwarding', '1');
-    await network.#proxy();
+    await network.#proxy(mode);
     await network.makeDevice();
     return network;
   }
 
-  async #proxy(): Promise<void> {
+  async #proxy(mode: ProxyMode): Promise<void> {
     const { node } = this;
-    for (const protocol of ['udp', 'tcp']) {
+    if (mode === 'nftables') {
+      await node.run('nft', ['-f', '-'], NFT_PROXY);
+      return;
+    }
+    if (mode === 'ipvs') {
+      // The addresses are the node's own, and each packet to them is translated all the same; by
+      // IPVS on its way to a socket there, by DNAT here.
+      await node.ip('link add kube-ipvs0 type bridge');
+      for (const address of [SERVICE, UPSTREAM_SERVICE]) {
+        await node.ip(`addr add ${address}/32 dev kube-ipvs0`);
+      }
+      await node.ip(`addr add ${SERVICE6}/128 dev kube-ipvs0 nodad`);
+    }
+    for (const [command, services, to] of [
+      ['iptables', [SERVICE, UPSTREAM_SERVICE], BACKEND],
+      ['ip6tables', [SERVICE6], BACKEND6],
+    ] as const) {
+      await node.tables(command, '-t nat -N KUBE-SERVICES');
       for (const chain of ['PREROUTING', 'OUTPUT']) {
-        const rule = `-t nat -A ${chain} -p ${protocol} --dport 53 -j DNAT`;
-        await node.tables('iptables', `${rule} -d ${SERVICE} --to-destination ${BACKEND}`);
-        await node.tables('iptables', `${rule} -d ${UPSTREAM_SERVICE} --to-destination ${BACKEND}`);
-        await node.tables('ip6tables', `${rule} -d ${SERVICE6} --to-destination ${BACKEND6}`);
+        await node.tables(command, `-t nat -A ${chain} -j KUBE-SERVICES`);
+      }
+      for (const protocol of ['udp', 'tcp']) {
+        for (const service of services) {
+          const rule = `-t nat -A KUBE-SERVICES -p ${protocol} -d ${service} --dport 53 -j DNAT`;
+          await node.tables(command, `${rule} --to-destination ${to}`);
+        }
       }
     }
   }
@@ -75,3 +98,18 @@ export class NodeNetwork {
     for (const namespace of [this.node, this.pod, this.backend]) await namespace.close();
   }
 }
+
+/** As kube-proxy does it in the mode nftables: tables of its own, at the priority of DNAT. */
+const NFT_PROXY = [
+  { family: 'ip', services: [SERVICE, UPSTREAM_SERVICE], to: BACKEND },
+  { family: 'ip6', services: [SERVICE6], to: BACKEND6 },
+]
+  .map(({ family, services, to }) => {
+    const rules = services.map((service) => `${family} daddr ${service} th dport 53 dnat to ${to}`);
+    const chain = (hook: string): string =>
+      `chain nat-${hook} { type nat hook ${hook} priority -100; policy accept;
+        meta l4proto { tcp, udp } ${rules.join('\n meta l4proto { tcp, udp } ')}
+      }`;
+    return `table ${family} kube-proxy {\n${chain('prerouting')}\n${chain('output')}\n}`;
+  })
+  .join('\n');
