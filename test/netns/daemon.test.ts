@@ -5,6 +5,7 @@
 import { existsSync } from 'node:fs';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sleep, until } from '../harness/timing.ts';
+import type { Namespace } from './namespace.ts';
 import { crashSafe, nodeCacheRulesOf } from './node-cache-rules.ts';
 import { KUBE_DNS, NodeFixture, OUTSIDE, STUB } from './node-fixture.ts';
 import { ADDRESSES, DEVICE, LINK_LOCAL, SERVICE, SERVICE6, STUB_AT } from './node-network.ts';
@@ -83,10 +84,10 @@ describe("a fresh install from the manifests' own arguments", () => {
   });
 
   test('answers a pod within a second of its start, and diverts nothing before', async () => {
-    const { node, pod } = fixture;
+    const { node, pod, network } = fixture;
     const tookMs: number[] = [];
     for (let i = 0; i < 3; i++) {
-      const refusedBefore = await portsUnreachable();
+      const before = await dropped();
       const flood = fixture.flood(SERVICE, CLUSTER_NAME, 5000);
       await sleep(200);
       const beganMs = performance.now();
@@ -99,19 +100,30 @@ describe("a fresh install from the manifests' own arguments", () => {
       expect(await fixture.ask(pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
       tookMs.push(performance.now() - beganMs);
       const { asked, lost } = await flood.end();
+      const after = await dropped();
       expect(asked).toBeGreaterThan(500);
-      expect(lost).toBe(0);
-      expect(await portsUnreachable()).toBe(refusedBefore);
+      expect(after.onNode).toBe(before.onNode);
+      // A busy machine lets the buffers of kube-dns or of the client run over.
+      expect(lost).toBeLessThanOrEqual(after.elsewhere - before.elsewhere);
       await daemon.end('SIGTERM');
-      await fixture.network.makeDevice();
+      await network.makeDevice();
     }
     expect(Math.min(...tookMs)).toBeLessThan(1000);
 
-    /** Packets for which the node found no socket. */
-    async function portsUnreachable(): Promise<number> {
-      const snmp = await node.run('cat', ['/proc/net/snmp']);
+    /** Datagrams for which the node had no socket or no room, and the others no room. */
+    async function dropped(): Promise<{ onNode: number; elsewhere: number }> {
+      return {
+        onNode: (await udpCounter(node, 'NoPorts')) + (await udpCounter(node, 'RcvbufErrors')),
+        elsewhere:
+          (await udpCounter(network.backend, 'RcvbufErrors')) +
+          (await udpCounter(pod, 'RcvbufErrors')),
+      };
+    }
+
+    async function udpCounter(where: Namespace, name: string): Promise<number> {
+      const snmp = await where.run('cat', ['/proc/net/snmp']);
       const [names, values] = snmp.split('\n').filter((line) => line.startsWith('Udp: '));
-      return Number(values!.split(' ')[names!.split(' ').indexOf('NoPorts')]);
+      return Number(values!.split(' ')[names!.split(' ').indexOf(name)]);
     }
   });
 
