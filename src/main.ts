@@ -17,9 +17,13 @@ async function cleanUpNode(flags: Flags): Promise<void> {
 }
 
 async function serve(flags: Flags, argv: readonly string[]): Promise<void> {
-  if (flags.supervise && (await import('./sys/libc.ts')).loadLibc() !== undefined) {
+  const canSupervise = (await import('./sys/libc.ts')).loadLibc() !== undefined;
+  if (flags.handover !== '' && !(flags.supervise && canSupervise)) {
+    throw new FlagError('-handover needs -supervise, Linux on x64 or arm64, and koffi');
+  }
+  if (flags.supervise && canSupervise) {
     const { Supervisor } = await import('./daemon/supervisor.ts');
-    new Supervisor(flags, argv).run();
+    await new Supervisor(flags, argv).run();
   } else {
     const { serveAlone } = await import('./daemon/serve.ts');
     await serveAlone(flags);

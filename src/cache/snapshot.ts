@@ -15,7 +15,8 @@ export interface SnapshotLimits {
   readonly ms: number;
 }
 
-export const SNAPSHOT_LIMITS: SnapshotLimits = { octetsMax: 16 << 20, ms: 250 };
+export const SNAPSHOT_OCTETS_MAX: number = 16 << 20;
+export const SNAPSHOT_LIMITS: SnapshotLimits = { octetsMax: SNAPSHOT_OCTETS_MAX, ms: 250 };
 /** Queries wait no longer than that behind a step. */
 const STEP_MS = 2;
 /** Entries between two looks at the clock. */

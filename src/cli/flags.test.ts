@@ -13,6 +13,7 @@ test('without flags it is node-cache’s defaults', () => {
     skipTeardown: false,
     syncIntervalMs: 60_000,
     drainMs: 5000,
+    handover: '',
     cleanup: false,
     conf: '',
     baseCorefile: '/etc/coredns/Corefile.base',

@@ -101,6 +101,11 @@ export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
     default: true,
     help: 'hold the sockets in a process of their own, which replaces a worker that fails (Linux)',
   },
+  handover: {
+    kind: 'text',
+    default: '',
+    help: 'directory in which a daemon started beside this one asks it for sockets and cache',
+  },
   'udp-io': {
     kind: 'text',
     default: 'auto',
@@ -134,6 +139,8 @@ export interface Flags {
   readonly logFormat: LogFormat;
   readonly udpIo: 'auto' | 'batch' | 'plain';
   readonly supervise: boolean;
+  /** A directory, or empty. */
+  readonly handover: string;
 }
 
 /** A command line that cannot be understood: the operator's to mend. */
@@ -176,6 +183,7 @@ export function parseFlags(argv: readonly string[]): Flags {
     logFormat: readWord('log-format', text('log-format'), ['text', 'json']),
     udpIo: readWord('udp-io', text('udp-io'), ['auto', 'batch', 'plain']),
     supervise: on('supervise'),
+    handover: text('handover'),
   };
 }
 

@@ -98,14 +98,15 @@ export class Admin {
     return told.length === 0 ? '' : `HTTP: ${told.join('; ')}`;
   }
 
-  async close(): Promise<void> {
+  /** Listens no more. Those who are being answered have `graceMs` for that. */
+  async close(graceMs: number = 0): Promise<void> {
     const servers = [
       ...this.#metricsServers.values(),
       ...this.#healthServers.values(),
       ...this.#readyServers.values(),
       ...this.#pprofServers.values(),
     ];
-    await Promise.all(servers.map((server) => server.close()));
+    await Promise.all(servers.map((server) => server.close(graceMs)));
   }
 
   async #follow<Server extends { close(): Promise<void> }>(

@@ -8,7 +8,7 @@
 import { DESCRIPTORS_MAX, closeDescriptor } from '../sys/unix-socket.ts';
 
 /** Two for each address, of which a Corefile has a handful; more are a worker gone wrong. */
-const HELD_MAX = 1024;
+export const HELD_MAX = 1024;
 
 /** As many as one message takes along. */
 export interface Batch {
@@ -36,6 +36,10 @@ export class HeldDescriptors {
     return true;
   }
 
+  has(key: string): boolean {
+    return this.#byKey.has(key);
+  }
+
   drop(key: string): void {
     const held = this.#byKey.get(key);
     if (held === undefined) return;
@@ -48,9 +52,9 @@ export class HeldDescriptors {
     for (const key of [...this.#byKey.keys()]) if (isGone(key)) this.drop(key);
   }
 
-  /** All of them, as messages take them; one batch without any if there are none. */
-  batches(): Batch[] {
-    const all = [...this.#byKey];
+  /** All of them, or those whose key is `wanted`, as messages take them; one batch if there are none. */
+  batches(wanted: (key: string) => boolean = () => true): Batch[] {
+    const all = [...this.#byKey].filter(([key]) => wanted(key));
     const batches: Batch[] = [];
     for (let at = 0; at === 0 || at < all.length; at += DESCRIPTORS_MAX) {
       const some = all.slice(at, at + DESCRIPTORS_MAX);

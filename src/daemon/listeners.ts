@@ -155,7 +155,7 @@ export class Listeners {
     const sockets = this.#sockets;
     const udp =
       sockets !== undefined && this.#io === 'batch'
-        ? listenBatchUdp(address, responder, { sendErrors }, { sockets, sharePort: false })
+        ? listenBatchUdp(address, responder, { sendErrors }, sockets)
         : await listenPlainUdp(address, responder, sockets);
     metrics.gauge('nodelocald_udp_io', { server, io: this.#io }).value = 1;
     metrics.gauge('nodelocald_udp_receive_buffer_bytes', { server }).value =

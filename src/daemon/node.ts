@@ -149,6 +149,13 @@ export class NodeSetup {
     if (!this.#flags.skipTeardown) await this.#network.withdraw('diversion');
   }
 
+  /** Interface and rules are somebody else's from now on. */
+  abandon(): void {
+    this.#ending = true;
+    clearTimeout(this.#retry);
+    this.#network.unwatch();
+  }
+
   async tearDown(): Promise<void> {
     this.#ending = true;
     clearTimeout(this.#retry);

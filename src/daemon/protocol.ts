@@ -1,32 +1,19 @@
 /**
- * What supervisor and worker say to each other: messages by name, with their fields, over a channel
- * (sys/channel.ts) that the worker inherits.
+ * What supervisor and worker say to each other, over a channel that the worker inherits: the two tables
+ * (message-table.ts).
  *
- * Owns:    the two tables, and the judgement whether what came is a message of them.
- * Is not:  a judge of descriptors that come along: who reads a message knows how many it takes.
- *
- * A daemon may be installed over one that runs, whose next worker is then the new one. So a message
- * that is not known is passed over, and a name once used is never given another meaning.
+ * A daemon may be installed over one that runs, whose next worker is then the new one.
  */
-
-type Field<T> = (value: unknown) => value is T;
-
-const text: Field<string> = (value): value is string => typeof value === 'string';
-const number: Field<number> = (value): value is number => Number.isSafeInteger(value);
-const flag: Field<boolean> = (value): value is boolean => typeof value === 'boolean';
-const texts: Field<readonly string[]> = (value): value is string[] =>
-  Array.isArray(value) && value.every(text);
-const counts: Field<Readonly<Record<string, number>>> = (value): value is Record<string, number> =>
-  typeof value === 'object' && value !== null && Object.values(value).every(number);
-
-type Table = Readonly<Record<string, Readonly<Record<string, Field<unknown>>>>>;
-
-/** A message of a table: `say` is its name. */
-type MessageOf<T extends Table> = {
-  [Name in keyof T]: { readonly say: Name } & {
-    readonly [Key in keyof T[Name]]: T[Name][Key] extends Field<infer Value> ? Value : never;
-  };
-}[keyof T];
+import {
+  type MessageOf,
+  type MessageTable,
+  counts,
+  flag,
+  isMessageOf,
+  number,
+  text,
+  texts,
+} from './message-table.ts';
 
 const TO_WORKER = {
   /**
@@ -39,7 +26,11 @@ const TO_WORKER = {
   stop: { signal: text },
   /** Load the Corefile anew. */
   reload: { signal: text },
-} satisfies Table;
+  /** Write all that the cache holds into memory, for a successor, and have it held. */
+  snapshot: {},
+  /** Somebody else serves, or is about to: end in good order, and leave the node as it is. */
+  retire: {},
+} satisfies MessageTable;
 
 const TO_SUPERVISOR = {
   /** The event loop turns; every half second. */
@@ -52,27 +43,19 @@ const TO_SUPERVISOR = {
   drop: { key: text },
   /** It ends, and the daemon with it, which gives this exit code. */
   ending: { code: number },
-} satisfies Table;
+} satisfies MessageTable;
 
 export type ToWorker = MessageOf<typeof TO_WORKER>;
 export type ToSupervisor = MessageOf<typeof TO_SUPERVISOR>;
 
 /** What came, if it is a message for the worker; undefined if not. */
 export function readToWorker(value: unknown): ToWorker | undefined {
-  return isOf(TO_WORKER, value) ? value : undefined;
+  return isMessageOf(TO_WORKER, value) ? value : undefined;
 }
 
 /** What came, if it is a message for the supervisor; undefined if not. */
 export function readToSupervisor(value: unknown): ToSupervisor | undefined {
-  return isOf(TO_SUPERVISOR, value) ? value : undefined;
-}
-
-function isOf<T extends Table>(table: T, value: unknown): value is MessageOf<T> {
-  if (typeof value !== 'object' || value === null || !('say' in value)) return false;
-  const { say } = value;
-  if (typeof say !== 'string' || !Object.hasOwn(table, say)) return false;
-  const fields = value as Readonly<Record<string, unknown>>;
-  return Object.entries(table[say]!).every(([key, isField]) => isField(fields[key]));
+  return isMessageOf(TO_SUPERVISOR, value) ? value : undefined;
 }
 
 /** Why workers are replaced: the label of `nodelocald_worker_restarts_total`. */

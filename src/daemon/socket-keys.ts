@@ -11,3 +11,12 @@ export function socketKey(transport: 'udp' | 'tcp', host: string, port: number):
 export function isSocketKey(key: string): boolean {
   return /^(udp|tcp) /.test(key);
 }
+
+/** What a key says; undefined if it is none of a socket. */
+export function parseSocketKey(
+  key: string,
+): { readonly transport: 'udp' | 'tcp'; readonly host: string; readonly port: number } | undefined {
+  const [, transport, host, port] = /^(udp|tcp) (\S*) (\d{1,5})$/.exec(key) ?? [];
+  if (transport !== 'udp' && transport !== 'tcp') return undefined;
+  return { transport, host: host!, port: Number(port) };
+}

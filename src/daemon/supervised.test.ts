@@ -7,7 +7,7 @@ import { HeldDescriptors } from './held-descriptors.ts';
 import { type ToSupervisor, type ToWorker, readToSupervisor } from './protocol.ts';
 import { Supervision } from './supervised.ts';
 
-const UDP = { host: '127.0.0.1', port: 0, sharePort: false, receiveBufferOctets: 65_536 };
+const UDP = { host: '127.0.0.1', port: 0, receiveBufferOctets: 65_536 };
 const open: Channel[] = [];
 
 afterEach(() => {
@@ -38,7 +38,7 @@ class Keeper {
       const hello = { say: 'hello', ...batch, takesOver, restarts: { exit: 2 } } as const;
       channel.send(hello satisfies ToWorker, descriptors);
     }
-    return Supervision.connect(theirs);
+    return Supervision.connect(theirs, false);
   }
 
   async hears(...says: ToSupervisor['say'][]): Promise<void> {
@@ -122,12 +122,17 @@ describe.runIf(process.platform === 'linux')('a supervised worker', () => {
     worker.obey({
       stop: (signal) => commands.push(signal),
       reload: (signal) => commands.push(signal),
+      snapshot: () => commands.push('snapshot'),
+      retire: () => commands.push('retire'),
       orphaned: () => commands.push('orphaned'),
     });
     keeper.channel!.send({ say: 'reload', signal: 'SIGHUP' } satisfies ToWorker);
-    await vi.waitFor(() => expect(commands).toEqual(['SIGTERM', 'SIGHUP']));
+    keeper.channel!.send({ say: 'snapshot' } satisfies ToWorker);
+    keeper.channel!.send({ say: 'retire' } satisfies ToWorker);
+    const expected = ['SIGTERM', 'SIGHUP', 'snapshot', 'retire'];
+    await vi.waitFor(() => expect(commands).toEqual(expected));
     keeper.channel!.close();
-    await vi.waitFor(() => expect(commands).toEqual(['SIGTERM', 'SIGHUP', 'orphaned']));
+    await vi.waitFor(() => expect(commands).toEqual([...expected, 'orphaned']));
   });
 
   test('takes more sockets over than one message can carry, and no descriptor is lost', async () => {

@@ -9,16 +9,15 @@ import { fstatSync, readSync, writeSync } from 'node:fs';
 import { Channel } from '../sys/channel.ts';
 import { createMemoryFile } from '../sys/shared-memory.ts';
 import {
-  type BindOptions,
+  type BindAddress,
   type DatagramSocket,
-  type DatagramSocketOptions,
   type StreamSocket,
   knownDatagramSocket,
   knownStreamSocket,
   openDatagramSocket,
   openStreamSocket,
 } from '../sys/socket.ts';
-import type { Lent, SocketSource } from '../sys/sockets.ts';
+import type { DatagramWish, Lent, SocketSource } from '../sys/sockets.ts';
 import { closeDescriptor } from '../sys/unix-socket.ts';
 import { BEAT_MS, type ToSupervisor, type ToWorker, readToWorker } from './protocol.ts';
 import { socketKey } from './socket-keys.ts';
@@ -29,12 +28,15 @@ type Hello = Extract<ToWorker, { say: 'hello' }>;
 export interface Commands {
   stop(signal: string): void;
   reload(signal: string): void;
+  snapshot(): void;
+  retire(): void;
   /** The supervisor is gone: nobody holds the sockets but us. */
   orphaned(): void;
 }
 
 export class Supervision implements SocketSource {
   readonly #channel: Channel;
+  readonly #sharePorts: boolean;
   /** What a predecessor left, until somebody asks for it. */
   readonly #held = new Map<string, number>();
   /** What came before anybody obeyed. */
@@ -45,7 +47,8 @@ export class Supervision implements SocketSource {
   #commands: Commands | undefined;
   #isOrphan = false;
 
-  private constructor(fd: number) {
+  private constructor(fd: number, sharePorts: boolean) {
+    this.#sharePorts = sharePorts;
     let resolve: () => void;
     let reject: (reason: Error) => void;
     this.#greeted = new Promise((greeted, failed) => {
@@ -65,13 +68,21 @@ export class Supervision implements SocketSource {
     });
   }
 
-  /** Resolves when the supervisor has said what it holds; rejects if it is gone before. */
-  static async connect(fd: number): Promise<Supervision> {
-    const supervision = new Supervision(fd);
+  /**
+   * Resolves when the supervisor has said what it holds; rejects if it is gone before. With
+   * `sharePorts`, sockets that are opened anew let other processes bind their address too.
+   */
+  static async connect(fd: number, sharePorts: boolean): Promise<Supervision> {
+    const supervision = new Supervision(fd, sharePorts);
     await supervision.#greeted;
     supervision.#beat = setInterval(() => supervision.#live(), BEAT_MS);
     supervision.#beat.unref();
     return supervision;
+  }
+
+  /** Whether no worker of this daemon came before us. */
+  get isFirst(): boolean {
+    return Object.values(this.restarts).every((times) => times === 0);
   }
 
   /** Whether a predecessor served, and the node's interface and rules are as it left them. */
@@ -106,6 +117,8 @@ export class Supervision implements SocketSource {
     if (this.#commands === undefined) this.#waiting.push(message);
     else if (message.say === 'stop') this.#commands.stop(message.signal);
     else if (message.say === 'reload') this.#commands.reload(message.signal);
+    else if (message.say === 'snapshot') this.#commands.snapshot();
+    else if (message.say === 'retire') this.#commands.retire();
   }
 
   /** A supervisor that does not read is stopped, or as busy as we are; it is not told twice. */
@@ -113,18 +126,20 @@ export class Supervision implements SocketSource {
     if (this.#channel.unsent === 0) this.#say({ say: 'alive' });
   }
 
-  datagram(options: DatagramSocketOptions): Lent<DatagramSocket> {
-    const key = socketKey('udp', options.host, options.port);
+  datagram(wish: DatagramWish): Lent<DatagramSocket> {
+    const sharePort = this.#sharePorts;
     return this.#lend(
-      key,
-      (fd) => knownDatagramSocket(fd, options.host),
-      () => openDatagramSocket(options),
+      socketKey('udp', wish.host, wish.port),
+      (fd) => knownDatagramSocket(fd, wish.host),
+      () => openDatagramSocket({ ...wish, sharePort }),
     );
   }
 
-  stream(options: BindOptions, backlog: number): Lent<StreamSocket> {
-    const key = socketKey('tcp', options.host, options.port);
-    return this.#lend(key, knownStreamSocket, () => openStreamSocket(options, backlog));
+  stream(address: BindAddress, backlog: number): Lent<StreamSocket> {
+    const sharePort = this.#sharePorts;
+    return this.#lend(socketKey('tcp', address.host, address.port), knownStreamSocket, () =>
+      openStreamSocket({ ...address, sharePort }, backlog),
+    );
   }
 
   #lend<Socket extends { readonly fd: number }>(
@@ -156,21 +171,34 @@ export class Supervision implements SocketSource {
     const octets = Buffer.from(text);
     const fd = createMemoryFile(key, octets.length);
     for (let at = 0; at < octets.length;) at += writeSync(fd, octets, at);
-    this.#channel.send({ say: 'hold', key } satisfies ToSupervisor, [fd]);
+    this.leaveFile(key, fd);
     closeDescriptor(fd);
+  }
+
+  /** The same of a file, whose descriptor stays the caller's. */
+  leaveFile(key: string, fd: number): void {
+    this.#channel.send({ say: 'hold', key } satisfies ToSupervisor, [fd]);
   }
 
   /** What a predecessor left under this key; undefined if nothing. */
   leftText(key: string): string | undefined {
-    const fd = this.#held.get(key);
+    const fd = this.leftFile(key);
+    return fd === undefined ? undefined : readFile(fd).toString();
+  }
+
+  /** What a predecessor left once, for whoever comes first; undefined if nothing. */
+  leftOnce(key: string): Uint8Array | undefined {
+    const fd = this.leftFile(key);
     if (fd === undefined) return undefined;
+    this.#say({ say: 'drop', key });
+    return readFile(fd);
+  }
+
+  /** The file that a predecessor left under this key, the caller's to close; undefined if none. */
+  leftFile(key: string): number | undefined {
+    const fd = this.#held.get(key);
     this.#held.delete(key);
-    const octets = Buffer.alloc(fstatSync(fd).size);
-    for (let at = 0; at < octets.length;) {
-      at += readSync(fd, octets, at, octets.length - at, at);
-    }
-    closeDescriptor(fd);
-    return octets.toString();
+    return fd;
   }
 
   /** All is open and answers. Sockets that a predecessor left and nobody asked for are closed. */
@@ -192,4 +220,16 @@ export class Supervision implements SocketSource {
   #say(message: ToSupervisor): void {
     this.#channel.send(message);
   }
+}
+
+/** All that is in a file, which is closed. */
+function readFile(fd: number): Buffer {
+  const octets = Buffer.alloc(fstatSync(fd).size);
+  for (let at = 0; at < octets.length;) {
+    const read = readSync(fd, octets, at, octets.length - at, at);
+    if (read === 0) break; // somebody has shortened it
+    at += read;
+  }
+  closeDescriptor(fd);
+  return octets;
 }

@@ -27,6 +27,7 @@ import {
   readToSupervisor,
 } from './protocol.ts';
 import { isSocketKey } from './socket-keys.ts';
+import type { Succession } from './succession.ts';
 import { SupervisorLog } from './supervisor-log.ts';
 import { type WorkerEvent, type WorkerState, nextState } from './worker-life.ts';
 
@@ -45,6 +46,9 @@ const FAILED_STARTS_MAX = 5;
 const SLOW_PAUSE_MS = 10_000;
 /** A worker whose channel is closed is about to end; if it is not, it is made to. */
 const PARTING_MS = 1000;
+
+/** Something must keep the process. */
+const IDLE_MS = 2 ** 30;
 
 const EXIT_FAILED = 1;
 const EXIT_INTERRUPTED_TWICE = 2;
@@ -83,6 +87,11 @@ export class Supervisor {
   #looks: NodeJS.Timeout | undefined;
   #lookedMs = 0;
   #interrupted = false;
+  /** Present with `-handover`, once it is known whether there is a predecessor. */
+  #succession: Succession | undefined;
+  #isToldToEnd = false;
+  /** A successor serves, and nobody may start us again: it is waited for the signal that ends us. */
+  #idles = false;
 
   /** `argv` are the arguments behind the program's name, which `flags` were read from. */
   constructor(flags: Flags, argv: readonly string[]) {
@@ -91,8 +100,11 @@ export class Supervisor {
     this.#log = new SupervisorLog(flags.logFormat);
   }
 
-  /** Starts the first worker. From then on the process ends by `process.exit` alone. */
-  run(): void {
+  /**
+   * Starts the first worker. From then on the process ends by `process.exit` alone. Rejects with
+   * HandoverDirectoryError if the directory of `-handover` cannot be used.
+   */
+  async run(): Promise<void> {
     process.on('SIGTERM', () => this.#stop('SIGTERM'));
     process.on('SIGINT', () => {
       if (this.#interrupted) this.#exitNow();
@@ -101,7 +113,25 @@ export class Supervisor {
     });
     process.on('SIGUSR1', () => this.#tell({ say: 'reload', signal: 'SIGUSR1' }));
     process.on('SIGHUP', () => this.#tell({ say: 'reload', signal: 'SIGHUP' }));
+    if (this.#flags.handover !== '') {
+      await this.#succeed();
+      if (this.#state !== 'waiting') return; // told to end meanwhile
+    }
     this.#start();
+  }
+
+  /** Takes over what a daemon before us hands over. */
+  async #succeed(): Promise<void> {
+    const { Succession } = await import('./succession.ts');
+    this.#succession = await Succession.begin(this.#flags.handover, {
+      held: this.#held,
+      log: this.#log,
+      isServing: () => this.#state === 'serving',
+      isEnding: () => this.#state === 'stopping' || this.#state === 'gone',
+      askForSnapshot: () => this.#tell({ say: 'snapshot' }),
+      retire: () => this.#end({ say: 'retire' }),
+    });
+    this.#takesOver = this.#succession.hasPredecessor;
   }
 
   #enter(event: WorkerEvent): void {
@@ -191,6 +221,7 @@ export class Supervisor {
       if (!this.#held.hold(message.key, descriptor)) {
         this.#log.error(`worker: too much to hold: ${message.key} ends with the worker`);
       }
+      this.#succession?.holds(message.key);
       return;
     }
     if (descriptor !== undefined) closeDescriptor(descriptor);
@@ -230,6 +261,7 @@ export class Supervisor {
     }
     this.#hasServed = true;
     this.#takesOver = true;
+    if (this.#state === 'serving') void this.#succession?.served();
     this.#lookedMs = worker.servedMs;
     clearInterval(this.#looks);
     this.#looks = setInterval(() => this.#look(worker), BEAT_MS);
@@ -292,6 +324,10 @@ export class Supervisor {
     const servedMs = worker?.servedMs === undefined ? 0 : nowMs() - worker.servedMs;
     this.#failedStarts = servedMs >= STEADY_MS ? 0 : this.#failedStarts + 1;
     this.#tellEnd(worker, reason);
+    // Whoever serves in our place does it better than we will.
+    if (this.#failedStarts >= FAILED_STARTS_MAX && this.#succession?.hasPredecessor === true) {
+      process.exit(EXIT_FAILED);
+    }
     if (this.#failedStarts >= FAILED_STARTS_MAX) void this.#giveUpNode();
     else this.#pause(PAUSES_MS[this.#failedStarts - 1] ?? 0);
   }
@@ -330,6 +366,7 @@ export class Supervisor {
 
   async #clearNode(): Promise<void> {
     if (this.#flags.localIps.length === 0 || this.#flags.skipTeardown) return;
+    if (this.#succession?.sparesNode === true) return;
     const { leaveNode } = await import('./leave-node.ts');
     await leaveNode(this.#flags, (why) => this.#log.error(why));
   }
@@ -339,26 +376,71 @@ export class Supervisor {
   }
 
   #stop(signal: string): void {
-    if (this.#state === 'gone') return;
-    if (this.#state === 'waiting') {
-      clearTimeout(this.#timer);
-      this.#enter('stop');
-      void this.#leave(0, undefined);
-      return;
+    if (this.#idles) process.exit(0);
+    const isFirst = !this.#isToldToEnd;
+    this.#isToldToEnd = true;
+    if (this.#state === 'serving' && this.#succession?.isUnderWay === true) {
+      if (isFirst) void this.#stopWhenSettled(signal);
+    } else {
+      this.#stopNow(signal);
     }
+  }
+
+  /** A successor is about to serve: what we took out of the node now, it would miss. */
+  async #stopWhenSettled(signal: string): Promise<void> {
+    if (!(await this.#succession!.settled())) this.#stopNow(signal);
+  }
+
+  #stopNow(signal: string): void {
+    // A predecessor serves on as if we had never been.
+    const message: ToWorker =
+      this.#succession?.hasPredecessor === true ? { say: 'retire' } : { say: 'stop', signal };
+    this.#end(message);
+  }
+
+  /** Has the worker end, and the daemon with it. */
+  #end(message: ToWorker): void {
+    if (this.#state === 'gone') return;
+    const wasWaiting = this.#state === 'waiting';
     this.#enter('stop');
-    this.#tell({ say: 'stop', signal });
+    if (wasWaiting) {
+      clearTimeout(this.#timer);
+      void this.#leave(0, undefined);
+    } else {
+      this.#tell(message);
+    }
   }
 
   /** The end of the daemon. `ending` is the worker's word, without which it left the node as it was. */
   async #leave(code: number, ending: number | undefined): Promise<void> {
     if (ending === undefined) await this.#clearNode();
-    if (this.#flags.pidFile !== '') rmSync(this.#flags.pidFile, { force: true });
-    process.exit(ending ?? code);
+    const { pidFile } = this.#flags;
+    // A successor has written its own there.
+    const isOurs = this.#succession?.sparesNode !== true;
+    if (pidFile !== '' && isOurs) rmSync(pidFile, { force: true });
+    if (this.#succession?.hasSuccessor === true && !this.#isToldToEnd && inKubernetes()) {
+      this.#idle();
+    } else {
+      process.exit(ending ?? code);
+    }
+  }
+
+  /** A container that ends is started again, and would take the sockets back. */
+  #idle(): void {
+    this.#idles = true;
+    this.#held.dropWhere(() => true);
+    this.#succession?.close();
+    this.#log.info('handover: done; nothing is left to do here but to wait for SIGTERM');
+    setInterval(() => undefined, IDLE_MS);
   }
 
   #exitNow(): never {
     this.#worker?.process.kill('SIGKILL');
     process.exit(EXIT_INTERRUPTED_TWICE);
   }
+}
+
+/** Whether kubelet has started us, which would do so again. */
+function inKubernetes(): boolean {
+  return (process.env['KUBERNETES_SERVICE_HOST'] ?? '') !== '';
 }

@@ -17,6 +17,7 @@ import { random30 } from '../sys/random.ts';
 import type { SocketSource } from '../sys/sockets.ts';
 import { Upstreams } from '../upstream/registry.ts';
 import { Admin, type AdminSettings } from './admin.ts';
+import { CacheLegacy } from './cache-legacy.ts';
 import { CorefileSource } from './corefile-source.ts';
 import { type CorefileText, type Generation, loadGeneration } from './generation.ts';
 import { Listeners } from './listeners.ts';
@@ -32,6 +33,8 @@ import { VERSION } from './version.ts';
 /** After the last datagram is read: time for answers that are under way. */
 const DRAIN_MS = 5000;
 const DRAIN_STEP_MS = 20;
+/** For a scrape that is being answered, where a successor takes the next one. */
+const ADMIN_GRACE_MS = 1000;
 /** As much as a restart of the daemon takes at least. */
 const ORPHAN_MS = 500;
 const EXIT_ORPHANED = 1;
@@ -54,6 +57,7 @@ export class Worker {
   readonly #admin: Admin;
   readonly #exit: (code: number) => void;
   readonly #supervision: Supervision | undefined;
+  readonly #legacy: CacheLegacy | undefined;
   readonly #source: CorefileSource;
   /** Present with `-localip`. */
   readonly #node: NodeSetup | undefined;
@@ -63,6 +67,11 @@ export class Worker {
   #ceded: ReadonlySet<string> = new Set();
   #stopping = false;
   #endGrace = (): void => undefined;
+  /**
+   * Interface and rules are not ours to take out: a predecessor has made them, who may still serve, or
+   * whose work the supervisor hopes that another worker takes up.
+   */
+  #sparesNode: boolean;
 
   /**
    * Without `sockets` Node opens them. `exit` ends the process; the log is flushed before it is
@@ -79,9 +88,12 @@ export class Worker {
     this.#log = log;
     this.#exit = exit;
     this.#supervision = supervision;
+    this.#sparesNode = supervision?.takesOver ?? false;
     if (supervision !== undefined) this.#countRestarts(supervision);
     this.#upstreams = new Upstreams(this.#metrics);
-    this.#listeners = new Listeners(this.#metrics, log, random30(), flags.udpIo, sockets);
+    const hashSeed = random30();
+    this.#listeners = new Listeners(this.#metrics, log, hashSeed, flags.udpIo, sockets);
+    if (supervision !== undefined) this.#legacy = new CacheLegacy(supervision, hashSeed, log);
     this.#selfCheck = new SelfCheck(
       () => this.#listeners.addresses,
       (host) => this.#node?.reaches(host) ?? true,
@@ -121,11 +133,10 @@ export class Worker {
   async start(): Promise<void> {
     this.#countBuild();
     this.#ceded = (await this.#node?.look()) ?? new Set();
-    const takesOver = this.#supervision?.takesOver ?? false;
     // Rules that lead to a predecessor's sockets lead to ours, which are the same.
-    if (!takesOver) await this.#node?.clearLeftovers();
+    if (!this.#sparesNode) await this.#node?.clearLeftovers();
     await this.#source.prepare();
-    const { generation, refusal } = await this.#begin(takesOver);
+    const { generation, refusal } = await this.#begin();
     this.#reloader = new Reloader(
       {
         fingerprint: () => this.#fingerprint(),
@@ -141,19 +152,25 @@ export class Worker {
       this.#troubles,
     );
     if (refusal !== undefined) this.#reloader.startedWithout(refusal);
-    if (!this.#flags.quiet && !takesOver) this.#printBanner(generation);
+    if (!this.#flags.quiet && (this.#supervision?.isFirst ?? true)) this.#printBanner(generation);
     this.#reloader.follow(reloadSettings(generation));
     this.#source.follow(() => void this.#reloader?.check());
     await this.#node?.divert();
     if (this.#flags.pidFile !== '') writeFileSync(this.#flags.pidFile, `${process.pid}\n`);
+    this.#sparesNode = false;
     this.#supervision?.serving();
+  }
+
+  /** Before an end that was not planned. */
+  async #leaveNode(): Promise<void> {
+    if (!this.#sparesNode) await this.#node?.tearDown();
   }
 
   /**
    * Serves the Corefile as it stands; or after a crash, if that is refused, the one that served last,
    * and resolves to why.
    */
-  async #begin(takesOver: boolean): Promise<{ generation: Generation; refusal?: unknown }> {
+  async #begin(): Promise<{ generation: Generation; refusal?: unknown }> {
     const { conf } = this.#flags;
     const left = this.#supervision?.leftText(COREFILE_KEY);
     const before = left === undefined ? undefined : recalled(left, conf);
@@ -172,8 +189,7 @@ export class Worker {
         return { generation: await this.#serveFirst(before), refusal };
       }
     } catch (error) {
-      // What a predecessor has made stays while the supervisor has hope.
-      if (!takesOver) await this.#node?.tearDown();
+      await this.#leaveNode();
       throw error;
     }
   }
@@ -181,6 +197,7 @@ export class Worker {
   async #serveFirst(corefile: CorefileText): Promise<Generation> {
     const generation = this.#load(corefile);
     await this.#node?.setUp();
+    await this.#legacy?.fill(generation);
     await this.#serve(generation);
     return generation;
   }
@@ -257,7 +274,41 @@ export class Worker {
     });
   }
 
+  /** For a successor: all that the caches hold. */
+  async leaveSnapshot(): Promise<void> {
+    if (this.#generation !== undefined) await this.#legacy?.leave(this.#generation);
+  }
+
+  /**
+   * Somebody else serves, by the same sockets: reads no more, answers what is under way, and ends the
+   * process with 0. The node stays as it is. Works at any time, a start that is not done included.
+   */
+  async retire(): Promise<void> {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#sparesNode = true;
+    this.#source.close();
+    this.#node?.abandon();
+    // First of all: whoever scrapes shall not see two of us.
+    const adminClosed = this.#admin.close(ADMIN_GRACE_MS);
+    this.#selfCheck.close();
+    this.#listeners.stop();
+    void this.#reloader?.stop();
+    await this.#drain(DRAIN_MS);
+    this.#generation?.stop();
+    this.#upstreams.close();
+    await within(DRAIN_STEP_MS, this.#listeners.close());
+    await adminClosed;
+    this.#end(0);
+  }
+
   #load(corefile: CorefileText): Generation {
+    const generation = this.#parse(corefile);
+    this.#legacy?.follow(generation);
+    return generation;
+  }
+
+  #parse(corefile: CorefileText): Generation {
     return loadGeneration(
       corefile,
       {
@@ -268,7 +319,7 @@ export class Worker {
         ceded: this.#ceded,
         fatal: (message) => {
           this.#log.log('fatal', message);
-          void Promise.resolve(this.#node?.tearDown()).finally(() => this.#end(1));
+          void this.#leaveNode().finally(() => this.#end(1));
         },
       },
       this.#generation,

@@ -69,12 +69,13 @@ export class HealthServer {
     this.#watch();
   }
 
-  async close(): Promise<void> {
+  /** See {@link HttpServer.close}. */
+  async close(graceMs: number = 0): Promise<void> {
     this.#closed = true;
     clearInterval(this.#timer);
     this.#pending?.destroy();
     this.#agent.destroy();
-    await this.#server.close();
+    await this.#server.close(graceMs);
   }
 
   #watch(): void {

@@ -160,8 +160,11 @@ export class HttpServer {
     }
   }
 
-  /** Stops listening and ends every connection, in the middle of an answer too. */
-  close(): Promise<void> {
+  /**
+   * Stops listening, gives those who are being answered `graceMs`, and ends every connection, in the
+   * middle of an answer too.
+   */
+  close(graceMs: number = 0): Promise<void> {
     this.#closed = true;
     clearTimeout(this.#retry);
     const server = this.#server;
@@ -169,8 +172,13 @@ export class HttpServer {
     this.#giveUp();
     if (server === undefined) return Promise.resolve();
     return new Promise((resolve) => {
-      server.close(() => resolve());
-      server.closeAllConnections();
+      const end = (): void => server.closeAllConnections();
+      const timer = graceMs > 0 ? setTimeout(end, graceMs) : undefined;
+      server.close(() => {
+        clearTimeout(timer);
+        resolve();
+      }); // closes those that wait for a request, too
+      if (graceMs === 0) end();
     });
   }
 
@@ -265,8 +273,7 @@ function openStream(
   host: string | undefined,
   port: number,
 ): Lent<StreamSocket> {
-  const open = (at: string): Lent<StreamSocket> =>
-    sockets.stream({ host: at, port, sharePort: false }, BACKLOG);
+  const open = (at: string): Lent<StreamSocket> => sockets.stream({ host: at, port }, BACKLOG);
   if (host !== undefined) return open(host);
   try {
     return open('::');

@@ -27,7 +27,7 @@ afterEach(async () => {
 async function serve(
   settings: Partial<TcpSettings> = {},
   host = '127.0.0.1',
-  sockets: SocketSource | undefined = ownSockets(),
+  sockets: SocketSource | undefined = ownSockets(false),
 ): Promise<Served> {
   const [responder, open, refused] = [new StubResponder(), new Gauge(), new Counter()];
   const address: ListenAddress = { host, port: 0 };
@@ -395,7 +395,7 @@ describe('addresses', () => {
   });
 
   test.each([
-    { opened: 'here', sockets: ownSockets() },
+    { opened: 'here', sockets: ownSockets(false) },
     { opened: 'by Node', sockets: undefined },
   ])('that cannot be had are told with a cure, opened $opened', async ({ sockets }) => {
     const { listener } = await serve();

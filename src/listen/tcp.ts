@@ -347,7 +347,7 @@ async function listenAt(
       return;
     }
     try {
-      const lent = sockets.stream({ host, port: address.port, sharePort: false }, BACKLOG);
+      const lent = sockets.stream({ host, port: address.port }, BACKLOG);
       giveUp = () => lent.giveUp();
       server.listen({ fd: lent.socket.fd, exclusive: true, backlog: BACKLOG }, resolve);
     } catch (error) {

@@ -297,26 +297,19 @@ class BatchReplyPath implements ReplyPath {
   }
 }
 
-export interface BatchOptions {
-  readonly sockets: SocketSource;
-  /** Others may bind the address too (SO_REUSEPORT). */
-  readonly sharePort: boolean;
-}
-
 /** Listens on the address. Throws ListenError if it cannot be had. */
 export function listenBatchUdp(
   address: ListenAddress,
   responder: Responder,
   counters: UdpCounters,
-  options: BatchOptions,
+  sockets: SocketSource,
 ): Listener {
   const host = address.host === '' ? '::' : address.host;
   let lent: Lent<DatagramSocket>;
   try {
-    lent = options.sockets.datagram({
+    lent = sockets.datagram({
       host,
       port: address.port,
-      sharePort: options.sharePort,
       receiveBufferOctets: RECEIVE_BUFFER_OCTETS,
     });
   } catch (error) {

@@ -163,7 +163,6 @@ async function bindSocket(local: ListenAddress, sockets?: SocketSource): Promise
     try {
       const lent = sockets.datagram({
         ...local,
-        sharePort: false,
         receiveBufferOctets: RECEIVE_BUFFER_OCTETS,
       });
       giveUp = () => lent.giveUp();

@@ -32,13 +32,12 @@ async function serve(io: Io, host = '127.0.0.1', port = 0, sharePort = false): P
   const [responder, sendErrors] = [new StubResponder(), new Counter()];
   const listener =
     io === 'batch'
-      ? listenBatchUdp(
+      ? listenBatchUdp({ host, port }, responder, { sendErrors }, ownSockets(sharePort)!)
+      : await listenPlainUdp(
           { host, port },
           responder,
-          { sendErrors },
-          { sockets: ownSockets()!, sharePort },
-        )
-      : await listenPlainUdp({ host, port }, responder, io === 'lent' ? ownSockets() : undefined);
+          io === 'lent' ? ownSockets(sharePort) : undefined,
+        );
   listeners.push(listener);
   return { listener, responder, sendErrors };
 }

@@ -51,6 +51,7 @@ export interface Libc {
   recvmsg(fd: number, message: number, flags: number): number;
   /** The descriptor's lowest free number from `from` on, for another one of the same file. */
   duplicate(fd: number, from: number): number;
+  flock(fd: number, operation: number): number;
   memfd_create(name: string, flags: number): number;
   ftruncate(fd: number, octets: number): number;
   /** Where the octets of `fd` are from now on, shared with all who map it; -1 if it fails. */
@@ -63,7 +64,7 @@ export interface Libc {
   /**
    * Calls back whenever `fd` is readable, level-triggered, on libuv's own poll (uv_poll). What cannot
    * be polled, such as a file, ends the process: a descriptor that came from elsewhere is looked at
-   * first (unix-socket.ts, `isSocket`).
+   * first (unix-socket.ts, `internetSocketOf`).
    */
   pollReadable(fd: number, readable: () => void): PollHandle;
   /** Calls back whenever `fd` is readable, has failed, or while that is asked for is writable. */
@@ -119,6 +120,7 @@ function tryLoad(): Libc | undefined {
     sendmsg: library.func('intptr_t sendmsg(int, uintptr_t, int)'),
     recvmsg: library.func('intptr_t recvmsg(int, uintptr_t, int)'),
     duplicate: (fd, from) => fcntl(fd, F_DUPFD_CLOEXEC, 'int', from),
+    flock: library.func('int flock(int, int)'),
     memfd_create: library.func('int memfd_create(const char *, uint32_t)'),
     ftruncate: library.func('int ftruncate(int, int64_t)'),
     mapShared: (fd, octets) => Number(mmap(0, octets, PROT_READ_WRITE, MAP_SHARED, fd, 0)),

@@ -29,10 +29,13 @@ const IPV6_RECVPKTINFO = 49;
 
 export const SOCKADDR_OCTETS = 28;
 
-export interface BindOptions {
+export interface BindAddress {
   /** An IP address; `::` is every address of both families. An IPv6 one may carry `%interface`. */
   readonly host: string;
   readonly port: number;
+}
+
+export interface BindOptions extends BindAddress {
   /** Others may bind the same address, if they too say so. */
   readonly sharePort: boolean;
 }

@@ -6,7 +6,7 @@
  */
 import { loadLibc } from './libc.ts';
 import {
-  type BindOptions,
+  type BindAddress,
   type DatagramSocket,
   type DatagramSocketOptions,
   type StreamSocket,
@@ -24,22 +24,25 @@ export interface Lent<Socket> {
   giveUp(): void;
 }
 
+/** Whether ports are shared (`sharePort`) is the source's to know. */
+export type DatagramWish = Omit<DatagramSocketOptions, 'sharePort'>;
+
 export interface SocketSource {
   /** Bound. Throws SystemCallError if the address cannot be had. */
-  datagram(options: DatagramSocketOptions): Lent<DatagramSocket>;
+  datagram(wish: DatagramWish): Lent<DatagramSocket>;
   /** Listening. Throws SystemCallError likewise. */
-  stream(options: BindOptions, backlog: number): Lent<StreamSocket>;
+  stream(address: BindAddress, backlog: number): Lent<StreamSocket>;
 }
 
-const OWN: SocketSource = {
-  datagram: (options) => ({ socket: openDatagramSocket(options), giveUp: () => undefined }),
-  stream: (options, backlog) => ({
-    socket: openStreamSocket(options, backlog),
-    giveUp: () => undefined,
-  }),
-};
-
 /** Sockets that are opened here and end with this process; undefined where Node must open them. */
-export function ownSockets(): SocketSource | undefined {
-  return loadLibc() === undefined ? undefined : OWN;
+export function ownSockets(sharePort: boolean): SocketSource | undefined {
+  if (loadLibc() === undefined) return undefined;
+  const giveUp = (): void => undefined;
+  return {
+    datagram: (wish) => ({ socket: openDatagramSocket({ ...wish, sharePort }), giveUp }),
+    stream: (address, backlog) => ({
+      socket: openStreamSocket({ ...address, sharePort }, backlog),
+      giveUp,
+    }),
+  };
 }

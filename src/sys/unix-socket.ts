@@ -9,15 +9,22 @@
  */
 import { Buffer } from 'node:buffer';
 import { EAGAIN, EINTR, type Libc, type NativeMemory, loadLibc } from './libc.ts';
-import { SystemCallError } from './socket.ts';
+import { addressText, portOf } from './mmsg.ts';
+import { SOCKADDR_OCTETS, SystemCallError } from './socket.ts';
 
 const AF_UNIX = 1;
+const AF_INET = 2;
+const AF_INET6 = 10;
+const SOCK_STREAM = 1;
+const SOCK_DGRAM = 2;
 const SOCK_SEQPACKET = 5;
 const SOCK_NONBLOCK = 0o4000;
 const SOCK_CLOEXEC = 0o2000000;
 const SOL_SOCKET = 1;
 const SO_TYPE = 3;
 const SO_PEERCRED = 17;
+const SO_ACCEPTCONN = 30;
+const SO_DOMAIN = 39;
 const SCM_RIGHTS = 1;
 const MSG_DONTWAIT = 0x40;
 const MSG_NOSIGNAL = 0x4000;
@@ -72,6 +79,13 @@ export interface PeerCredentials {
   readonly pid: number;
   readonly uid: number;
   readonly gid: number;
+}
+
+export interface BoundSocket {
+  readonly transport: 'udp' | 'tcp';
+  /** As text, in the form of RFC 5952; that of a wildcard is `0.0.0.0` or `::`. */
+  readonly address: string;
+  readonly port: number;
 }
 
 /** Two sockets that are connected to each other. Throws SystemCallError. */
@@ -133,10 +147,30 @@ export function peerCredentials(fd: number): PeerCredentials {
   return { pid: ucred[0]!, uid: ucred[1]!, gid: ucred[2]! };
 }
 
-/** Whether a descriptor, which may have come from elsewhere, is a socket. */
-export function isSocket(fd: number): boolean {
-  const libc = loadLibc()!;
-  return libc.getsockopt(fd, SOL_SOCKET, SO_TYPE, new Int32Array(1), Int32Array.of(4)) === 0;
+/**
+ * What kind of internet socket a descriptor is that has come from elsewhere: `udp` bound to a port,
+ * `tcp` listening; undefined for all else.
+ */
+export function internetSocketOf(fd: number): BoundSocket | undefined {
+  const type = socketOption(fd, SO_TYPE);
+  if (type !== SOCK_STREAM && type !== SOCK_DGRAM) return undefined;
+  const domain = socketOption(fd, SO_DOMAIN);
+  if (domain !== AF_INET && domain !== AF_INET6) return undefined;
+  if (type === SOCK_STREAM && socketOption(fd, SO_ACCEPTCONN) !== 1) return undefined;
+  const name = new Uint8Array(SOCKADDR_OCTETS);
+  if (loadLibc()!.getsockname(fd, name, Int32Array.of(SOCKADDR_OCTETS)) < 0) return undefined;
+  return {
+    transport: type === SOCK_STREAM ? 'tcp' : 'udp',
+    address: addressText(name),
+    port: portOf(name),
+  };
+}
+
+/** Undefined if it is no socket. */
+function socketOption(fd: number, name: number): number | undefined {
+  const value = new Int32Array(1);
+  const result = loadLibc()!.getsockopt(fd, SOL_SOCKET, name, value, Int32Array.of(4));
+  return result < 0 ? undefined : value[0];
 }
 
 /** Another descriptor of the same file. Throws SystemCallError. */
