@@ -71,10 +71,11 @@ export class Install {
     swap(join(this.#directory, 'etc/kube-dns'), files);
   }
 
-  setResolvConf(text: string): void {
+  /** The node's; undefined if it has none. */
+  setResolvConf(text: string | undefined): void {
     const file = join(this.#directory, 'etc/resolv.conf');
     rmSync(file, { force: true });
-    writeFileSync(file, text);
+    if (text !== undefined) writeFileSync(file, text);
   }
 
   /** The arguments of the manifests' container. */

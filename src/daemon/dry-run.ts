@@ -3,6 +3,7 @@ import type { DryRun } from '../cli/check.ts';
 import { machineSource } from '../corefile/source.ts';
 import type { Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Troubles } from '../observe/troubles.ts';
 import { Upstreams } from '../upstream/registry.ts';
 import { loadGeneration } from './generation.ts';
 
@@ -27,6 +28,8 @@ export const dryRun: DryRun = (text, file, { dnsPort }) => {
     upstreams,
     defaultPort: dnsPort,
     ceded: new Set<string>(),
+    troubles: new Troubles(metrics),
+    onLoop: 'exit' as const,
     fatal: nothing,
   };
   try {

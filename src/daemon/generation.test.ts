@@ -3,6 +3,7 @@ import { TestLog } from '../directives/testing.ts';
 import { CorefileError } from '../corefile/error.ts';
 import { machineSource } from '../corefile/source.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Troubles } from '../observe/troubles.ts';
 import { Upstreams } from '../upstream/registry.ts';
 import type { ZoneBinding } from '../server/blocks.ts';
 import { type Generation, type Surroundings, loadGeneration } from './generation.ts';
@@ -18,6 +19,8 @@ function surroundings(): Surroundings & { readonly log: TestLog } {
     upstreams,
     defaultPort: 53,
     ceded: new Set<string>(),
+    troubles: new Troubles(metrics),
+    onLoop: 'exit',
     fatal: () => undefined,
   };
 }

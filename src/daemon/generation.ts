@@ -25,6 +25,7 @@ import type {
 } from '../directives/directive.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Troubles } from '../observe/troubles.ts';
 import type { ZoneBinding } from '../server/blocks.ts';
 import { Chain } from '../server/chain.ts';
 import { DnsCounters } from '../server/dns-counters.ts';
@@ -47,6 +48,8 @@ export interface Surroundings {
   readonly defaultPort: number;
   /** Addresses that are not ours to listen on, whatever `bind` says. */
   readonly ceded: ReadonlySet<string>;
+  readonly troubles: Troubles;
+  readonly onLoop: 'exit' | 'disable';
   readonly fatal: (message: string) => void;
 }
 
@@ -165,7 +168,7 @@ class Builder {
   }
 
   #context({ block, listeners }: ConfiguredBlock): BuildContext {
-    const { log, metrics, upstreams, fatal } = this.#surroundings;
+    const { log, metrics, upstreams, troubles, onLoop, fatal } = this.#surroundings;
     const origin = fingerprint(block);
     return {
       zones: block.keys.map(({ zone }) => zone),
@@ -174,6 +177,8 @@ class Builder {
       log,
       metrics,
       upstreams,
+      troubles,
+      onLoop,
       inherit: (what, create) => this.#inherit(`${what} ${origin}`, create),
       onStart: (action) => this.#starts.push(action),
       onStop: (action) => this.#stops.push(action),

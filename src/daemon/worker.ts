@@ -317,6 +317,9 @@ export class Worker {
         upstreams: this.#upstreams,
         defaultPort: this.#flags.dnsPort,
         ceded: this.#ceded,
+        troubles: this.#troubles,
+        // A node without DNS is worse than one without that upstream.
+        onLoop: this.#node === undefined ? 'exit' : 'disable',
         fatal: (message) => {
           this.#log.log('fatal', message);
           void this.#leaveNode().finally(() => this.#end(1));

@@ -9,6 +9,7 @@ import type { DirectiveUse } from '../corefile/blocks.ts';
 import type { QueryView } from '../dns/question.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import type { Troubles } from '../observe/troubles.ts';
 import type { Query, QueryChain } from '../query/query.ts';
 import type { Client } from '../query/responder.ts';
 import type { Response } from '../query/response.ts';
@@ -139,6 +140,10 @@ export interface BuildContext {
   onStart(action: () => void): void;
   /** Runs when the block has stopped serving: a reload has replaced it, or the process ends. */
   onStop(action: () => void): void;
+  /** For what is amiss while the block is served; what it begins, it ends. */
+  readonly troubles: Troubles;
+  /** What `loop` does where it does not say. */
+  readonly onLoop: 'exit' | 'disable';
   /** Ends the process with exit code 1 after logging the reason: `loop` found a loop. */
   readonly fatal: (message: string) => void;
 }

@@ -3,6 +3,7 @@ import { parseUse } from '../corefile/blocks.ts';
 import { CorefileError } from '../corefile/error.ts';
 import type { Level, Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { Troubles } from '../observe/troubles.ts';
 import { Upstreams } from '../upstream/registry.ts';
 import type {
   BlockSettings,
@@ -85,6 +86,8 @@ export function testBuilding(
     metrics,
     upstreams: new Upstreams(metrics),
     fatals,
+    troubles: new Troubles(metrics),
+    onLoop: 'exit',
     inherit: (_name, create) => create(),
     onStart: (action) => void starts.push(action),
     onStop: (action) => void stops.push(action),

@@ -16,6 +16,7 @@ import { Refreshes } from '../../cache/refresh.ts';
 import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
 import { OPT_OCTETS } from '../../dns/frame.ts';
 import { CD, OPCODE_QUERY } from '../../dns/header.ts';
+import { HINFO } from '../../dns/rrtype.ts';
 import { isInZones } from '../../dns/zone.ts';
 import type { QueryFacts, QueryView } from '../../dns/question.ts';
 import { NOERROR, NXDOMAIN } from '../../dns/rcode.ts';
@@ -193,7 +194,8 @@ export class CacheHandler implements Handler, HitSource {
     // A stub resolver asks for A and AAAA at once: if the name was denied before, one of them will do.
     const wasDenied = this.#cache.wasDenied(query, query.checkingDisabled);
     const flight = wasDenied ? denialKey(query.nameHash, query) : flightOf(query);
-    if (this.#coalescer.joins(flight, query, wasDenied)) {
+    // HINFO is what `loop` asks, who must see its question each time that it comes round again.
+    if (query.qtype !== HINFO && this.#coalescer.joins(flight, query, wasDenied)) {
       counters.coalesced.value++;
       return LATER;
     }

@@ -19,6 +19,7 @@ import type { Upstreams } from '../../upstream/registry.ts';
 import type { BuildContext, Handler } from '../directive.ts';
 import type { ForwardUse } from './index.ts';
 import { TargetList } from './target-list.ts';
+import { UsableTargets } from './usable.ts';
 
 /** An answer must be on its way before the query's own deadline. */
 const DEADLINE_MARGIN_MS = 100;
@@ -96,7 +97,8 @@ class Forwarder {
     this.#rejects = context.metrics.counter('coredns_forward_max_concurrent_rejects_total', {});
     this.#broken = context.metrics.counter('coredns_forward_healthcheck_broken_total', {});
     this.#policy = new Policy(use.config.policy, [], use.config.failsMax);
-    const list = new TargetList(use, context.log, (targets) => this.#use(targets));
+    const usable = new UsableTargets(context);
+    const list = new TargetList(use, context.log, (targets) => this.#use(usable.choose(targets)));
     context.onStop(() => {
       list.stop();
       this.#use([]);

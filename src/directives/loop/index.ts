@@ -1,33 +1,55 @@
 /**
- * `loop`: finds out at start whether what we forward comes back to us, and ends the process if so.
+ * `loop { action exit|disable }`: finds out at start whether what we forward comes back to us, and ends
+ * the process if so, or keeps the block from forwarding for as long as it does.
  *
  *   probing --any answer--> off          one exchange ended: nothing loops
  *      | '----30 s-------> off           nobody answers: that is not ours to tell
  *      '--third sighting--> fatal        our own question has come to us again and again
+ *               '---------> disabled     with `disable`; probed again every 30 s
+ *   disabled --an answer, no third sighting--> off
  *
  * Owns:    the question that only we can have asked, and who counts as having seen it.
  */
 import { type Socket, createSocket } from 'node:dgram';
-import { noArguments, noBlock, readUse } from '../../corefile/options.ts';
+import {
+  type OptionTable,
+  noArguments,
+  one,
+  readOptions,
+  readUse,
+} from '../../corefile/options.ts';
+import { parseWord } from '../../corefile/values.ts';
 import { HEADER_OCTETS, RD, isResponse, readU16, writeU16 } from '../../dns/header.ts';
 import { nameFromText } from '../../dns/name.ts';
+import { SERVFAIL } from '../../dns/rcode.ts';
 import { HINFO, IN } from '../../dns/rrtype.ts';
 import type { Query } from '../../query/query.ts';
-import { PASS, type Verdict } from '../../query/verdict.ts';
+import { Response } from '../../query/response.ts';
+import { ANSWERED, PASS, type Verdict } from '../../query/verdict.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { random16 } from '../../sys/random.ts';
 import type { BuildContext, Directive, Handler, HostPort } from '../directive.ts';
 
-export const loop: Directive<undefined> = {
+export interface LoopConfig {
+  /** What a loop leads to; undefined for what the daemon holds right ({@link BuildContext.onLoop}). */
+  readonly action: 'exit' | 'disable' | undefined;
+}
+
+export const loop: Directive<LoopConfig> = {
   name: 'loop',
   repeat: 'refuse',
   parse: (use) =>
     readUse(use, () => {
       noArguments(use);
-      noBlock(use);
-      return undefined;
+      return readOptions(use, OPTIONS, { action: undefined });
     }),
-  build: (_, context) => new Loop(context),
+  build: ([config], context) => new Loop(config!, context),
+};
+
+const OPTIONS: OptionTable<{ action: LoopConfig['action'] }> = {
+  action: one((draft, value) => {
+    draft.action = parseWord<'exit' | 'disable'>(value, ['exit', 'disable']);
+  }),
 };
 
 /** One sighting is our probe itself, and a second may be a retransmission. */
@@ -35,62 +57,117 @@ const SIGHTINGS_MAX = 2;
 const ANSWER_MS = 2000;
 const RETRY_MS = 1000;
 const PROBING_MS = 30_000;
+/** How often a block that does not forward is tried: somebody may have mended it. */
+const RECHECK_MS = 30_000;
+/** Answers to what a disabled block does not forward are not asked for again sooner. */
+const REST_SEC = 1;
 const DNS_PORT = 53;
 
 class Loop implements Handler {
   readonly name = 'loop';
   readonly seesHits = false;
   readonly #context: BuildContext;
+  readonly #action: 'exit' | 'disable';
   readonly #zone: string;
   readonly #target: HostPort;
-  /** Only we know it, so nobody else can make us count. */
-  readonly #probeName: string;
+  /** Only we know it, so nobody else can make us count. Another one for each probe. */
+  #probeName = '';
   #probe: Probe | undefined;
   #sightings = 0;
-  #isOn = true;
+  #isOn = false;
+  #isDisabled = false;
+  #recheck: NodeJS.Timeout | undefined;
 
-  constructor(context: BuildContext) {
+  constructor({ action }: LoopConfig, context: BuildContext) {
     this.#context = context;
+    this.#action = action ?? context.onLoop;
     this.#zone = context.zones[0] ?? '.';
     this.#target = context.listeners[0] ?? { host: '', port: DNS_PORT };
-    this.#probeName = `${random63()}.${random63()}.${this.#zone === '.' ? '' : this.#zone}`;
-    context.onStart(() => {
-      this.#probe = new Probe(this.#target, this.#probeName, {
-        // A lost probe may have been seen: the next begins at none.
-        failed: () => {
-          this.#sightings = 0;
-        },
-        ended: () => this.#end(),
-      });
+    context.onStart(() => this.#begin());
+    context.onStop(() => {
+      clearTimeout(this.#recheck);
+      this.#end();
+      context.troubles.end('loop', this.#zone);
     });
-    context.onStop(() => this.#end());
+  }
+
+  /** While what we forward comes back, nobody needs to wait for it. */
+  isReachable(): boolean {
+    return !this.#isDisabled;
   }
 
   onQuery(query: Query): Verdict {
-    if (!this.#isOn || query.qtype !== HINFO || query.name !== this.#probeName) return PASS;
-    this.#sightings++;
-    if (this.#sightings <= SIGHTINGS_MAX) return PASS;
-    const { client } = query;
-    const from = client === undefined ? '' : hostPortText(client.remoteAddress, client.remotePort);
-    const to = hostPortText(this.#target.host, this.#target.port);
-    this.#end();
-    this.#context.fatal(
-      `plugin/loop: Loop (${from} -> ${to}) detected for zone "${this.#zone}", see ` +
-        `https://coredns.io/plugins/loop#troubleshooting. Query: "HINFO ${query.name}"`,
-    );
-    return PASS;
+    if (!this.#isOn && !this.#isDisabled) return PASS;
+    if (this.#isOn && query.qtype === HINFO && query.name === this.#probeName) {
+      this.#sightings++;
+      if (this.#sightings <= SIGHTINGS_MAX) return PASS;
+      this.#found(query);
+      if (this.#action === 'exit') return PASS;
+    } else if (!this.#isDisabled) {
+      return PASS;
+    }
+    const message = `plugin/loop: not forwarded: what the block ${this.#zone} forwards comes back`;
+    query.answer(Response.failed(query, SERVFAIL, message, REST_SEC));
+    return ANSWERED;
   }
 
+  #begin(): void {
+    this.#sightings = 0;
+    this.#probeName = `${random63()}.${random63()}.${this.#zone === '.' ? '' : this.#zone}`;
+    this.#isOn = true;
+    this.#probe = new Probe(this.#target, this.#probeName, {
+      // A lost probe may have been seen: the next begins at none.
+      failed: () => {
+        this.#sightings = 0;
+      },
+      answered: () => this.#clear(),
+      gaveUp: () => this.#end(),
+    });
+  }
+
+  /** Ends the probe. A disabled block is probed again. */
   #end(): void {
     this.#isOn = false;
     this.#probe?.stop();
+    clearTimeout(this.#recheck);
+    if (this.#isDisabled) this.#recheck = setTimeout(() => this.#begin(), RECHECK_MS).unref();
+  }
+
+  #found(query: Query): void {
+    const { client } = query;
+    const from = client === undefined ? '' : hostPortText(client.remoteAddress, client.remotePort);
+    const to = hostPortText(this.#target.host, this.#target.port);
+    const text =
+      `plugin/loop: Loop (${from} -> ${to}) detected for zone "${this.#zone}", see ` +
+      `https://coredns.io/plugins/loop#troubleshooting. Query: "HINFO ${query.name}"`;
+    const isNews = !this.#isDisabled;
+    if (this.#action === 'disable') this.#isDisabled = true;
+    this.#end();
+    if (this.#action === 'exit') {
+      this.#context.fatal(text);
+    } else if (isNews) {
+      this.#context.log.error(`${text}; the block forwards nothing until that has an end`);
+      const told = `what the block ${this.#zone} forwards comes back here: it forwards nothing`;
+      this.#context.troubles.begin('loop', this.#zone, told);
+    }
+  }
+
+  /** The probe was answered before a third sighting. */
+  #clear(): void {
+    if (this.#isDisabled) {
+      this.#isDisabled = false;
+      this.#context.troubles.end('loop', this.#zone);
+      this.#context.log.info(`plugin/loop: Loop for zone "${this.#zone}" has an end`);
+    }
+    this.#end();
   }
 }
 
 interface ProbeEvents {
   failed(): void;
-  /** An answer came, or the time is over. */
-  ended(): void;
+  answered(): void;
+  /** The time is over. */
+  gaveUp(): void;
 }
 
 /** Asks one question until it is answered, or for 30 s. Keeps no process alive. */
@@ -120,7 +197,7 @@ class Probe {
   #ask(): void {
     if (this.#stopped) return;
     if (nowMs() >= this.#untilMs) {
-      this.#events.ended();
+      this.#events.gaveUp();
       return;
     }
     const host = reachableHost(this.#target.host);
@@ -131,7 +208,7 @@ class Probe {
     socket.on('error', () => this.#fail(socket));
     socket.on('message', (answer) => {
       if (answer.length < HEADER_OCTETS || !isResponse(answer, 0)) return;
-      if (readU16(answer, 0) === readU16(this.#message, 0)) this.#events.ended();
+      if (readU16(answer, 0) === readU16(this.#message, 0)) this.#events.answered();
     });
     // Connected, so that a refused port is an error, and nobody else's answer is taken.
     socket.connect(this.#target.port, host, () => {
