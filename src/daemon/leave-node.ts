@@ -4,7 +4,9 @@
  */
 import type { Flags } from '../cli/flags.ts';
 import { HostNetwork } from '../hostnet/sync.ts';
+import { ownInodes } from '../sys/bound-sockets.ts';
 import { hostNetworkOptions } from './node-options.ts';
+import { sharedAddresses } from './other-daemons.ts';
 
 /** Resolves when it is done, or has failed, which `failed` is told. Never rejects. */
 export async function leaveNode(flags: Flags, failed: (why: string) => void): Promise<void> {
@@ -13,5 +15,8 @@ export async function leaveNode(flags: Flags, failed: (why: string) => void): Pr
     repaired: () => undefined,
     info: () => undefined,
   });
+  // Our own are closed by now, or held by us.
+  const shared = sharedAddresses(flags, ownInodes());
+  network.leaveTo(shared.map(({ address }) => address));
   await network.tearDown();
 }

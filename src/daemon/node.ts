@@ -11,7 +11,9 @@ import { HostNetwork, type HostNetworkObserver, type SetupErrorKind } from '../h
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
+import { ownInodes } from '../sys/bound-sockets.ts';
 import { hostNetworkOptions } from './node-options.ts';
+import { sharedAddresses } from './other-daemons.ts';
 import { answersSoon } from './self-query.ts';
 
 export const SETUP_ERRORS: readonly (SetupErrorKind | 'configmap')[] = [
@@ -31,6 +33,8 @@ export class NodeSetup {
   /** Addresses that are another's, with its interface. */
   #ceded: ReadonlyMap<string, string> = new Map();
   #retry: NodeJS.Timeout | undefined;
+  /** Sockets of ours, by inode, once the end has begun; our supervisor may keep them open. */
+  #own: ReadonlySet<number> = new Set();
   /** The end has begun: nothing is diverted any more. */
   #ending = false;
   /** Why the rules do not stand, as far as that is known. */
@@ -81,9 +85,21 @@ export class NodeSetup {
     return new Set(this.#ceded.keys());
   }
 
-  /** The rules of a predecessor that was killed go first of all: until we answer, kube-dns shall. */
+  /**
+   * The rules of a predecessor that was killed go first of all: until we answer, kube-dns shall. Those
+   * of one that still serves do not.
+   */
   async clearLeftovers(): Promise<void> {
+    this.#leaveToOthers('its rules stay');
     await this.#network.withdraw();
+    this.#network.leaveTo([]);
+  }
+
+  /** Whoever else serves our addresses needs what we would take out. */
+  #leaveToOthers(consequence: string): void {
+    const shared = sharedAddresses(this.#flags, this.#own);
+    for (const { text } of shared) this.#log.info(`${text}: ${consequence}`);
+    this.#network.leaveTo(shared.map(({ address }) => address));
   }
 
   /** The interface, before sockets are bound to its addresses. */
@@ -146,7 +162,10 @@ export class NodeSetup {
   async withdraw(): Promise<void> {
     this.#ending = true;
     clearTimeout(this.#retry);
-    if (!this.#flags.skipTeardown) await this.#network.withdraw('diversion');
+    if (this.#flags.skipTeardown) return;
+    this.#own = ownInodes(); // while we have them all
+    this.#leaveToOthers('its rules stay');
+    await this.#network.withdraw('diversion');
   }
 
   /** Interface and rules are somebody else's from now on. */
@@ -160,6 +179,9 @@ export class NodeSetup {
     this.#ending = true;
     clearTimeout(this.#retry);
     this.#network.unwatch();
-    if (!this.#flags.skipTeardown) await this.#network.tearDown();
+    if (this.#flags.skipTeardown) return;
+    if (this.#own.size === 0) this.#own = ownInodes();
+    this.#leaveToOthers('interface and rules stay');
+    await this.#network.tearDown();
   }
 }

@@ -73,6 +73,42 @@ describe('one life, in order', () => {
     expect(node.allRules.filter((rule) => rule.includes('10.96.0.10'))).toEqual([]);
   });
 
+  test.each<'iptables' | 'nftables'>(['iptables', 'nftables'])(
+    'rules of addresses that another daemon serves stay, and the interface: %s',
+    async (firewall) => {
+      const host = network({ firewall, crashSafe: false });
+      await host.setUp();
+      await host.divert();
+      const rulesFor = (address: string): string[] =>
+        firewall === 'iptables'
+          ? node.allRules.filter((rule) => rule.includes(`${address}/32`))
+          : (node.nftTable ?? '').split('\n').filter((line) => line.includes(` ${address} `));
+      const before = rulesFor('169.254.20.10');
+      expect(before).toHaveLength(12);
+      host.leaveTo(['169.254.20.10']);
+      await host.tearDown();
+      expect(rulesFor('169.254.20.10')).toEqual(before);
+      expect(rulesFor('10.96.0.10')).toEqual([]);
+      expect(node.interfaces.has('nodelocaldns')).toBe(true);
+    },
+  );
+
+  test('nothing at all is touched where all addresses are served by another', async () => {
+    const host = network({ crashSafe: false });
+    await host.setUp();
+    await host.divert();
+    const before = [...node.allRules];
+    host.leaveTo(['169.254.20.10', '10.96.0.10']);
+    await host.tearDown();
+    expect(node.allRules).toEqual(before);
+    expect(node.interfaces.has('nodelocaldns')).toBe(true);
+    // Whose other daemon has gone takes all out.
+    host.leaveTo([]);
+    await host.tearDown();
+    expect(node.allRules).toEqual([]);
+    expect(node.interfaces.has('nodelocaldns')).toBe(false);
+  });
+
   test('a check repairs what went, and tells each thing', async () => {
     const host = network({ crashSafe: false });
     await host.setUp();

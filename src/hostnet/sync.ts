@@ -11,8 +11,8 @@
  *
  * Owns:    the order of these, one after another, whoever calls when; that `withdraw` and `tearDown`
  *          break off a check that waits for a lock; and the timer of `watch`.
- * Is not:  the judge of when listeners answer, or of whether a successor has taken over what would be
- *          torn down: the daemon calls, or does not.
+ * Is not:  the judge of when listeners answer, or of whether another daemon needs what would be taken
+ *          out: that is told by `leaveTo`.
  */
 import { type Hold, HostnetError, type Run, holdCommand, runCommand } from './command.ts';
 import { HostInterface } from './interface.ts';
@@ -79,6 +79,8 @@ export class HostNetwork {
   /** Which of the rules should stand now. */
   #wanted: 'all' | 'answers' | 'none' = 'none';
   #interfaceWanted = false;
+  /** Addresses that another daemon serves too. */
+  #left: ReadonlySet<string> = new Set();
   #firewall: Firewall | undefined;
   /** NET_ADMIN is missing, which does not change: no use in trying anything. */
   #forbidden = false;
@@ -166,6 +168,14 @@ export class HostNetwork {
   }
 
   /**
+   * Another daemon serves these addresses, given in the spelling of RFC 5952: their rules, and the
+   * interface, stay as they are when ours are taken out.
+   */
+  leaveTo(addresses: Iterable<string>): void {
+    this.#left = new Set(addresses);
+  }
+
+  /**
    * Takes rules out, so that kube-dns gets the queries: milliseconds, unless another holds the
    * xtables lock, for which it waits 5 s altogether. Resolves to whether they are out.
    */
@@ -175,6 +185,7 @@ export class HostNetwork {
     if (this.#options.firewall === 'none') return Promise.resolve(true);
     return this.#inTurn(async () => {
       await this.#owned.drop();
+      if (this.#known.every(({ address }) => this.#left.has(address))) return true;
       const deadlineMs = performance.now() + WITHDRAW_MS;
       for (;;) {
         this.#lockedTimes = 0;
@@ -190,7 +201,7 @@ export class HostNetwork {
     this.unwatch();
     this.#interfaceWanted = false;
     await this.withdraw('all');
-    if (!this.#options.setupInterface || this.#forbidden) return;
+    if (!this.#options.setupInterface || this.#forbidden || this.#left.size > 0) return;
     await this.#inTurn(async () => {
       try {
         await this.#interface.remove();
@@ -273,6 +284,7 @@ export class HostNetwork {
 
   async #apply(firewall: Firewall, signal?: AbortSignal): Promise<string[]> {
     const kept = (): Rule[] => this.#wantedRules().filter(({ life }) => life !== 'while-alive');
+    if (this.#left.size > 0) return this.#applyBesideOthers(firewall, kept(), signal);
     try {
       return await firewall.apply(kept(), this.#known, signal);
     } catch (error) {
@@ -293,6 +305,22 @@ export class HostNetwork {
         throw plainError;
       }
     }
+  }
+
+  /** What is wanted, and of other daemons' rules none touched. */
+  #applyBesideOthers(
+    firewall: Firewall,
+    wanted: readonly Rule[],
+    signal?: AbortSignal,
+  ): Promise<string[]> {
+    const isOurs = ({ address }: Rule): boolean => !this.#left.has(address);
+    const ours = wanted.filter(isOurs);
+    if (firewall.name === 'iptables') {
+      return firewall.apply(ours, this.#known.filter(isOurs), signal);
+    }
+    // The table is replaced as a whole, so what stays is written again.
+    const theirs = this.#rules.filter((rule) => !isOurs(rule) && rule.life !== 'while-alive');
+    return firewall.apply([...ours, ...theirs], this.#known, signal);
   }
 
   async #applyOwned(): Promise<string[]> {
@@ -318,7 +346,7 @@ export class HostNetwork {
    * look after them. Once; that it cannot be looked at is no news.
    */
   async #clearOther(chosen: Firewall, signal?: AbortSignal): Promise<void> {
-    if (this.#otherCleared) return;
+    if (this.#otherCleared || this.#left.size > 0) return;
     this.#otherCleared = true;
     const other = chosen.name === 'iptables' ? new Nftables(this.#run) : new Iptables(this.#run);
     try {

@@ -20,11 +20,11 @@ describe('an address that cannot be listened on is told with its cure', () => {
     ['EMFILE', 'as the system says'],
     [undefined, 'as the system says'],
   ])('%s', (code, reason) => {
-    const told = listenError('udp', { host: '::1', port: 53 }, error(code));
+    const told = listenError('udp', { host: '::1', port: 0 }, error(code)); // nobody has port 0
     expect(told).toBeInstanceOf(ListenError);
     expect(told).toMatchObject({
       code: code ?? 'UNKNOWN',
-      message: `listen udp [::1]:53: bind: ${reason}`,
+      message: `listen udp [::1]:0: bind: ${reason}`,
     });
   });
 });

@@ -1,4 +1,6 @@
 /** What the daemon holds of an open listener, and why one could not be opened. */
+import { type Holder, boundPorts, holderOf } from '../sys/bound-sockets.ts';
+
 export interface ListenAddress {
   /** An IP address; empty for every address of the machine. */
   readonly host: string;
@@ -44,8 +46,19 @@ export function listenError(
   error: NodeJS.ErrnoException,
 ): ListenError {
   const code = error.code ?? 'UNKNOWN';
-  const reason = CURES[code] ?? error.message;
+  const holder = code === 'EADDRINUSE' ? holderOfPort(transport, address) : undefined;
+  const reason =
+    holder === undefined
+      ? (CURES[code] ?? error.message)
+      : `address already in use: ${holder.command} (process ${holder.pid}) listens there`;
   return new ListenError(`listen ${transport} ${formatAddress(address)}: bind: ${reason}`, code);
+}
+
+/** Who has the port; on the very address, if anybody has it there. */
+function holderOfPort(transport: 'udp' | 'tcp', { host, port }: ListenAddress): Holder | undefined {
+  const bound = boundPorts(port).filter((each) => each.transport === transport);
+  const { inode } = bound.find(({ address }) => address === host) ?? bound[0] ?? {};
+  return inode === undefined ? undefined : holderOf(inode);
 }
 
 /** `127.0.0.1:53`, `[::1]:53`, `:53`. */

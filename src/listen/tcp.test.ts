@@ -1,5 +1,6 @@
 import * as fc from 'fast-check';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { type Socket, connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TCP } from '../query/responder.ts';
@@ -410,7 +411,7 @@ describe('addresses', () => {
       code: 'EADDRINUSE',
       message:
         `listen tcp 127.0.0.1:${listener.address.port}: bind: address already in use: ` +
-        'another DNS server listens there (see: ss -lunpt)',
+        `${readFileSync('/proc/self/comm', 'utf8').trim()} (process ${process.pid}) listens there`,
     });
     expect(await listen({ host: '192.0.2.55', port: 53 })).toMatchObject({
       message:

@@ -69,6 +69,17 @@ function addressOf(hex: string): string {
   return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
 }
 
+/** The inodes of all sockets that this process has open. */
+export function ownInodes(): Set<number> {
+  const links = listed('/proc/self/fd').map((fd) => linked(`/proc/self/fd/${fd}`));
+  return new Set(
+    links.flatMap((link) => {
+      const inode = /^socket:\[(\d+)\]$/.exec(link ?? '')?.[1];
+      return inode === undefined ? [] : [Number(inode)];
+    }),
+  );
+}
+
 /** A process that holds the socket, if there is one that we may look into. */
 export function holderOf(inode: number): Holder | undefined {
   const link = `socket:[${inode}]`;
