@@ -15,7 +15,12 @@ const config: ViteUserConfig = defineConfig({
       {
         test: {
           name: 'unit',
-          include: ['src/**/*.test.ts', 'test/scenarios/**/*.test.ts', 'test/tidy/**/*.test.ts'],
+          include: [
+            'src/**/*.test.ts',
+            'test/scenarios/**/*.test.ts',
+            'test/corefiles/**/*.test.ts',
+            'test/tidy/**/*.test.ts',
+          ],
         },
       },
       {
