@@ -41,8 +41,7 @@ export function parseGoRegexp(token: Token, options: PatternOptions = {}): GoReg
   const { text } = token;
   const octets = Buffer.byteLength(text);
   if (octets > PATTERN_OCTETS_MAX) {
-    const found = `pattern of ${octets} bytes is too long`;
-    throw badValue(token, found, `at most ${PATTERN_OCTETS_MAX}`);
+    throw badValue(token, `regex pattern too long: ${octets} > ${PATTERN_OCTETS_MAX}`);
   }
   let compiled: RE2JS;
   try {

@@ -154,7 +154,7 @@ describe('what is refused, where and why', () => {
     ['errors {\nconsolidate 1s (?<!a)\n}', 'look-around is not supported'],
     ['errors {\nconsolidate 1s (a)\\1\n}', 'back-references are not supported'],
     ['errors {\nconsolidate 1s \\k<n>\n}', 'back-references are not supported'],
-    [`errors {\nconsolidate 1s ${'x'.repeat(10_001)}\n}`, 'pattern of 10001 bytes is too long'],
+    [`errors {\nconsolidate 1s ${'x'.repeat(10_001)}\n}`, 'regex pattern too long: 10001 > 10000'],
     ['errors {\nconsolidate 1s x fatal\n}', 'unknown log level argument in consolidate: fatal'],
     ['errors {\nconsolidate 1s x info y\n}', 'unknown option in consolidate: y'],
     ['errors {\nconsolidate 1s x info error\n}', 'multiple log levels specified in consolidate'],

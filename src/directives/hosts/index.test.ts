@@ -119,6 +119,12 @@ describe('options', () => {
     expect(context.warnings[0]).toContain('Corefile:2: ignored');
     expect(context.warnings[0]).toContain('did you mean the option fallthrough?');
   });
+
+  test('fallthrough_unsupported without fallthrough is told', () => {
+    const context = testParsing();
+    parseAs(hosts, `hosts ${file} {\nfallthrough_unsupported\n}`, context);
+    expect(context.warnings.at(-1)).toContain('fallthrough_unsupported requires fallthrough');
+  });
 });
 
 describe('answers', () => {

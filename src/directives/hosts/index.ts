@@ -93,13 +93,21 @@ function parse(use: DirectiveUse, context: ParseContext): HostsConfig {
     fallthroughUnsupported: false,
   };
   checkFile(draft.file, file, use, context);
-  return readOptions(use, OPTIONS, draft, {
-    otherwise: (config, line) => {
+  const config = readOptions(use, OPTIONS, draft, {
+    otherwise: ({ fallthrough, inline }, line) => {
       // As in CoreDNS: what follows `fallthrough` is read as options only.
-      if (config.fallthrough.length > 0) throw lateLine(use, line);
-      config.inline.push(inlineLine(line, context));
+      if (fallthrough.length > 0) throw lateLine(use, line);
+      inline.push(inlineLine(line, context));
     },
   });
+  if (config.fallthroughUnsupported && config.fallthrough.length === 0) {
+    // An error to CoreDNS 1.14, and to 1.13 an inline line that means nothing.
+    const { file: corefile, line } = use.place;
+    context.warn(
+      `plugin/hosts: ${corefile}:${line}: fallthrough_unsupported requires fallthrough, and does nothing`,
+    );
+  }
+  return config;
 }
 
 function parseTtl(args: readonly Token[], line: OptionLine): number {

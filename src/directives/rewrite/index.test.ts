@@ -132,7 +132,7 @@ describe('what is refused, where and why', () => {
       '1:20: rewrite: invalid regex matching pattern: (: error parsing regexp: missing closing ): `(`',
     ],
     ['rewrite name regex (?=a) a', 'look-around is not supported'],
-    [`rewrite name regex ${'a'.repeat(10_001)} a`, 'pattern of 10001 bytes is too long'],
+    [`rewrite name regex ${'a'.repeat(10_001)} a`, 'regex pattern too long: 10001 > 10000'],
     [
       'rewrite name regex a {1}b',
       '1:22: rewrite: the rewrite regex pattern ({1}b) uses more subexpressions than its ' +
