@@ -1,6 +1,11 @@
 import { createServer, type Server } from 'node:net';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { get } from 'node:https';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
+import { AUTHORITY, FIRST } from '../../test/harness/certificates.ts';
 import { TestLog } from '../directives/testing.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Troubles } from '../observe/troubles.ts';
@@ -82,4 +87,29 @@ test('what is served where is one line; /ready beside /health needs no server of
   expect(admin.describe()).toBe('');
   await admin.apply([settings('health', 0), settings('ready', 0), settings('metrics', 0)]);
   expect(admin.describe()).toBe('HTTP: metrics on 127.0.0.1:0; health on 127.0.0.1:0');
+});
+
+test('an address may stay, and speak TLS from a reload on', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'admin-'));
+  const tlsConfigFile = join(folder, 'web.yml');
+  writeFileSync(join(folder, 'crt'), FIRST.cert);
+  writeFileSync(join(folder, 'key'), FIRST.key);
+  writeFileSync(tlsConfigFile, 'tls_server_config: {cert_file: crt, key_file: key}');
+  holder.close();
+  await once(holder, 'close');
+  const at = { host: '127.0.0.1', port };
+  await admin.apply([{ ...NOWHERE, metricsAt: at }]);
+  expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
+  await admin.apply([{ ...NOWHERE, metricsAt: { ...at, tlsConfigFile } }]);
+  expect(admin.describe()).toBe(`HTTP: metrics on 127.0.0.1:${port} (TLS by ${tlsConfigFile})`);
+  await expect(fetch(`http://127.0.0.1:${port}/metrics`)).rejects.toThrow('fetch failed');
+  const status = await new Promise((resolve) => {
+    get({ ...at, path: '/metrics', ca: AUTHORITY, agent: false }, (response) => {
+      response.resume();
+      resolve(response.statusCode);
+    });
+  });
+  expect(status).toBe(200);
+  expect(log.lines).toEqual([]);
+  rmSync(folder, { recursive: true });
 });

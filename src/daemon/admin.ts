@@ -6,12 +6,13 @@
  *          In CoreDNS that of `health` is fatal at start; but a node without DNS is worse than one
  *          without probes, which kubelet tells soon enough.
  */
-import type { BlockSettings, HostPort } from '../directives/directive.ts';
+import type { BlockSettings, HostPort, MetricsPlace } from '../directives/directive.ts';
 import { HealthServer } from '../http/health.ts';
 import { MetricsPage, metricsServer } from '../http/metrics.ts';
 import { pprofServer } from '../http/pprof.ts';
 import { readyServer } from '../http/ready.ts';
-import { type HttpServer, type ListenError, hostPortText } from '../http/server.ts';
+import { type HttpServer, type HttpTls, type ListenError, hostPortText } from '../http/server.ts';
+import { readWebConfig } from '../http/web-config.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
@@ -75,7 +76,7 @@ export class Admin {
     this.#metricsServers = await this.#follow(
       this.#metricsServers,
       settings.flatMap(({ metricsAt }) => metricsAt ?? []),
-      (at) => this.#open('metrics', at, metricsServer(at, this.#page, this.#sockets)),
+      (at) => this.#openMetrics(at),
     );
     this.#pprofServers = await this.#follow(
       this.#pprofServers,
@@ -111,18 +112,34 @@ export class Admin {
 
   async #follow<Server extends { close(): Promise<void> }>(
     before: Servers<Server>,
-    wanted: readonly HostPort[],
-    open: (at: HostPort) => Promise<Server>,
+    wanted: readonly MetricsPlace[],
+    open: (at: MetricsPlace) => Promise<Server>,
   ): Promise<Map<string, Server>> {
-    const after = new Map<string, Server>();
-    for (const at of wanted) {
-      const key = hostPortText(at);
-      if (!after.has(key)) after.set(key, before.get(key) ?? (await open(at)));
-    }
-    const gone = [...before].filter(([key]) => !after.has(key));
+    const places = new Set(wanted.map(placeText));
+    // First those that go: an address may stay, and speak TLS from now on.
+    const gone = [...before].filter(([key]) => !places.has(key));
     for (const [key] of gone) this.#state.troubles.end('listener', key);
     await Promise.all(gone.map(([, server]) => server.close()));
+    const after = new Map<string, Server>();
+    for (const at of wanted) {
+      const key = placeText(at);
+      if (!after.has(key)) after.set(key, before.get(key) ?? (await open(at)));
+    }
     return after;
+  }
+
+  async #openMetrics(at: MetricsPlace): Promise<HttpServer> {
+    const { tlsConfigFile: file } = at;
+    const tls = file === undefined ? undefined : this.#tlsBy(file);
+    return this.#open('metrics', at, metricsServer(at, this.#page, this.#sockets, tls));
+  }
+
+  #tlsBy(file: string): HttpTls {
+    return {
+      read: () => readWebConfig(file),
+      failed: (reason) =>
+        this.#log.error(`plugin/prometheus: the certificate of ${file} stays as it was: ${reason}`),
+    };
   }
 
   async #openHealth(at: HostPort): Promise<HealthServer> {
@@ -158,4 +175,10 @@ export class Admin {
       `plugin/${DIRECTIVES[kind]}: Failed to start ${kind} handler: ${error.message}`,
     );
   }
+}
+
+/** What tells one listener from another, and what the log says of it. */
+function placeText(at: MetricsPlace): string {
+  const { tlsConfigFile: file } = at;
+  return file === undefined ? hostPortText(at) : `${hostPortText(at)} (TLS by ${file})`;
 }

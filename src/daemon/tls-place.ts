@@ -4,7 +4,7 @@
  * Owns:    following the files, over reloads of the Corefile too; what is logged and counted of that.
  */
 import type { TlsServing } from '../directives/directive.ts';
-import { FollowedCertificate } from '../listen/certificate.ts';
+import { FollowedCertificate } from '../upstream/certificate.ts';
 import { TCP_DEFAULTS } from '../listen/tcp.ts';
 import { TlsStreams } from '../listen/tls.ts';
 import type { Log } from '../observe/log.ts';

@@ -14,6 +14,7 @@ import type { Query, QueryChain } from '../query/query.ts';
 import type { Client } from '../query/responder.ts';
 import type { Response } from '../query/response.ts';
 import type { Verdict } from '../query/verdict.ts';
+import type { ClientAuth } from '../upstream/client-auth.ts';
 import type { Upstreams } from '../upstream/registry.ts';
 
 /**
@@ -60,7 +61,7 @@ export interface BlockSettings {
   bind: string[];
   tls: TlsServing | undefined;
   /** Where metrics are served, `host:port`. */
-  metricsAt: HostPort | undefined;
+  metricsAt: MetricsPlace | undefined;
   healthAt: HostPort | undefined;
   /** Where profiles are served. */
   pprofAt: HostPort | undefined;
@@ -89,10 +90,6 @@ export interface ListenPoint extends HostPort {
   readonly scheme: 'dns' | 'tls';
 }
 
-/** What `tls` says of clients' certificates, in CoreDNS's words. */
-export type ClientAuth =
-  'nocert' | 'request' | 'require' | 'verify_if_given' | 'require_and_verify';
-
 /** What tls:// keys are served with: files in PEM form. */
 export interface TlsServing {
   readonly cert: string;
@@ -109,6 +106,11 @@ export interface TimeoutSettings {
   readonly idleMs?: number;
   /** 0 for as many queries as come. */
   readonly queriesMax?: number;
+}
+
+export interface MetricsPlace extends HostPort {
+  /** The file that says how TLS is spoken there; plain HTTP without. */
+  readonly tlsConfigFile?: string;
 }
 
 export interface ReloadSettings {

@@ -10,7 +10,7 @@ import type { HostPort } from '../directives/directive.ts';
 import { Counter, Gauge as PlainGauge, type Histogram } from '../observe/counters.ts';
 import type { MetricDefinition, MetricName, Metrics, Series } from '../observe/metrics.ts';
 import type { SocketSource } from '../sys/sockets.ts';
-import { HttpServer, type Page, text } from './server.ts';
+import { HttpServer, type HttpTls, type Page, text } from './server.ts';
 
 /** Ten readings of the event loop's delay a second; prom-client's hundred would show in idle CPU. */
 const EVENT_LOOP_MS = 100;
@@ -66,8 +66,14 @@ export class MetricsPage {
 }
 
 /** Serves `page` at one address; whose port is taken, is not fatal, and tried again. */
-export function metricsServer(at: HostPort, page: MetricsPage, sockets?: SocketSource): HttpServer {
-  return new HttpServer(at, new Map([['/metrics', () => page.page()]]), sockets);
+export function metricsServer(
+  at: HostPort,
+  page: MetricsPage,
+  sockets?: SocketSource,
+  tls?: HttpTls,
+): HttpServer {
+  const routes = new Map([['/metrics', () => page.page()]]);
+  return new HttpServer(at, routes, sockets, tls === undefined ? {} : { tls });
 }
 
 /** Without labels a counter is there from the start, at 0: rate() needs a first value. */

@@ -5,12 +5,24 @@
  *          may cost us, and an end that leaves no handle behind.
  * Is not:  a judge of whether a taken port is fatal: `listen` tells, `keepTrying` does not mind.
  */
-import { type IncomingMessage, type Server, type ServerResponse, createServer } from 'node:http';
+import {
+  type IncomingMessage,
+  type RequestListener,
+  type Server,
+  type ServerResponse,
+  createServer,
+} from 'node:http';
+import { type Server as SecureServer, createServer as createSecureServer } from 'node:https';
 import { isIP } from 'node:net';
+import type { SecureContextOptions } from 'node:tls';
 import { type Readable, pipeline } from 'node:stream';
 import type { HostPort } from '../directives/directive.ts';
 import { type StreamSocket, SystemCallError } from '../sys/socket.ts';
 import type { Lent, SocketSource } from '../sys/sockets.ts';
+import { FollowedCertificate } from '../upstream/certificate.ts';
+import { askedOfClients, isWelcome } from '../upstream/client-auth.ts';
+import { type KeyPair, readKeyPair } from '../upstream/key-pair.ts';
+import type { WebConfig } from './web-config.ts';
 
 export interface Page<Body = string> {
   readonly status: number;
@@ -36,6 +48,7 @@ export type Routes = ReadonlyMap<string, (request: PageRequest) => AnyPage | Pro
 export interface HttpOptions {
   /** How long nothing may move on a connection, if not for 10 s. */
   readonly stalledMs?: number;
+  readonly tls?: HttpTls;
 }
 
 /** A client that has not sent its request by then is gone; CoreDNS's own limit. */
@@ -48,6 +61,13 @@ const STALLED_MS = 10_000;
 const CONNECTIONS_MAX = 64;
 const HEADER_OCTETS_MAX = 8192;
 const RETRY_MS = 5000;
+const LIMITS = {
+  requestTimeout: REQUEST_MS,
+  headersTimeout: REQUEST_MS,
+  keepAliveTimeout: REQUEST_MS,
+  connectionsCheckingInterval: CHECK_MS,
+  maxHeaderSize: HEADER_OCTETS_MAX,
+};
 /** As many as Node asks for by itself. */
 const BACKLOG = 511;
 
@@ -76,12 +96,22 @@ const REASONS: ReadonlyMap<string, string> = new Map([
   ['EACCES', 'bind: permission denied'],
 ]);
 
+/** For a server that speaks TLS. */
+export interface HttpTls {
+  /** Read whenever it begins to listen. What it throws is told as a reason not to. */
+  readonly read: () => WebConfig;
+  /** The certificate has changed and cannot be used; the one before is. */
+  readonly failed: (reason: string) => void;
+}
+
 export class HttpServer {
   readonly at: HostPort;
   readonly #routes: Routes;
   readonly #sockets: SocketSource | undefined;
   readonly #stalledMs: number;
-  #server: Server | undefined;
+  readonly #tls: HttpTls | undefined;
+  #server: Server | SecureServer | undefined;
+  #certificate: FollowedCertificate | undefined;
   /** Whoever keeps a copy of the socket lets it go. */
   #giveUp: () => void = () => undefined;
   #retry: NodeJS.Timeout | undefined;
@@ -92,10 +122,11 @@ export class HttpServer {
     at: HostPort,
     routes: Routes,
     sockets?: SocketSource,
-    { stalledMs = STALLED_MS }: HttpOptions = {},
+    { stalledMs = STALLED_MS, tls }: HttpOptions = {},
   ) {
     this.at = at;
     this.#stalledMs = stalledMs;
+    this.#tls = tls;
     this.#routes = routes;
     this.#sockets = sockets;
   }
@@ -108,7 +139,13 @@ export class HttpServer {
 
   /** Resolves when it listens. Rejects with ListenError, and then nothing is left to close. */
   listen(): Promise<void> {
-    const server = this.#create();
+    let server: Server | SecureServer;
+    try {
+      server = this.#create();
+    } catch (error) {
+      const cause = error instanceof Error ? error : new Error(String(error));
+      return Promise.reject(new ListenError(this.at, '', cause));
+    }
     return new Promise((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
         reject(new ListenError(this.at, error.code ?? '', error));
@@ -169,6 +206,7 @@ export class HttpServer {
     clearTimeout(this.#retry);
     const server = this.#server;
     this.#server = undefined;
+    this.#certificate?.stop();
     this.#giveUp();
     if (server === undefined) return Promise.resolve();
     return new Promise((resolve) => {
@@ -192,19 +230,45 @@ export class HttpServer {
     return lent.socket.fd;
   }
 
-  #create(): Server {
-    const server = createServer(
-      {
-        requestTimeout: REQUEST_MS,
-        headersTimeout: REQUEST_MS,
-        keepAliveTimeout: REQUEST_MS,
-        connectionsCheckingInterval: CHECK_MS,
-        maxHeaderSize: HEADER_OCTETS_MAX,
-      },
-      (request, response) => void this.#respond(request, response),
-    );
+  /** Throws what the reading of the certificate throws. */
+  #create(): Server | SecureServer {
+    const respond = (request: IncomingMessage, response: ServerResponse): void =>
+      void this.#respond(request, response);
+    const server =
+      this.#tls === undefined
+        ? createServer(LIMITS, respond)
+        : this.#createSecure(this.#tls, respond);
     server.maxConnections = CONNECTIONS_MAX;
     server.setTimeout(this.#stalledMs);
+    return server;
+  }
+
+  #createSecure({ read, failed }: HttpTls, respond: RequestListener): SecureServer {
+    const { files, clientAuth, minVersion, maxVersion } = read();
+    const contextOf = ({ cert, key, ca }: KeyPair): SecureContextOptions => ({
+      minVersion,
+      maxVersion,
+      cert,
+      key,
+      ...(ca === undefined ? {} : { ca }),
+    });
+    const server = createSecureServer(
+      {
+        ...LIMITS,
+        ...contextOf(readKeyPair(files)),
+        ...askedOfClients(clientAuth),
+        handshakeTimeout: REQUEST_MS,
+      },
+      respond,
+    );
+    server.prependListener('secureConnection', (stream) => {
+      if (!isWelcome(stream, clientAuth)) stream.destroy();
+    });
+    this.#certificate?.stop();
+    this.#certificate = new FollowedCertificate(files, {
+      loaded: (pair) => server.setSecureContext(contextOf(pair)),
+      failed,
+    });
     return server;
   }
 

@@ -4,7 +4,7 @@ import { type Socket, connect } from 'node:net';
 import { type ConnectionOptions, type TLSSocket, connect as connectTls } from 'node:tls';
 import { afterEach, describe, expect, test } from 'vitest';
 import { AUTHORITY, CLIENT, FIRST, SECOND, STRANGER } from '../../test/harness/certificates.ts';
-import type { ClientAuth } from '../directives/directive.ts';
+import type { ClientAuth } from '../upstream/client-auth.ts';
 import { Counter, Gauge } from '../observe/counters.ts';
 import type { KeyPair } from '../upstream/key-pair.ts';
 import type { Listener } from './listener.ts';

@@ -4,12 +4,12 @@
  * Owns:    handshakes, what is asked of clients' certificates, and that a new certificate serves the
  *          connections that come after it and disturbs none of those before.
  * Is not:  a listener: tcp.ts accepts, and frames what is read. The certificate's files are followed
- *          by certificate.ts.
+ *          by upstream/certificate.ts.
  */
 import type { Socket } from 'node:net';
-import { type TLSSocket, type Server as TlsServer, createServer } from 'node:tls';
-import type { ClientAuth } from '../directives/directive.ts';
+import { type Server as TlsServer, createServer } from 'node:tls';
 import type { Counter } from '../observe/counters.ts';
+import { type ClientAuth, askedOfClients, isWelcome } from '../upstream/client-auth.ts';
 import type { KeyPair } from '../upstream/key-pair.ts';
 
 /** What tcp.ts hands accepted connections to, if it does not read them itself. */
@@ -54,8 +54,7 @@ export class TlsStreams implements Secured {
       key,
       ...(ca === undefined ? {} : { ca }),
       handshakeTimeout: this.#handshakeMs,
-      requestCert: clientAuth !== 'nocert',
-      rejectUnauthorized: clientAuth === 'require_and_verify',
+      ...askedOfClients(clientAuth),
       allowHalfOpen: true,
     });
     server.on('secureConnection', (stream) => {
@@ -73,11 +72,4 @@ export class TlsStreams implements Secured {
     });
     return server;
   }
-}
-
-/** What Node's own check leaves open: it knows all or nothing. */
-function isWelcome(stream: TLSSocket, clientAuth: ClientAuth): boolean {
-  if (clientAuth !== 'require' && clientAuth !== 'verify_if_given') return true;
-  const hasCertificate = Object.keys(stream.getPeerCertificate()).length > 0;
-  return clientAuth === 'require' ? hasCertificate : !hasCertificate || stream.authorized;
 }

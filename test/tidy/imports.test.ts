@@ -26,6 +26,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'prom-client': ['src/http/'],
   'lru-cache': ['src/cache/store.ts'],
   re2js: ['src/corefile/go-regexp.ts'],
+  yaml: ['src/http/web-config.ts'],
 };
 
 /** Only in tests. */

@@ -1,25 +1,45 @@
 /**
- * `prometheus [ADDRESS]`: counts the block's queries, and says where `/metrics` is served.
+ * `prometheus [ADDRESS] { ... }`: counts the block's queries, and says where `/metrics` is served.
  *
  * Is not:  the counting (server/) nor the server (http/metrics.ts): there is no handler, so that it
  *          costs no call per query.
  */
-import { countArguments, noBlock, readUse } from '../../corefile/options.ts';
+import {
+  type OptionTable,
+  countArguments,
+  flag,
+  once,
+  one,
+  readOptions,
+  readUse,
+} from '../../corefile/options.ts';
 import { parseHostPort } from '../../corefile/values.ts';
-import type { Directive, HostPort } from '../directive.ts';
+import type { Directive, HostPort, MetricsPlace } from '../directive.ts';
 
 const DEFAULT_ADDRESS: HostPort = { host: 'localhost', port: 9153 };
 
-export const prometheus: Directive<HostPort> = {
+export const prometheus: Directive<MetricsPlace> = {
   name: 'prometheus',
   repeat: 'refuse',
   parse: (use) =>
     readUse(use, () => {
       const [address] = countArguments(use, 0, 1);
-      noBlock(use);
-      return address === undefined ? DEFAULT_ADDRESS : parseHostPort(address);
+      const at = address === undefined ? DEFAULT_ADDRESS : parseHostPort(address);
+      return readOptions(use, OPTIONS, { ...at });
     }),
   settle: (configs, settings) => {
     settings.metricsAt = configs[0]!;
   },
+};
+
+type Draft = { -readonly [Key in keyof MetricsPlace]: MetricsPlace[Key] };
+
+const OPTIONS: OptionTable<Draft> = {
+  /** Of Go's runtime, which is not here; Node's metrics are always shown. */
+  runtime_metrics: flag(() => undefined),
+  tls: once(
+    one((draft, file) => {
+      draft.tlsConfigFile = file.text;
+    }),
+  ),
 };

@@ -2,7 +2,7 @@
  * `tls CERT KEY [CA] { client_auth MODE }`: what the block's tls:// keys are served with (RFC 7858).
  *
  * Is not:  the serving (listen/tls.ts), nor the reading of files that have changed
- *          (listen/certificate.ts). `tls` inside `forward` is another thing.
+ *          (upstream/certificate.ts). `tls` inside `forward` is another thing.
  */
 import { CorefileError } from '../../corefile/error.ts';
 import {

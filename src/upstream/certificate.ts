@@ -6,7 +6,7 @@
  * Is not:  TLS: whoever uses the pair is told of a new one.
  */
 import { stat } from 'node:fs/promises';
-import { type KeyPair, type KeyPairFiles, readKeyPair } from '../upstream/key-pair.ts';
+import { type KeyPair, type KeyPairFiles, readKeyPair } from './key-pair.ts';
 
 /** Three stat() a second cost nothing, and a renewed certificate is served at once. */
 const LOOK_EVERY_MS = 1000;
