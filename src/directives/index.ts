@@ -24,6 +24,7 @@ import { rewrite } from './rewrite/index.ts';
 import { template } from './template/index.ts';
 import { timeouts } from './timeouts/index.ts';
 import { tls } from './tls/index.ts';
+import { trace } from './trace/index.ts';
 import { whoami } from './whoami/index.ts';
 
 export const DIRECTIVES: readonly Directive<unknown>[] = [
@@ -34,6 +35,7 @@ export const DIRECTIVES: readonly Directive<unknown>[] = [
   erase(bufsize),
   erase(bind),
   erase(debug),
+  erase(trace),
   erase(ready),
   erase(health),
   erase(pprof),

@@ -303,6 +303,11 @@ export const METRICS = {
     help: 'What is amiss although DNS is served, by kind; /health has the reasons.',
     labels: ['kind'],
   },
+  nodelocald_trace_spans_dropped_total: {
+    kind: 'counter',
+    help: 'Spans dropped because the collector did not take them in time.',
+    labels: [],
+  },
   nodelocald_log_lines_dropped_total: {
     kind: 'counter',
     help: 'Log lines dropped because whoever reads the log does not keep up.',

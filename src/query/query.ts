@@ -13,6 +13,7 @@ import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import type { Metadata } from './metadata.ts';
 import type { ReplyPath } from './responder.ts';
 import type { Response } from './response.ts';
+import type { QueryTrace } from './trace.ts';
 
 /** Takes a query's response when it has come out at the top of what the query was sent into. */
 export interface Sink {
@@ -72,6 +73,8 @@ export class Query implements QueryFacts {
   asker: Query | undefined;
   /** What directives tell of the query; undefined where the block does not say `metadata`. */
   metadata: Metadata | undefined;
+  /** Where it spends its time; undefined unless `trace` has picked it. */
+  trace: QueryTrace | undefined;
   readonly #sink: Sink;
   #state: LifeState = 'waiting';
   #name: string | undefined;
@@ -101,7 +104,7 @@ export class Query implements QueryFacts {
 
   /**
    * A query made for this one, to be sent into the chain below the handler at `depth`: same client,
-   * deadline, server address and metadata. `sink` gets its response; the caller runs it from `depth + 1`.
+   * deadline, server address, metadata and trace. `sink` gets its response; the caller runs it from `depth + 1`.
    */
   child(facts: QueryFacts, depth: number, sink: Sink): Query {
     const child = new Query(facts, this.client, this.receivedMs, sink);
@@ -109,7 +112,7 @@ export class Query implements QueryFacts {
     child.viaCache = this.viaCache;
     child.metadata = this.metadata;
     child.asker = this;
-    child.metadata = this.metadata;
+    child.trace = this.trace;
     // What `bufsize` has lowered stays so; an OPT that the client has not sent is the maker's affair.
     if (this.hasEdns) child.payloadOctets = this.payloadOctets;
     child.floor = depth + 1;

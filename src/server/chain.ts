@@ -38,6 +38,7 @@ export class Chain implements QueryChain {
     const { handlers } = this;
     for (let depth = from; depth < handlers.length; depth++) {
       const handler = handlers[depth]!;
+      query.trace?.enter(depth, handler.name);
       if (handler.onQuery === undefined) continue;
       query.depth = depth;
       try {
@@ -70,8 +71,11 @@ export class Chain implements QueryChain {
 
   unwind(query: Query, depth: number, response: Response): void {
     let current = response;
+    query.trace?.leave(depth);
     for (let above = depth - 1; above >= query.floor; above--) {
       const handler = this.handlers[above]!;
+      // What it makes of the response is taken to be quick: its span ends before.
+      query.trace?.leave(above);
       if (handler.onResponse === undefined) continue;
       try {
         current = handler.onResponse(query, current);

@@ -11,6 +11,7 @@ import type { Query } from '../../query/query.ts';
 import { TCP } from '../../query/responder.ts';
 import { Response } from '../../query/response.ts';
 import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
+import { nowMs } from '../../sys/clock.ts';
 import type { ForwardConfig, UpstreamTarget, UpstreamTerms } from '../../upstream/config.ts';
 import { Exchange, type Outcome } from '../../upstream/exchange.ts';
 import { Policy } from '../../upstream/policy.ts';
@@ -55,8 +56,12 @@ export class ForwardHandler implements Handler {
       query.answer(refusal);
       return ANSWERED;
     }
+    const beganMs = query.trace === undefined ? 0 : nowMs();
     forwarder.send(query, (outcome, upstream) => {
-      if (upstream !== undefined) query.metadata?.set('forward/upstream', upstream.label);
+      if (upstream !== undefined) {
+        query.metadata?.set('forward/upstream', upstream.label);
+        query.trace?.record('connect', beganMs, { 'peer.address': upstream.label });
+      }
       this.#ended(query, at, outcome);
     });
     return LATER;
