@@ -27,9 +27,14 @@ export interface Installation {
   readonly change?: (corefile: string) => string;
 }
 
-/** The pod's /run/nodelocald is made by this shell in a mount namespace of its own. */
+/**
+ * The pod's /run/nodelocald is made by this shell in a mount namespace of its own; the directory for
+ * handovers is the host's, which all pods share.
+ */
 const MOUNT =
-  'mount --bind "$0" /etc && mount -t tmpfs tmpfs /run && mkdir /run/nodelocald && exec "$@"';
+  'mount --bind "$0/etc" /etc && mount -t tmpfs tmpfs /run && ' +
+  'mkdir /run/nodelocald /run/nodelocald-handover && ' +
+  'mount --bind "$0/handover" /run/nodelocald-handover && exec "$@"';
 
 /** Where the daemon says that it serves and diverts. */
 export const PID_FILE = '/run/nodelocald/node-cache.pid';
@@ -46,6 +51,7 @@ export class Install {
     this.#installation = installation;
     rmSync(join(directory, 'etc'), { recursive: true, force: true });
     cpSync('/etc', join(directory, 'etc'), { recursive: true, verbatimSymlinks: true });
+    mkdirSync(join(directory, 'handover'), { mode: 0o700, recursive: true });
     mkdirSync(join(directory, 'etc/kube-dns'));
     mkdirSync(join(directory, 'etc/coredns'));
     this.setCorefile(this.corefile());
@@ -93,7 +99,7 @@ export class Install {
 
   /** The command line that runs `argv` with the pod's files; to be put behind `ip netns exec NAME`. */
   argv(argv: readonly string[]): string[] {
-    return ['sh', '-c', MOUNT, join(this.#directory, 'etc'), ...argv];
+    return ['sh', '-c', MOUNT, this.#directory, ...argv];
   }
 
   #fill(text: string): string {

@@ -75,6 +75,9 @@ const label = text(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
 const path = text(/^\//);
 const port = integer(1, 65535);
 const seconds = integer(0, 3600);
+/** A number of pods, or a share of them. */
+const podsOrShare: Shape = (value, at) =>
+  typeof value === 'number' ? integer(0, 5000)(value, at) : text(/^\d+%$/)(value, at);
 const protocol = oneOf('TCP', 'UDP');
 /** A resource quantity in the forms that we use. */
 const quantity = text(/^\d+(m|Mi|Gi)?$/);
@@ -169,8 +172,9 @@ const daemonSetSpec = object(
   {
     updateStrategy: object({
       type: oneOf('RollingUpdate'),
-      rollingUpdate: object({}, { maxUnavailable: text(/^\d+%$/) }),
+      rollingUpdate: object({}, { maxUnavailable: podsOrShare, maxSurge: podsOrShare }),
     }),
+    minReadySeconds: seconds,
   },
 );
 

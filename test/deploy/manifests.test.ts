@@ -35,7 +35,7 @@ const VALUES = {
   __PILLAR__DNS__DOMAIN__: 'cluster.local',
 };
 
-/** node-cache 1.26 knows these, so the manifests also run its image: the way back. */
+/** node-cache 1.26 knows these, so the manifests run its image, but for -handover: the way back. */
 const NODE_CACHE_FLAGS = new Set(
   (
     'basecorefile conf dns.port health-port interfacename kubednscm localip metrics-listen-address ' +
@@ -85,11 +85,13 @@ describe.each(['base', ...OVERLAYS.map((name) => `overlays/${name}`)])('deploy/%
     expect(container.volumeMounts).toContainEqual({ name: 'run', mountPath: '/run/nodelocald' });
   });
 
-  test('uses flags of node-cache only', () => {
+  test('uses flags of node-cache, and -handover where pods share the host’s network', () => {
     const names = container.args
       .filter((arg) => arg.startsWith('-'))
       .map((arg) => arg.replace(/^-|=.*$/g, ''));
-    expect(names.filter((name) => !NODE_CACHE_FLAGS.has(name))).toEqual([]);
+    expect(names.filter((name) => !NODE_CACHE_FLAGS.has(name))).toEqual(
+      pod.hostNetwork === true ? ['handover'] : [],
+    );
   });
 
   test('gives up every right but those that it needs', () => {
@@ -129,15 +131,33 @@ describe.each(['base', ...OVERLAYS.map((name) => `overlays/${name}`)])('deploy/%
 describe.each(['base', ...HOST_OVERLAYS.map((name) => `overlays/${name}`)])(
   'deploy/%s, on the host’s network',
   (folder) => {
-    const pod = podOf(renderFilled(folder, VALUES));
+    const manifests = renderFilled(folder, VALUES);
+    const pod = podOf(manifests);
     const [container] = pod.containers;
+
+    test('is replaced by a pod beside it, which finds it in a directory of the host', () => {
+      const { updateStrategy, minReadySeconds } = find(manifests, 'DaemonSet', 'node-local-dns')
+        .spec as Readonly<Record<string, unknown>>;
+      expect(updateStrategy).toEqual({
+        type: 'RollingUpdate',
+        rollingUpdate: { maxSurge: '10%', maxUnavailable: 0 },
+      });
+      expect(minReadySeconds).toBeGreaterThanOrEqual(5);
+      const path = argAfter(container.args, '-handover');
+      const mount = container.volumeMounts.find(({ mountPath }) => mountPath === path);
+      expect(mount).toEqual({ name: 'handover', mountPath: path });
+      expect(pod.volumes).toContainEqual({
+        name: 'handover',
+        hostPath: { path, type: 'DirectoryOrCreate' },
+      });
+    });
 
     test('declares no port: each would be the host’s, and keep a second pod off the node', () => {
       expect(pod.hostNetwork).toBe(true);
       expect(container.ports).toBeUndefined();
     });
 
-    test('passes node-cache’s arguments', () => {
+    test('passes node-cache’s arguments, and one more', () => {
       const linkLocalOnly = /cluster-dns|ipvs/.test(folder);
       expect(container.args).toEqual([
         '-localip',
@@ -148,6 +168,8 @@ describe.each(['base', ...HOST_OVERLAYS.map((name) => `overlays/${name}`)])(
         'kube-dns-upstream',
         '-pidfile',
         '/run/nodelocald/node-cache.pid',
+        '-handover',
+        '/run/nodelocald-handover',
       ]);
     });
 
