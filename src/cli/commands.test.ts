@@ -303,6 +303,13 @@ at dns://127.0.0.1:53, dns://127.0.0.2:53: cluster.test:53 10.0.0.0/24 (/f:1)
     expect(run(`explain /f ${asked}`, { '/f': text }).stdout).toContain(says);
   });
 
+  test('what stands below a directive that asks something else is told what that asks', () => {
+    const text = '. {\n cache\n rewrite name a.test b.other\n forward other. 192.0.2.7\n}';
+    const { stdout } = run('explain /f a.test', { '/f': text });
+    expect(stdout).toContain('\n  rewrite     asks b.other. A instead\n');
+    expect(stdout).toContain('\n  forward     to 192.0.2.7:53\n');
+  });
+
   test('of all: each block, with what does not handle queries as well', () => {
     const { stdout } = run('explain /f', { '/f': text });
     expect(stdout).toContain('cluster.test:53 10.0.0.0/24 (/f:1), at dns://127.0.0.1:53, dns://');

@@ -121,7 +121,13 @@ const NAME_WIDTH = 12;
 function explainBlock({ said, settings }: ConfiguredBlock, asked: Asked | undefined): string[] {
   const passed = said.filter(({ directive }) => directive.build !== undefined);
   const besides = said.filter(({ directive }) => directive.build === undefined);
-  const lines = passed.flatMap((each) => explainSaid(each, asked));
+  let seen = asked;
+  const lines = passed.flatMap((each) => {
+    const explained = explainSaid(each, seen);
+    const { directive, configs } = each;
+    if (seen !== undefined) seen = directive.asksInstead?.(configs, seen) ?? seen;
+    return explained;
+  });
   if (passed.length === 0) lines.push('  REFUSED: no directive of the block handles queries');
   if (asked !== undefined) {
     const counted = settings.metricsAt === undefined ? 'not counted' : 'counted (prometheus)';

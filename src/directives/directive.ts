@@ -34,9 +34,12 @@ export interface Directive<Config> {
   build?(configs: readonly Config[], context: BuildContext): Handler | undefined;
   /**
    * For `nodelocald explain`: what it does with queries, or with the one that is asked about; a line
-   * each, and none if it does nothing with it. Where it is absent the Corefile's own text is shown.
+   * each, and none if it does nothing with it. Where it is absent, or undefined comes back, the
+   * Corefile's own text is shown.
    */
-  explain?(configs: readonly Config[], asked: Asked | undefined): readonly string[];
+  explain?(configs: readonly Config[], asked: Asked | undefined): readonly string[] | undefined;
+  /** Likewise: the question that it asks instead of the one that came, and directives below it see. */
+  asksInstead?(configs: readonly Config[], asked: Asked): Asked;
 }
 
 /** A question that somebody wants explained. */

@@ -31,10 +31,10 @@ export class Draft {
   invalidName: string | undefined;
   qtype: number;
   qclass: number;
+  optionsChanged = false;
   #name: string | undefined;
   #wire: Uint8Array | undefined;
   #options: readonly EdnsOption[] | undefined;
-  #optionsChanged = false;
 
   constructor(query: Query) {
     this.query = query;
@@ -68,7 +68,7 @@ export class Draft {
 
   setOptions(options: readonly EdnsOption[]): void {
     this.#options = options;
-    this.#optionsChanged = true;
+    this.optionsChanged = true;
   }
 
   /** Whether another question is asked than the client's. */
@@ -83,15 +83,15 @@ export class Draft {
 
   /** Whether there is anything to do that the query would not get without. */
   get isChanged(): boolean {
-    return this.asksOther || this.#optionsChanged || this.responseRules.length > 0;
+    return this.asksOther || this.optionsChanged || this.responseRules.length > 0;
   }
 
   /** The query to ask instead; undefined if it would be too large. */
   facts(): QueryFacts | undefined {
     const { query } = this;
-    if (!this.asksOther && !this.#optionsChanged) return query;
+    if (!this.asksOther && !this.optionsChanged) return query;
     const opt = this.#opt();
-    if (this.#optionsChanged && opt === undefined) return undefined;
+    if (this.optionsChanged && opt === undefined) return undefined;
     const change: Change = {
       qtype: this.qtype,
       qclass: this.qclass,
@@ -103,7 +103,7 @@ export class Draft {
   }
 
   #opt(): Uint8Array | undefined {
-    if (!this.#optionsChanged) return undefined;
+    if (!this.optionsChanged) return undefined;
     const { query } = this;
     return withOptions(query.hasEdns ? optOf(query) : emptyOpt(PAYLOAD_OCTETS), this.options);
   }

@@ -16,30 +16,18 @@ import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
 import type { Handler } from '../directive.ts';
 import { Draft, type ResponseRule } from './draft.ts';
 import type { Replace } from './match.ts';
+import { RuleList } from './rule-list.ts';
 import type { Rule } from './rule.ts';
 
 export class Rewrite implements Handler {
   readonly name = 'rewrite';
   readonly seesHits = false;
-  readonly #rules: readonly Rule[];
-  /** The rules that concern one name only, by that name; their numbers, rising. */
-  readonly #byName = new Map<string, number[]>();
-  /** The numbers of all others, rising. */
-  readonly #others: number[] = [];
+  readonly #rules: RuleList;
   #chain: QueryChain | undefined;
   #depth = 0;
 
   constructor(rules: readonly Rule[]) {
-    this.#rules = rules;
-    rules.forEach(({ onlyName }, number) => {
-      if (onlyName === undefined) {
-        this.#others.push(number);
-        return;
-      }
-      const same = this.#byName.get(onlyName);
-      if (same === undefined) this.#byName.set(onlyName, [number]);
-      else same.push(number);
-    });
+    this.#rules = new RuleList(rules);
   }
 
   attach(chain: QueryChain, depth: number): void {
@@ -49,13 +37,9 @@ export class Rewrite implements Handler {
 
   onQuery(query: Query): Verdict {
     const draft = new Draft(query);
-    for (let next = 0; ;) {
-      const matched = this.#applyFrom(next, draft);
-      if (draft.invalidName !== undefined) {
-        return fail(query, `invalid name after rewrite: ${draft.invalidName}`);
-      }
-      if (matched === -1 || !this.#rules[matched]!.continues) break;
-      next = matched + 1;
+    this.#rules.apply(draft);
+    if (draft.invalidName !== undefined) {
+      return fail(query, `invalid name after rewrite: ${draft.invalidName}`);
     }
     if (!draft.isChanged) return PASS;
     const facts = draft.facts();
@@ -65,25 +49,6 @@ export class Rewrite implements Handler {
     });
     this.#chain!.run(child, this.#depth + 1);
     return LATER;
-  }
-
-  /** Applies the first rule from number `from` on that matches; returns its number, or -1. */
-  #applyFrom(from: number, draft: Draft): number {
-    const exact = this.#firstOf(draft, from);
-    for (const number of this.#others) {
-      if (number > exact) break;
-      if (number >= from && this.#rules[number]!.apply(draft)) return number;
-    }
-    if (exact === Infinity) return -1;
-    this.#rules[exact]!.apply(draft);
-    return exact;
-  }
-
-  /** The first rule from number `from` on that concerns just this name; Infinity if there is none. */
-  #firstOf(draft: Draft, from: number): number {
-    if (this.#byName.size === 0) return Infinity; // spares the query its name as text
-    const numbers = this.#byName.get(draft.name);
-    return numbers?.find((number) => number >= from) ?? Infinity;
   }
 
   /** The response of the chain below. */

@@ -12,6 +12,7 @@ import { nearest } from '../../corefile/suggest.ts';
 import { badValue } from '../../corefile/values.ts';
 import type { Directive, ParseContext } from '../directive.ts';
 import { parseEdns0 } from './edns0.ts';
+import { askedBelow, explainRewrite } from './explain.ts';
 import { Rewrite } from './handler.ts';
 import { parseName } from './name.ts';
 import { parseClass, parseType } from './question.ts';
@@ -23,6 +24,8 @@ export const rewrite: Directive<Rule> = {
   repeat: 'accumulate',
   parse: (use, { warn }) => readUse(use, () => parse(use, warn)),
   build: (rules) => new Rewrite(rules),
+  explain: (rules, asked) => (asked === undefined ? undefined : explainRewrite(rules, asked)),
+  asksInstead: askedBelow,
 };
 
 type Warn = ParseContext['warn'];
