@@ -25,13 +25,13 @@ describe('commands', () => {
   });
 
   test('check tells all errors on stderr, with exit code 1', async () => {
-    const file = lab.write('Bad', '. {\n cache 0\n lop\n forward . x\n}\n');
+    const file = lab.write('Bad', '. {\n cache 0\n lop\n forward . quic://x\n}\n');
     const { code, out, err } = await ran('check', file);
     expect({ code, out }).toEqual({ code: 1, out: '' });
     expect(err.trimEnd().split('\n')).toEqual([
       expect.stringContaining('Bad:2:8: cache: '),
       expect.stringContaining('Bad:3:2: Unknown directive'),
-      expect.stringContaining('Bad:4:12: forward: not an IP address or file'),
+      expect.stringContaining("Bad:4:12: forward: 'quic' is not supported"),
       `${file}: 3 errors`,
     ]);
   });

@@ -49,9 +49,9 @@ describe('a wrong Corefile: the file, the line, and what is wrong', () => {
     { what: 'a brace too many', text: '.:53 {\n  errors\n}\n}\n', says: /:4.*}/ },
     { what: 'a wrong value', text: '.:53 {\n  cache 0\n}', says: /:2.*0/ },
     {
-      what: 'a name for an upstream',
-      text: '.:53 {\n  forward . dns.google\n}',
-      says: /:2.*dns\.google/,
+      what: 'an upstream of a kind that we do not ask',
+      text: '.:53 {\n  forward . quic://192.0.2.1\n}',
+      says: /:2.*quic:\/\//,
     },
     { what: 'an empty file', text: '', says: /server block/ },
     { what: 'a comment alone', text: '# nothing\n', says: /server block/ },
