@@ -6,6 +6,7 @@
  */
 import type { HostPort, TlsServing } from '../directives/directive.ts';
 import { ListenError, type Listener } from '../listen/listener.ts';
+import type { QueryJournal } from '../listen/query-journal.ts';
 import { TCP_DEFAULTS, type TcpSettings, listenTcp } from '../listen/tcp.ts';
 import type { Secured } from '../listen/tls.ts';
 import { canBatch, listenBatchUdp } from '../listen/udp-batch.ts';
@@ -42,11 +43,13 @@ export class Listeners {
   readonly #hashSeed: number;
   readonly #io: 'batch' | 'plain';
   readonly #sockets: SocketSource | undefined;
+  readonly #journal: QueryJournal | undefined;
   readonly #dropsCheck: NodeJS.Timeout;
   #places = new Map<string, Place>();
 
   /**
-   * Without `sockets` Node opens them, and batches are not to be had. Throws ListenError if `io` is
+   * Without `sockets` Node opens them, and batches are not to be had. `journal` keeps the queries that
+   * are under way for a successor. Throws ListenError if `io` is
    * `batch` and the system has none.
    */
   constructor(
@@ -55,8 +58,10 @@ export class Listeners {
     hashSeed: number,
     io: UdpIo,
     sockets: SocketSource | undefined,
+    journal: QueryJournal | undefined,
   ) {
     this.#sockets = sockets;
+    this.#journal = journal;
     this.#metrics = metrics;
     this.#log = log;
     this.#hashSeed = hashSeed;
@@ -153,9 +158,10 @@ export class Listeners {
     const metrics = this.#metrics;
     const sendErrors = metrics.counter('nodelocald_udp_send_errors_total', { server });
     const sockets = this.#sockets;
+    const journal = this.#journal;
     const udp =
       sockets !== undefined && this.#io === 'batch'
-        ? listenBatchUdp(address, responder, { sendErrors }, sockets)
+        ? listenBatchUdp(address, responder, { sendErrors }, sockets, journal)
         : await listenPlainUdp(address, responder, sockets);
     metrics.gauge('nodelocald_udp_io', { server, io: this.#io }).value = 1;
     metrics.gauge('nodelocald_udp_receive_buffer_bytes', { server }).value =

@@ -11,6 +11,5 @@ export function hostNetworkOptions(flags: Flags): HostNetworkOptions {
     setupInterface: flags.setupInterface,
     firewall: flags.firewall,
     crashSafe: flags.crashSafe,
-    tracked: !flags.notrack,
   };
 }

@@ -25,6 +25,7 @@ import { NodeSetup, SETUP_ERRORS } from './node.ts';
 import { Readiness } from './readiness.ts';
 import { type RecordedCorefile, recalled, recorded } from './last-good.ts';
 import { RESTART_REASONS } from './protocol.ts';
+import { queryJournal } from './query-memory.ts';
 import { Reloader, reasonOf } from './reload.ts';
 import { SelfCheck } from './self-query.ts';
 import type { Supervision } from './supervised.ts';
@@ -92,7 +93,14 @@ export class Worker {
     if (supervision !== undefined) this.#countRestarts(supervision);
     this.#upstreams = new Upstreams(this.#metrics);
     const hashSeed = random30();
-    this.#listeners = new Listeners(this.#metrics, log, hashSeed, flags.udpIo, sockets);
+    this.#listeners = new Listeners(
+      this.#metrics,
+      log,
+      hashSeed,
+      flags.udpIo,
+      sockets,
+      supervision && queryJournal(supervision, log),
+    );
     if (supervision !== undefined) this.#legacy = new CacheLegacy(supervision, hashSeed, log);
     this.#selfCheck = new SelfCheck(
       () => this.#listeners.addresses,

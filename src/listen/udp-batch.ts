@@ -18,6 +18,7 @@ import {
   type Responder,
   UDP,
 } from '../query/responder.ts';
+import { nowMs, toDs } from '../sys/clock.ts';
 import { type Libc, loadLibc } from '../sys/libc.ts';
 import {
   DatagramVector,
@@ -30,14 +31,12 @@ import {
 } from '../sys/mmsg.ts';
 import { type DatagramSocket, SystemCallError } from '../sys/socket.ts';
 import type { Lent, SocketSource } from '../sys/sockets.ts';
+import { BATCH_SLOTS, SLOT_OCTETS } from './batch-size.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
+import { type LeftDatagram, type QueryJournal, socketNumber } from './query-journal.ts';
 
-/** Datagrams per system call: the gain is had by 32, and twice that costs nothing but memory. */
-const BATCH_SLOTS = 64;
 /** Batches per wake-up: 256 queries take about 1 ms; then the others have their turn. */
 const ROUNDS_MAX = 4;
-/** A query larger than that is cut, and refused; few answers are larger, and those go alone. */
-const SLOT_OCTETS = 4096;
 const LATE_SLOTS = 32;
 const DATAGRAM_OCTETS_MAX = 0xffff;
 /** Holds 10,000 lookups while the process is busy; the kernel's default holds 128 (A and AAAA). */
@@ -58,19 +57,22 @@ interface Buffers {
   readonly answers: DatagramVector;
   readonly late: DatagramVector;
   readonly large: DatagramVector;
+  /** Of each late answer, what the journal is to forget; 0 for nothing. */
+  readonly lateKept: Uint32Array;
 }
 
 let shared: Buffers | undefined;
 
-function buffers(): Buffers {
+function buffers(journal: QueryJournal | undefined): Buffers {
   if (shared === undefined) {
     const libc = loadLibc()!;
     shared = {
       libc,
-      received: new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS),
+      received: journal?.received ?? new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS),
       answers: new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS),
       late: new DatagramVector(libc, LATE_SLOTS, SLOT_OCTETS),
       large: new DatagramVector(libc, 1, DATAGRAM_OCTETS_MAX + 1 + OPT_OCTETS),
+      lateKept: new Uint32Array(LATE_SLOTS),
     };
   }
   return shared;
@@ -84,7 +86,10 @@ export function canBatch(): boolean {
 class BatchSocket {
   readonly socket: DatagramSocket;
   readonly host: string;
-  readonly #buffers = buffers();
+  /** Keeps what is not answered yet for a successor; undefined where nobody holds it. */
+  readonly journal: QueryJournal | undefined;
+  readonly #number: number;
+  readonly #buffers: Buffers;
   readonly #responder: Responder;
   readonly #counters: UdpCounters;
   readonly #client: BatchClient;
@@ -98,13 +103,24 @@ class BatchSocket {
   #stopped = false;
   #closed = false;
 
-  constructor(socket: DatagramSocket, host: string, responder: Responder, counters: UdpCounters) {
+  constructor(
+    socket: DatagramSocket,
+    asked: ListenAddress,
+    responder: Responder,
+    counters: UdpCounters,
+    journal: QueryJournal | undefined,
+  ) {
     this.socket = socket;
-    this.host = host;
+    this.host = asked.host;
+    this.journal = journal;
+    this.#number = socketNumber(asked.host, asked.port);
+    this.#buffers = buffers(journal);
     this.#responder = responder;
     this.#counters = counters;
     this.#client = new BatchClient(this);
     this.#poll = this.#buffers.libc.pollReadable(socket.fd, () => this.#readable());
+    const left = journal?.leftFor(this.#number) ?? [];
+    if (left.length > 0) setImmediate(() => this.#serveLeft(left));
   }
 
   get received(): DatagramVector {
@@ -120,10 +136,35 @@ class BatchSocket {
 
   /** Receives, answers and sends one batch. Returns how many datagrams it held. */
   #serveBatch(): number {
-    const { libc, received, answers } = this.#buffers;
+    const { libc, received } = this.#buffers;
     const { fd, wildcard } = this.socket;
+    this.journal?.begin(this.#number, toDs(nowMs()), false);
     const count = receiveDatagrams(libc, fd, received, wildcard);
-    if (count === 0) return 0;
+    if (count > 0) this.#answerBatch(count);
+    this.journal?.end(count);
+    return count;
+  }
+
+  /** Answers what a predecessor had read when it ended. */
+  #serveLeft(left: readonly LeftDatagram[]): void {
+    const { received } = this.#buffers;
+    for (let from = 0; from < left.length && !this.#closed; from += BATCH_SLOTS) {
+      const some = left.slice(from, from + BATCH_SLOTS);
+      this.journal?.begin(this.#number, toDs(nowMs()), true);
+      some.forEach(({ name, control, message }, slot) => {
+        received.addressTo(slot, name, control);
+        received.octets.set(message, received.dataAt(slot));
+        received.setReceivedOctets(slot, message.length);
+      });
+      this.#answerBatch(some.length);
+      this.journal?.end(some.length);
+    }
+  }
+
+  /** Answers the datagrams in the vector, and sends what is ready. */
+  #answerBatch(count: number): void {
+    const { libc, received, answers } = this.#buffers;
+    const { fd } = this.socket;
     const responder = this.#responder;
     const client = this.#client;
     responder.beginBatch();
@@ -150,9 +191,8 @@ class BatchSocket {
       ready++;
     }
     const sent = sendDatagrams(libc, fd, answers, 0, ready, this.#counters.sendErrors);
-    for (let slot = sent; slot < ready; slot++) this.#keepUnsent(answers, slot);
+    for (let slot = sent; slot < ready; slot++) this.#keepUnsent(answers, slot, 0);
     responder.endBatch();
-    return count;
   }
 
   /** Sends an answer that comes late; those of one turn of the event loop leave together. */
@@ -165,6 +205,7 @@ class BatchSocket {
       large.setDataOctets(0, octets);
       const sent = sendDatagrams(libc, this.socket.fd, large, 0, 1, this.#counters.sendErrors);
       if (sent === 0) this.#counters.sendErrors.value++;
+      this.#forget(path.kept);
       return;
     }
     if (lateOwner !== this) {
@@ -177,6 +218,7 @@ class BatchSocket {
     for (let i = 0; i < octets; i++) late.octets[at + i] = message[i]!;
     late.addressTo(slot, path.name, path.control);
     late.setDataOctets(slot, octets);
+    this.#buffers.lateKept[slot] = path.kept;
     if (!this.#lateScheduled) {
       this.#lateScheduled = true;
       process.nextTick(this.#flushScheduled);
@@ -192,20 +234,25 @@ class BatchSocket {
     const count = this.#lateCount;
     this.#lateCount = 0;
     if (count === 0 || this.#closed) return;
-    const { libc, late } = this.#buffers;
+    const { libc, late, lateKept } = this.#buffers;
     const sent = sendDatagrams(libc, this.socket.fd, late, 0, count, this.#counters.sendErrors);
-    for (let slot = sent; slot < count; slot++) this.#keepUnsent(late, slot);
+    for (let slot = 0; slot < sent; slot++) this.#forget(lateKept[slot]!);
+    for (let slot = sent; slot < count; slot++) this.#keepUnsent(late, slot, lateKept[slot]!);
+  }
+
+  #forget(kept: number): void {
+    if (kept !== 0) this.journal?.forget(kept);
   }
 
   /** The send buffer is full: the answer is kept, and tried again in a moment. */
-  #keepUnsent(vector: DatagramVector, slot: number): void {
+  #keepUnsent(vector: DatagramVector, slot: number, kept: number): void {
     if (this.#unsent.length >= UNSENT_MAX) {
       this.#counters.sendErrors.value++;
       return;
     }
     const at = vector.dataAt(slot);
     this.#unsent.push({
-      path: new BatchReplyPath(this, vector, slot),
+      path: new BatchReplyPath(this, vector, slot, kept),
       message: copyOctets(vector.octets, at, at + vector.dataOctets(slot)),
     });
     this.#retry ??= setTimeout(() => {
@@ -249,7 +296,8 @@ class BatchClient implements Client {
   }
 
   keep(): ReplyPath {
-    return new BatchReplyPath(this.#socket, this.#socket.received, this.slot);
+    const kept = this.#socket.journal?.keep(this.slot) ?? 0;
+    return new BatchReplyPath(this.#socket, this.#socket.received, this.slot, kept);
   }
 }
 
@@ -262,9 +310,12 @@ class BatchReplyPath implements ReplyPath {
   /** Copies of the socket address and control data. */
   readonly name: Uint8Array;
   readonly control: Uint8Array;
+  /** By what the journal knows the query; 0 if it does not. */
+  readonly kept: number;
 
-  constructor(socket: BatchSocket, vector: DatagramVector, slot: number) {
+  constructor(socket: BatchSocket, vector: DatagramVector, slot: number, kept: number) {
     this.#socket = socket;
+    this.kept = kept;
     const nameAt = vector.nameAt(slot);
     const controlAt = vector.controlAt(slot);
     this.name = copyOctets(vector.octets, nameAt, nameAt + vector.nameOctets(slot));
@@ -297,12 +348,16 @@ class BatchReplyPath implements ReplyPath {
   }
 }
 
-/** Listens on the address. Throws ListenError if it cannot be had. */
+/**
+ * Listens on the address. Throws ListenError if it cannot be had. `journal` keeps what is not answered
+ * yet for a successor.
+ */
 export function listenBatchUdp(
   address: ListenAddress,
   responder: Responder,
   counters: UdpCounters,
   sockets: SocketSource,
+  journal?: QueryJournal,
 ): Listener {
   const host = address.host === '' ? '::' : address.host;
   let lent: Lent<DatagramSocket>;
@@ -317,7 +372,8 @@ export function listenBatchUdp(
     throw error;
   }
   const { socket } = lent;
-  const batch = new BatchSocket(socket, host, responder, counters);
+  const asked = { host, port: address.port };
+  const batch = new BatchSocket(socket, asked, responder, counters, journal);
   const { ino } = fstatSync(socket.fd);
   return {
     transport: 'udp',

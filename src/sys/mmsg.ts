@@ -29,6 +29,12 @@ const AF_INET6 = 10;
 const CMSG_DATA_AT = 16;
 const IPPROTO_IP = 0;
 
+/** What a vector takes up. */
+export function vectorOctets(slots: number, slotOctets: number): number {
+  const wholeWords = (slots * slotOctets + 3) & ~3;
+  return slots * (HEADER_OCTETS + IOVEC_OCTETS + NAME_OCTETS + CONTROL_OCTETS) + wholeWords;
+}
+
 /** An array of mmsghdr with all that it points to. */
 export class DatagramVector {
   readonly slots: number;
@@ -42,17 +48,21 @@ export class DatagramVector {
   readonly #controlsAt: number;
   readonly #dataAt: number;
 
-  constructor(libc: Libc, slots: number, slotOctets: number) {
+  /** In memory of its own, or in `given`, which is vectorOctets long and begins at a multiple of 8. */
+  constructor(libc: Libc, slots: number, slotOctets: number, given?: NativeMemory) {
     this.slots = slots;
     this.slotOctets = slotOctets;
     this.#iovecsAt = slots * HEADER_OCTETS;
     this.#namesAt = this.#iovecsAt + slots * IOVEC_OCTETS;
     this.#controlsAt = this.#namesAt + slots * NAME_OCTETS;
     this.#dataAt = this.#controlsAt + slots * CONTROL_OCTETS;
-    const wholeWords = (slots * slotOctets + 3) & ~3;
-    const memory: NativeMemory = libc.allocate(this.#dataAt + wholeWords);
+    const memory = given ?? libc.allocate(vectorOctets(slots, slotOctets));
     this.octets = memory.octets;
-    this.#words = new Uint32Array(memory.octets.buffer, memory.octets.byteOffset);
+    this.#words = new Uint32Array(
+      memory.octets.buffer,
+      memory.octets.byteOffset,
+      memory.octets.length >> 2,
+    );
     this.#base = memory.address;
     for (let slot = 0; slot < slots; slot++) {
       const header = slot * HEADER_OCTETS;
@@ -108,6 +118,11 @@ export class DatagramVector {
 
   receivedOctets(slot: number): number {
     return this.#words[(slot * HEADER_OCTETS + 56) >> 2]!;
+  }
+
+  /** As the kernel sets it; for a slot that is filled by hand, or is to be known as empty. */
+  setReceivedOctets(slot: number, octets: number): void {
+    this.#setWord(slot * HEADER_OCTETS + 56, octets);
   }
 
   /** Whether the datagram was longer than the slot. */

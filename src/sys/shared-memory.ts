@@ -5,7 +5,7 @@
  * Callers: map only what they have made themselves, or were handed by the process that started them:
  *          a file that another shortens while it is mapped ends us (SIGBUS).
  */
-import { loadLibc } from './libc.ts';
+import { type NativeMemory, loadLibc } from './libc.ts';
 import { SystemCallError } from './socket.ts';
 
 const MFD_CLOEXEC = 1;
@@ -31,8 +31,13 @@ export function createMemoryFile(name: string, octets: number): number {
  * once the descriptor is closed. Throws SystemCallError.
  */
 export function mapMemoryFile(fd: number, octets: number): Uint8Array {
+  return mapNativeMemory(fd, octets).octets;
+}
+
+/** The same, for a system call to write to. */
+export function mapNativeMemory(fd: number, octets: number): NativeMemory {
   const libc = loadLibc()!;
   const address = libc.mapShared(fd, octets);
   if (address === -1) throw new SystemCallError('mmap', libc.errno());
-  return libc.view(address, octets);
+  return { octets: libc.view(address, octets), address };
 }

@@ -1,7 +1,7 @@
 /** The daemon under test, as an operator runs it: dist/main.js with a Corefile. */
 import { join } from 'node:path';
 import type { Lab } from './lab.ts';
-import { Child, residentOctets } from './process.ts';
+import { Child, childrenOf, residentOctets } from './process.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** `NODELOCALD_MAIN` names another build. */
@@ -36,8 +36,14 @@ export class Daemon {
     return daemon;
   }
 
+  /** Of the process that was started: the supervisor. */
   get pid(): number {
     return this.child.pid;
+  }
+
+  /** Of the worker that there is now; undefined between two. */
+  get workerPid(): number | undefined {
+    return childrenOf(this.pid)[0];
   }
 
   /** What it has logged at the levels that mean trouble. */

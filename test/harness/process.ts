@@ -109,9 +109,15 @@ export async function run(
 export function residentOctets(pid: number): number {
   const status = readFileSync(`/proc/${pid}/status`, 'utf8');
   const own = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0) * 1024;
-  const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  return children
-    .split(' ')
-    .filter((child) => child !== '')
-    .reduce((sum, child) => sum + residentOctets(Number(child)), own);
+  return childrenOf(pid).reduce((sum, child) => sum + residentOctets(child), own);
+}
+
+/** Processes directly below `pid`; none if it has ended. */
+export function childrenOf(pid: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8');
+    return children.split(' ').filter(Boolean).map(Number);
+  } catch {
+    return [];
+  }
 }

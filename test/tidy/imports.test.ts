@@ -23,6 +23,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   koffi: ['src/sys/libc.ts'],
   'dns-packet': ['src/dns/codec.ts'],
   pino: ['src/observe/log.ts'],
+  'sonic-boom': ['src/observe/log.ts'],
   'prom-client': ['src/http/'],
   'lru-cache': ['src/cache/store.ts'],
   re2js: ['src/corefile/go-regexp.ts'],
