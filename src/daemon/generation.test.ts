@@ -1,3 +1,5 @@
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { describe, expect, test } from 'vitest';
 import { TestLog } from '../directives/testing.ts';
 import { CorefileError } from '../corefile/error.ts';
@@ -195,6 +197,24 @@ describe('an address that is not ours', () => {
     const labels = [...generation.served.values()].map(({ label }) => label);
     expect(labels).toEqual(['dns://169.254.20.10:53']);
   });
+});
+
+test('a generation that another has replaced is held by nobody', async () => {
+  setFlagsFromString('--expose-gc');
+  const collect = runInNewContext('gc') as () => void;
+  const around = surroundings();
+  const replaced: WeakRef<Generation>[] = [];
+  let serving = load(blockOf('cache 30', FORWARD), undefined, around);
+  for (const ttl of [31, 32, 33]) {
+    const before = serving;
+    replaced.push(new WeakRef(before));
+    serving = load(blockOf(`cache ${ttl}`, FORWARD), before, around);
+    before.stop();
+  }
+  await new Promise((resolve) => setTimeout(resolve, 10));
+  collect();
+  expect(replaced.slice(0, -1).map((each) => each.deref() !== undefined)).toEqual([false, false]);
+  serving.stop();
 });
 
 describe('what must have answered before we are ready', () => {

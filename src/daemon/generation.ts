@@ -110,7 +110,7 @@ export function loadGeneration(
 
 class Builder {
   readonly #surroundings: Surroundings;
-  readonly #before: Generation | undefined;
+  #before: Generation | undefined;
   readonly #heirlooms = new Map<string, unknown>();
   readonly #starts: (() => void)[] = [];
   readonly #stops: (() => void)[] = [];
@@ -142,6 +142,8 @@ class Builder {
       for (const stop of this.#stops) stop();
       throw error;
     }
+    // What is returned holds on to us, and we must not hold all generations that ever were.
+    this.#before = undefined;
     return {
       corefile,
       served,

@@ -177,7 +177,15 @@ describe('the template', () => {
     fixture.install.setCorefile(fixture.install.corefile().replace('denial', 'denail'));
     await sleep(3000);
     expect(await fixture.ask(fixture.pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
-    expect(daemon.output).toMatch(/5:9: cache: .*denail.* did you mean .*denial/);
+    const why = /5:9: cache: .*denail.* did you mean .*denial/;
+    expect(daemon.output).toMatch(why);
+    expect(await fixture.get(`http://${LINK_LOCAL}:8080/health`)).toMatch(why);
+    const metrics = await fixture.get('http://127.0.0.1:9253/metrics');
+    expect(metrics).toMatch(/^nodelocald_troubles\{kind="configuration"\} 1$/m);
+    fixture.install.setCorefile(fixture.install.corefile());
+    await until('all is well', async () => {
+      return (await fixture.get(`http://${LINK_LOCAL}:8080/health`)) === 'OK\n';
+    });
   });
 });
 
