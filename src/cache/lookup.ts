@@ -176,7 +176,7 @@ export class AnswerCache {
     }
     // NXDOMAIN behind a CNAME denies the CNAME's target, not the name asked (RFC 2308 section 2.1).
     const deniesName =
-      responseClass === 'name-error' && message.answers === 0 && message.ofTypeOnly !== true;
+      responseClass === 'name-error' && message.answers === 0 && !message.ofTypeOnly;
     const entry = new CacheEntry(
       message,
       KIND_OF[responseClass] ?? POSITIVE,

@@ -62,7 +62,9 @@ export function reshape(
   const question = asked.at + HEADER_OCTETS;
   draft.question(asked.msg, question, asked.qtype, asked.qclass);
   forEachRecord(message, (section, at) => draft.record(message.wire, at, section, change));
-  return draft.finish();
+  const reshaped = draft.finish();
+  reshaped.ofTypeOnly = message.ofTypeOnly;
+  return reshaped;
 }
 
 /** The CNAMEs of the answer section, in their order. */

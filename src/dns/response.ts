@@ -56,9 +56,9 @@ export interface NormalizedResponse {
   readonly signedUntil: number | undefined;
   /**
    * An NXDOMAIN that was made for the type asked and may not hold for another one, as `template` makes
-   * them: against RFC 1034, and so never set in what a server has sent.
+   * them: against RFC 1034, and so false of what a server has sent. Set by whoever makes the response.
    */
-  readonly ofTypeOnly?: true;
+  ofTypeOnly: boolean;
 }
 
 /** Types whose names may be compressed: those of RFC 1035 (RFC 3597 section 4). */
@@ -87,6 +87,7 @@ const name = new Uint8Array(NAME_OCTETS_MAX);
 const ttlScratch = new Uint16Array(TTL_FIELDS_MAX);
 const compressor = new NameCompressor();
 const NO_OPTIONS = new Uint8Array(0);
+const NO_TTLS = new Uint16Array(0);
 
 /**
  * Reads the message in `msg` from `at` to `end` and returns it in normal form, or undefined if it is
@@ -113,6 +114,38 @@ export function normalizeInOrder(
   startAt: Uint16Array,
 ): NormalizedResponse | undefined {
   return new Normalizer(wire, startAt).run();
+}
+
+/**
+ * What {@link normalize} makes of a message that we have written ourselves and that has a question and
+ * no records: `wire`, which is kept and not looked at.
+ */
+export function withoutRecords(
+  wire: Uint8Array,
+  { qtype, qclass, nameOctets }: Pick<NormalizedResponse, 'qtype' | 'qclass' | 'nameOctets'>,
+  rcode: number,
+): NormalizedResponse {
+  return {
+    wire,
+    ttlAt: NO_TTLS,
+    rcode,
+    qtype,
+    qclass,
+    nameOctets,
+    answers: 0,
+    hasQtype: false,
+    hasSoa: false,
+    hasNs: false,
+    ttlMinSec: undefined,
+    soaTtlSec: 0,
+    soaMinimumSec: 0,
+    plainOctets: wire.length,
+    dnssecOk: false,
+    options: NO_OPTIONS,
+    signedFrom: undefined,
+    signedUntil: undefined,
+    ofTypeOnly: false,
+  };
 }
 
 /** Sets every record's TTL, in place. */
@@ -208,6 +241,7 @@ class Normalizer {
       options: this.#options,
       signedFrom: this.#signedFrom,
       signedUntil: this.#signedUntil,
+      ofTypeOnly: false,
     };
   }
 

@@ -61,7 +61,7 @@ const CONTINUED = 2;
 type Final = { readonly value: Value } | undefined;
 
 /** Octets of a string that count as a step. */
-const OCTETS_PER_STEP = 64;
+const OCTETS_PER_STEP = 16;
 
 class Evaluation {
   readonly #program: Program;
@@ -183,7 +183,7 @@ class Evaluation {
   *#elements(value: Value): Generator<readonly [Value, Value]> {
     if (value === undefined) return;
     if (value instanceof List) {
-      for (const [i, item] of value.items.entries()) yield [int(i), item];
+      for (let i = 0; i < value.items.length; i++) yield [int(i), value.items[i]];
     } else if (value instanceof Dictionary) {
       for (const key of sortedKeys(value)) yield [key, value.entries.get(key)];
     } else if (value instanceof Integer) {
@@ -389,6 +389,8 @@ class Evaluation {
       signature.parameters[Math.min(i, signature.parameters.length - 1)]!;
     const given = args.map((arg, i) => this.#argument(parameter(i), arg, dot));
     if (final !== undefined) given.push(this.#valid(parameter(args.length), final.value));
+    // Whatever the function makes of it, it looks at all that it is given.
+    for (const value of given) this.#step(workOf(value));
     let result: Value;
     try {
       result = call(given);
@@ -493,6 +495,13 @@ function textOfNode(node: Operand | Command | Node | undefined): string {
     default:
       return node satisfies never;
   }
+}
+
+/** What it costs to look at a value, in steps. */
+function workOf(value: Value): number {
+  if (typeof value === 'string') return value.length / OCTETS_PER_STEP;
+  if (value instanceof List) return value.items.length;
+  return value instanceof Dictionary ? value.entries.size : 0;
 }
 
 function constant({ value }: Constant): Value {

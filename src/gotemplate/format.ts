@@ -280,7 +280,9 @@ function exponent(text: string): string {
 }
 
 function firstRunes(octets: string, count: number): string {
-  return octetsOf(Array.from(textOf(octets)).slice(0, count).join(''));
+  // A character has four octets at most.
+  const enough = textOf(octets.slice(0, 4 * count));
+  return octetsOf(Array.from(enough).slice(0, count).join(''));
 }
 
 function letterCase(verb: Verb, text: string): string {

@@ -174,12 +174,9 @@ describe('every execution is bounded', () => {
       'more than 10000 steps',
     ],
     ['{{range 1000000000}}{{end}}', 'more than 10000 steps'],
-    [
-      '{{$x := "0123456789"}}{{range .}}{{$x = print $x $x}}{{end}}{{$x}}',
-      'a string is longer than',
-    ],
-    ['{{printf "%999999999d" 1}}', 'more than 160000 octets are written'],
-    ['{{range .}}{{printf "%9999d" 1}}{{end}}', 'more than 160000 octets are written'],
+    ['{{$x := "0123456789"}}{{range .}}{{$x = print $x $x}}{{end}}{{$x}}', 'more than 10000 steps'],
+    ['{{printf "%999999999d" 1}}', 'more than 32768 octets are written'],
+    ['{{range .}}{{printf "%9999d" 1}}{{end}}', 'more than 32768 octets are written'],
     [
       '{{define "a"}}{{template "a"}}{{end}}{{template "a"}}',
       'exceeded maximum template depth (100)',
@@ -199,13 +196,13 @@ describe('every execution is bounded', () => {
   test.each([
     ['actions', `${'{{if true}}'.repeat(101)}${'{{end}}'.repeat(101)}`],
     ['parentheses', `{{${'('.repeat(5000)}1${')'.repeat(5000)}}}`],
-    ['else-ifs', `{{if 0}}${'{{else if 0}}'.repeat(5000)}{{end}}`],
+    ['else-ifs', `{{if 0}}${'{{else if 0}}'.repeat(2000)}{{end}}`],
   ])('nesting of %s is bounded when the text is read', (_, text) => {
     expect(fault(text)).toContain('nested deeper than 100');
   });
 
   test('so is the length of the text', () => {
-    expect(fault('x'.repeat(OUTPUT_OCTETS_MAX + 1))).toContain('is longer than 160000');
+    expect(fault('x'.repeat(OUTPUT_OCTETS_MAX + 1))).toContain('is longer than 32768');
   });
 });
 

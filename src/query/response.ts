@@ -5,7 +5,7 @@
 import type { Query } from './query.ts';
 import { writeEmpty } from '../dns/frame.ts';
 import { HEADER_OCTETS, RCODE_MASK } from '../dns/header.ts';
-import { type NormalizedResponse, normalize } from '../dns/response.ts';
+import { type NormalizedResponse, withoutRecords } from '../dns/response.ts';
 
 /** Why there is only an RCODE and no message. */
 export interface Failure {
@@ -49,6 +49,11 @@ export class Response {
     this.extendedError = extendedError;
   }
 
+  /** The same with another message, written by `writer`; what else it says is kept. */
+  with(message: NormalizedResponse, writer: string): Response {
+    return new Response(message, writer, this.failure, this.extendedError);
+  }
+
   /** A bare RCODE with the reason for it. */
   static failed(query: Query, rcode: number, message: string, restSec: number = 0): Response {
     return new Response(emptyMessage(query, rcode), '', { message, restSec });
@@ -63,6 +68,5 @@ export class Response {
 function emptyMessage(query: Query, rcode: number): NormalizedResponse {
   const wire = new Uint8Array(HEADER_OCTETS + query.nameOctets + 4);
   writeEmpty(query, wire, 0, rcode & RCODE_MASK);
-  // What we write ourselves is well-formed, so normalize cannot refuse it.
-  return { ...normalize(wire, 0, wire.length)!, rcode };
+  return withoutRecords(wire, query, rcode);
 }

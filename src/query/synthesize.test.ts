@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { type ResourceRecord, decodeMessage } from '../dns/codec.ts';
 import { NXDOMAIN, SERVFAIL } from '../dns/rcode.ts';
+import { normalize } from '../dns/response.ts';
 import { A, IN } from '../dns/rrtype.ts';
 import { type Synthesis, synthesize } from './synthesize.ts';
 import { askQuery } from './testing.ts';
@@ -53,6 +54,26 @@ describe('an answer of our own', () => {
     const { wire } = synthesize(query, 'hosts', { answers }).message;
     expect(wire.length).toBeLessThanOrEqual(65535);
     expect(wire[2]! & 0x02).toBe(0x02);
+  });
+
+  test.each([{}, { rcode: NXDOMAIN, truncated: true }])(
+    'without records is what is read in its octets: %j',
+    (synthesis) => {
+      const { query } = askQuery('A.Example.', 'A', { edns: 1232, qclass: 'CH' });
+      const { message } = synthesize(query, 'template', synthesis);
+      expect(message).toEqual(normalize(message.wire, 0, message.wire.length));
+    },
+  );
+
+  test('tells clients with EDNS an extended error, if it has one', () => {
+    const { query } = askQuery('a.', 'A');
+    const extendedError = { code: 21, text: 'x' };
+    const response = synthesize(query, 'template', { extendedError });
+    expect(response.extendedError).toBe(extendedError);
+    expect(response.with(response.message, 'cache')).toMatchObject({
+      writer: 'cache',
+      extendedError,
+    });
   });
 
   test('with a record that cannot be written is a SERVFAIL that says so', () => {

@@ -6,10 +6,19 @@
  * Is not:  what the records say.
  */
 import { type ResourceRecord, encodeRecord } from '../dns/codec.ts';
-import { AA, ANCOUNT_AT, ARCOUNT_AT, NSCOUNT_AT, TC, readU16, writeU16 } from '../dns/header.ts';
+import {
+  AA,
+  ANCOUNT_AT,
+  ARCOUNT_AT,
+  HEADER_OCTETS,
+  NSCOUNT_AT,
+  TC,
+  readU16,
+  writeU16,
+} from '../dns/header.ts';
 import { writeEmpty } from '../dns/frame.ts';
 import { NOERROR, SERVFAIL } from '../dns/rcode.ts';
-import { normalize } from '../dns/response.ts';
+import { normalize, withoutRecords } from '../dns/response.ts';
 import type { Query } from './query.ts';
 import { type ExtendedError, Response } from './response.ts';
 
@@ -61,7 +70,11 @@ export function synthesize(query: Query, writer: string, synthesis: Synthesis): 
     }
   }
   out[2] = flags;
-  const message = normalize(out, 0, at);
+  const hasRecords = at > HEADER_OCTETS + query.nameOctets + 4;
+  // Most answers without records are made in great number: `template IN AAAA`, hosts without IPv6.
+  const message = hasRecords
+    ? normalize(out, 0, at)
+    : withoutRecords(out.slice(0, at), query, synthesis.rcode ?? NOERROR);
   if (message === undefined) return unwritable(query, query.name);
   return new Response(message, writer, undefined, synthesis.extendedError);
 }

@@ -316,7 +316,7 @@ export class CacheHandler implements Handler, HitSource {
     }
     // Whoever wrote it below has no further use for it, and who waits for it has not seen it yet.
     if (!this.#config.keepTtl) setTtl(message, ttlSec);
-    return new Response(message, this.name, undefined, response.extendedError);
+    return response.with(message, this.name);
   }
 
   /** Refreshes an entry that is asked for often and near its end. Hot path, where configured. */

@@ -139,7 +139,7 @@ class Dns64 implements Handler {
     if (response.failure !== undefined) {
       query.answer(response);
     } else if (this.#isFinal(response)) {
-      query.answer(new Response(response.message, this.name));
+      query.answer(response.with(response.message, this.name));
     } else {
       lookUp(query, { qtype: A }, (addresses) => this.#translate(query, response, addresses));
     }

@@ -27,7 +27,7 @@ import { RecordTable, hasOrder } from '../../dns/records.ts';
 import type { NormalizedResponse } from '../../dns/response.ts';
 import { AXFR, IXFR } from '../../dns/rrtype.ts';
 import type { Query } from '../../query/query.ts';
-import { Response } from '../../query/response.ts';
+import type { Response } from '../../query/response.ts';
 import type { BuildContext, Directive, Handler, HitPart, ParseContext } from '../directive.ts';
 import { type Order, Preferring, RoundRobin, Weighted } from './order.ts';
 import { Weights } from './weights.ts';
@@ -155,7 +155,7 @@ class Loadbalance implements Handler {
   /** Another response in the place of this one, which others may share. */
   onResponse(_: Query, response: Response): Response {
     if (response.failure !== undefined) return response;
-    return new Response(this.#arranged(response.message), this.name);
+    return response.with(this.#arranged(response.message), this.name);
   }
 
   #arranged(message: NormalizedResponse): NormalizedResponse {

@@ -57,14 +57,19 @@ export class Rewrite implements Handler {
     if (query.answered) return; // it has expired meanwhile
     if (response.failure === undefined) {
       const cnames = responseRules.filter(({ kind }) => kind === 'cname').toReversed();
-      this.#follow(draft, response.message, cnames);
+      this.#follow(draft, response, response.message, cnames);
     } else {
       answerFailed(query, response, rcodeAfter(responseRules, response.rcode));
     }
   }
 
   /** Points CNAMEs elsewhere, and goes on with what is found there. */
-  #follow(draft: Draft, message: NormalizedResponse, rules: readonly ResponseRule[]): void {
+  #follow(
+    draft: Draft,
+    response: Response,
+    message: NormalizedResponse,
+    rules: readonly ResponseRule[],
+  ): void {
     const { query, qtype, qclass } = draft;
     for (const [i, rule] of rules.entries()) {
       const elsewhere = rule.kind === 'cname' ? findElsewhere(message, rule.replace) : undefined;
@@ -72,16 +77,19 @@ export class Rewrite implements Handler {
       const { index, target, name } = elsewhere;
       lookUp(query, { name, qtype, qclass }, (found) => {
         if (query.answered) return;
-        if (found.failure !== undefined) answerFailed(query, found, found.rcode);
-        else
-          this.#follow(draft, redirect(message, index, target, found.message), rules.slice(i + 1));
+        if (found.failure !== undefined) {
+          answerFailed(query, found, found.rcode);
+          return;
+        }
+        const redirected = redirect(message, index, target, found.message);
+        this.#follow(draft, response, redirected, rules.slice(i + 1));
       });
       return;
     }
-    this.#answer(draft, message);
+    this.#answer(draft, response, message);
   }
 
-  #answer(draft: Draft, message: NormalizedResponse): void {
+  #answer(draft: Draft, response: Response, message: NormalizedResponse): void {
     const { query, responseRules } = draft;
     const rcode = rcodeAfter(responseRules, message.rcode);
     const unchanged =
@@ -89,7 +97,7 @@ export class Rewrite implements Handler {
     const answer = unchanged
       ? message
       : reshape(message, query, rcode, changeOfRecords(responseRules));
-    query.answer(new Response(answer, this.name));
+    query.answer(response.with(answer, this.name));
   }
 }
 

@@ -8,7 +8,7 @@ import type { GoRegexp } from '../../corefile/go-regexp.ts';
 import { type ResourceRecord, decodeMessage } from '../../dns/codec.ts';
 import { TC } from '../../dns/header.ts';
 import { nameFromText } from '../../dns/name.ts';
-import { NXDOMAIN, SERVFAIL } from '../../dns/rcode.ts';
+import { SERVFAIL } from '../../dns/rcode.ts';
 import { A, AAAA, CNAME, className, typeName } from '../../dns/rrtype.ts';
 import { isInZone, isInZones } from '../../dns/zone.ts';
 import { recordFromText } from '../../dns/zone-text.ts';
@@ -185,16 +185,20 @@ class OneTemplate {
     return ANSWERED;
   }
 
-  #reply(query: Query, records: Records): void {
+  #reply(query: Query, { answers, authorities, additionals, truncated }: Records): void {
     const { rcode, extendedError } = this.#config;
-    const response = synthesize(query, 'template', { ...records, rcode, extendedError });
-    if (rcode !== NXDOMAIN) {
-      query.answer(response);
-      return;
-    }
+    // Field by field: copying an object takes longer than all the rest of an empty answer.
+    const response = synthesize(query, 'template', {
+      rcode,
+      answers,
+      authorities,
+      additionals,
+      truncated,
+      extendedError,
+    });
     // Another template may have something to say of the same name and another type.
-    const message = { ...response.message, ofTypeOnly: true as const };
-    query.answer(new Response(message, response.writer, response.failure, extendedError));
+    response.message.ofTypeOnly = true;
+    query.answer(response);
   }
 }
 
