@@ -5,16 +5,23 @@
  *
  *   first label   answer of every upstream
  *   nx...         NXDOMAIN, and a SOA for 3,600 s
- *   none...       no data, likewise
+ *   bare...       NXDOMAIN without a SOA
+ *   none...       no data, and a SOA
  *   fail...       SERVFAIL
  *   short...      as others, for 7 s
+ *   zero...       likewise, for 0 s
  *   others        A 192.0.2.1, AAAA 2001:db8::1, PTR host.example., for 3,600 s; no data otherwise
  */
 import { readFileSync } from 'node:fs';
 import { machineSource } from '../../src/corefile/source.ts';
 import { type Generation, loadGeneration } from '../../src/daemon/generation.ts';
 import { TestLog } from '../../src/directives/testing.ts';
-import { type ResourceRecord, decodeMessage, encodeRecord } from '../../src/dns/codec.ts';
+import {
+  type DecodedMessage,
+  type ResourceRecord,
+  decodeMessage,
+  encodeRecord,
+} from '../../src/dns/codec.ts';
 import { HEADER_OCTETS, QR, RA } from '../../src/dns/header.ts';
 import { nameToText } from '../../src/dns/name.ts';
 import { NOERROR, NXDOMAIN, SERVFAIL, rcodeName } from '../../src/dns/rcode.ts';
@@ -86,11 +93,11 @@ function modelAnswer({ query, nameOctets }: Attempt): [Uint8Array, number, numbe
   const typeAt = HEADER_OCTETS + nameOctets;
   const qtype = (query[typeAt]! << 8) | query[typeAt + 1]!;
   const label = name.toLowerCase().split('.')[0]!;
-  const base = { name, rrClass: IN, ttlSec: label.startsWith('short') ? SHORT_TTL_SEC : TTL_SEC };
-  const data = label.startsWith('n') && /^(?:nx|none)/.test(label) ? undefined : dataOf(qtype);
-  const failed = label.startsWith('fail');
-  let rcode = failed ? SERVFAIL : NOERROR;
-  if (label.startsWith('nx')) rcode = NXDOMAIN;
+  const base = { name, rrClass: IN, ttlSec: ttlOf(label) };
+  const data = /^(?:nx|none)/.test(label) ? undefined : dataOf(qtype);
+  const failed = /^(?:fail|bare)/.test(label);
+  let rcode = label.startsWith('fail') ? SERVFAIL : NOERROR;
+  if (/^(?:nx|bare)/.test(label)) rcode = NXDOMAIN;
   const record: ResourceRecord =
     data === undefined ? { ...base, type: SOA, rdata: soa } : { ...base, type: qtype, rdata: data };
   const wire = failed ? new Uint8Array(0) : encodeRecord(record)!;
@@ -116,6 +123,11 @@ const soa: ResourceRecord['rdata'] = {
   minimum: TTL_SEC,
 };
 
+function ttlOf(label: string): number {
+  if (label.startsWith('zero')) return 0;
+  return label.startsWith('short') ? SHORT_TTL_SEC : TTL_SEC;
+}
+
 function dataOf(qtype: number): ResourceRecord['rdata'] | undefined {
   if (qtype === A) return { kind: 'address', address: '192.0.2.1' };
   if (qtype === AAAA) return { kind: 'address', address: '2001:db8::1' };
@@ -128,6 +140,12 @@ export interface Told {
   readonly answer: string;
   /** Those that were asked, as `10.96.0.10:53 tcp`, in the order in which they were. */
   readonly upstreams: string;
+  /** The question of the answer: `NAME TYPE CLASS`, as spelled. */
+  readonly question: string;
+  /** Whether the answer has an OPT record. */
+  readonly hasOpt: boolean;
+  /** Messages that came for it: one, whatever happens. */
+  readonly messages: number;
 }
 
 export class ServedCorefile {
@@ -187,15 +205,26 @@ export class ServedCorefile {
     return [...this.#servers.keys()];
   }
 
-  /** Asks at the address with that label: `NAME TYPE`, and perhaps `tcp`. */
+  /** Asks at the address with that label: `NAME TYPE`, and perhaps `tcp`, `CH`, `plain` (no EDNS). */
   async ask(label: string, question: string): Promise<Told> {
-    const [name, type, transport] = question.split(' ') as [string, string, string?];
+    const [name, type, ...flags] = question.split(' ') as [string, string, ...string[]];
     const server = this.#servers.get(label);
     if (server === undefined) throw new Error(`nobody listens at ${label}`);
     this.#asked.length = 0;
-    const message = queryMessage(name, type, { edns: 1232 });
-    const octets = await exchange(server, message, transport === 'tcp' ? TCP : UDP);
-    return { answer: textOf(octets), upstreams: this.#asked.join(', ') };
+    const message = queryMessage(name, type, {
+      ...(flags.includes('plain') ? {} : { edns: 1232 }),
+      ...(flags.includes('CH') ? { qclass: 'CH' } : {}),
+    });
+    const answers = await exchange(server, message, flags.includes('tcp') ? TCP : UDP);
+    const decoded = decodeMessage(answers[0]!)!;
+    const [asked] = decoded.questions;
+    return {
+      answer: textOf(decoded),
+      upstreams: this.#asked.join(', '),
+      question: `${asked!.name} ${typeName(asked!.qtype)} ${asked!.qclass}`,
+      hasOpt: (answers[0]![11]! & 1) === 1, // the model upstreams send no other additional record
+      messages: answers.length,
+    };
   }
 
   close(): void {
@@ -205,13 +234,18 @@ export class ServedCorefile {
   }
 }
 
-/** The answer, now or when it comes. */
-function exchange(
+/** All messages that come for it, until some time after the first. */
+async function exchange(
   server: Server,
   message: Uint8Array,
   transport: typeof UDP | typeof TCP,
-): Promise<Uint8Array> {
-  return new Promise((resolve) => {
+): Promise<Uint8Array[]> {
+  const answers: Uint8Array[] = [];
+  await new Promise<void>((resolve) => {
+    const take = (answer: Uint8Array, octets: number): void => {
+      answers.push(answer.slice(0, octets));
+      resolve();
+    };
     const path: ReplyPath = {
       transport,
       family: 1,
@@ -219,19 +253,20 @@ function exchange(
       remotePort: 40_000,
       localAddress: '169.254.20.10',
       localPort: 53,
-      send: (answer, octets) => resolve(answer.slice(0, octets)),
+      send: take,
     };
     const client: Client = { transport, family: 1, keep: () => path };
     const out = new Uint8Array(4096);
     server.beginBatch();
     const octets = server.respond(message, 0, message.length, client, out, 0, out.length);
     server.endBatch();
-    if (octets > 0) resolve(out.slice(0, octets));
+    if (octets > 0) take(out, octets);
   });
+  await new Promise((resolve) => setImmediate(resolve));
+  return answers;
 }
 
-function textOf(octets: Uint8Array): string {
-  const message = decodeMessage(octets)!;
+function textOf(message: DecodedMessage): string {
   const asked = message.questions[0]!.name.toLowerCase();
   const records = [...message.answers, ...message.authorities].map((record) => {
     const owner = record.name.toLowerCase() === asked ? '@' : record.name;

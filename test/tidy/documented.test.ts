@@ -107,6 +107,25 @@ describe('docs/commands.md', () => {
   });
 });
 
+describe('docs/reference-defects.md', () => {
+  const page = 'docs/reference-defects.md';
+  const rows = [...tableOf(page, /^(\d+)$/).values()];
+
+  test('has the 18 of them, in order', () => {
+    expect(rows.map(([number]) => Number(number))).toEqual(
+      Array.from({ length: 18 }, (_, i) => i + 1),
+    );
+  });
+
+  test.each(rows)('%s: its test is where the page says', (number, _theirs, _ours, test = '') => {
+    const [, file, title] = /^`(\S+)`: (.+)$/.exec(test) ?? [];
+    const cure = `${page}: row ${number}: the last cell is \`FILE\`: TITLE, of a test that there is`;
+    expect(file !== undefined && existsSync(file) && textOf(file).includes(title!), cure).toBe(
+      true,
+    );
+  });
+});
+
 describe('docs/errors.md', () => {
   const page = 'docs/errors.md';
   const text = textOf(page);
