@@ -38,6 +38,11 @@ export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
     default: 'auto',
     help: 'auto, iptables, nftables or none: what puts the rules in',
   },
+  notrack: {
+    kind: 'switch',
+    default: true,
+    help: 'keep queries out of connection tracking; =false is for policies that need it',
+  },
   'crash-safe-diversion': {
     kind: 'switch',
     default: true,
@@ -120,6 +125,7 @@ export interface Flags {
   readonly setupInterface: boolean;
   readonly firewall: 'auto' | 'iptables' | 'nftables' | 'none';
   readonly crashSafe: boolean;
+  readonly notrack: boolean;
   readonly skipTeardown: boolean;
   readonly syncIntervalMs: number;
   readonly drainMs: number;
@@ -164,6 +170,7 @@ export function parseFlags(argv: readonly string[]): Flags {
       ? readWord('firewall', text('firewall'), ['auto', 'iptables', 'nftables', 'none'])
       : 'none',
     crashSafe: on('crash-safe-diversion'),
+    notrack: on('notrack'),
     skipTeardown: on('skipteardown'),
     syncIntervalMs: readSyncInterval(text('syncinterval')),
     drainMs: readDuration('drain', text('drain'), HOUR_MS),

@@ -11,5 +11,6 @@ export function hostNetworkOptions(flags: Flags): HostNetworkOptions {
     setupInterface: flags.setupInterface,
     firewall: flags.firewall,
     crashSafe: flags.crashSafe,
+    tracked: !flags.notrack,
   };
 }

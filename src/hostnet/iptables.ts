@@ -102,7 +102,7 @@ export function changeTo(saved: string, wanted: readonly Rule[], known: readonly
   const ours = new Set([...known, ...wanted].map(identityOf));
   const missing = new Set(wanted);
   const byForm = new Map(wanted.map((rule) => [formOf(rule), rule]));
-  const lines: Record<Table, string[]> = { raw: [], filter: [] };
+  const lines: Record<Table, string[]> = { raw: [], filter: [], nat: [] };
   const told: string[] = [];
   for (const { table, text, rule, form } of savedRules(saved)) {
     if (rule === undefined || !ours.has(identityOf(rule))) continue;
@@ -121,7 +121,7 @@ export function changeTo(saved: string, wanted: readonly Rule[], known: readonly
 /** The batch that removes every rule of node-cache and ours: by comment, or by the shape of `known`. */
 export function removalOf(saved: string, known: readonly Rule[]): Change {
   const ours = new Set(known.map(identityOf));
-  const lines: Record<Table, string[]> = { raw: [], filter: [] };
+  const lines: Record<Table, string[]> = { raw: [], filter: [], nat: [] };
   const told: string[] = [];
   for (const { table, text, rule, comment } of savedRules(saved)) {
     const byComment = Object.values(COMMENTS).some((ourComment) => ourComment === comment);

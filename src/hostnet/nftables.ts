@@ -108,8 +108,10 @@ export function ruleText(rule: Rule): string {
   // The socket expression ends the rule where there is no socket, whatever is asked of it.
   // `transparent` can be asked of every socket, `wildcard` not of a connection half open.
   const socket = rule.life === 'while-listening' ? 'socket transparent { 0, 1 } ' : '';
+  const action =
+    rule.action === 'KEEP' ? `dnat ${ip} to ${rule.address}` : rule.action.toLowerCase();
   return (
     `${ip} ${host} ${rule.address} ${rule.protocol} ${service} ${rule.port} ${socket}` +
-    `${rule.action.toLowerCase()} comment "${COMMENTS[rule.action]}"`
+    `${action} comment "${COMMENTS[rule.action]}"`
   );
 }

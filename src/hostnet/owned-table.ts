@@ -4,8 +4,8 @@
  * socket and reads its commands from a pipe of ours: if we are killed it reads the pipe's end and
  * goes too.
  *
- * This is what can be had for packets of the host's own processes, which no socket match can catch
- * (rules.ts). It works beside iptables of either kind. It costs a process of 1 MB of its own.
+ * This is what can be had for packets of the host's own processes, which no socket match can catch, and
+ * for translations (rules.ts). It works beside iptables of either kind. It costs a process of 1 MB of its own.
  *
  * Owns:    the process and the table. Nobody else can change or delete that table.
  */
@@ -34,7 +34,7 @@ export class OwnedTable {
   }
 
   /**
-   * Puts `rules` in, all of raw OUTPUT, if none are. Rejects with HostnetError if nft is missing,
+   * Puts `rules` in, of raw OUTPUT and nat, if none are. Rejects with HostnetError if nft is missing,
    * or the kernel knows no such table.
    */
   async put(rules: readonly Rule[]): Promise<void> {
@@ -91,11 +91,27 @@ export class OwnedTable {
   }
 }
 
+const CHAINS = [
+  { name: 'output_raw', table: 'raw', chain: 'OUTPUT', type: 'filter hook output priority raw' },
+  // Before kube-proxy's, which are at -100 in all its modes.
+  {
+    name: 'prerouting_nat',
+    table: 'nat',
+    chain: 'PREROUTING',
+    type: 'nat hook prerouting priority -110',
+  },
+  { name: 'output_nat', table: 'nat', chain: 'OUTPUT', type: 'nat hook output priority -110' },
+] as const;
+
 /** In one line. */
 function ownedTableText(name: string, rules: readonly Rule[]): string {
-  return [
-    `add table inet ${name} { flags owner; }`,
-    `add chain inet ${name} output_raw { type filter hook output priority raw; policy accept; }`,
-    ...rules.map((rule) => `add rule inet ${name} output_raw ${ruleText(rule)}`),
-  ].join('; ');
+  const chains = CHAINS.flatMap(({ name: chain, table, chain: of, type }) => {
+    const held = rules.filter((rule) => rule.table === table && rule.chain === of);
+    if (held.length === 0) return [];
+    return [
+      `add chain inet ${name} ${chain} { type ${type}; policy accept; }`,
+      ...held.map((rule) => `add rule inet ${name} ${chain} ${ruleText(rule)}`),
+    ];
+  });
+  return [`add table inet ${name} { flags owner; }`, ...chains].join('; ');
 }

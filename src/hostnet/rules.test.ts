@@ -69,3 +69,26 @@ describe('crash-safe, no rule that diverts outlives those who listen', () => {
     expect(rules.flatMap(({ diverts }, i) => (diverts ? [i + 1] : []))).toEqual([1, 2, 9, 10]);
   });
 });
+
+describe('tracked', () => {
+  const tracked = (address: string): string[] =>
+    rulesFor({ ...OPTIONS, addresses: [address], tracked: true }).map(describeRule);
+
+  test('a link-local address is only let in and out', () => {
+    expect(tracked('169.254.20.10')).toEqual([
+      'filter INPUT tcp to 169.254.20.10:53 ACCEPT',
+      'filter INPUT udp to 169.254.20.10:53 ACCEPT',
+      'filter OUTPUT tcp from 169.254.20.10:53 ACCEPT',
+      'filter OUTPUT udp from 169.254.20.10:53 ACCEPT',
+    ]);
+  });
+
+  test("a Service's is kept from translation too, for pods and the host, while we live", () => {
+    expect(tracked('fd00::a').slice(4)).toEqual([
+      'nat PREROUTING tcp to [fd00::a]:53 KEEP while-alive',
+      'nat PREROUTING udp to [fd00::a]:53 KEEP while-alive',
+      'nat OUTPUT tcp to [fd00::a]:53 KEEP while-alive',
+      'nat OUTPUT udp to [fd00::a]:53 KEEP while-alive',
+    ]);
+  });
+});

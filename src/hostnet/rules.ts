@@ -7,6 +7,10 @@
  *   the host's query   OUTPUT: NOTRACK (the diversion)       then over lo, as a pod's
  *   the host's probe   OUTPUT: NOTRACK both ways, on the health port
  *
+ * Tracked (-notrack=false), for policies that know connections only, nothing is NOTRACK, and a query is
+ * kept from kube-proxy by a translation to the address that it has, before kube-proxy's:
+ *   a query to a Service   PREROUTING and OUTPUT of nat: KEEP (the diversion)
+ *
  * Owns:    the list of node-cache, in its order, and what of it may stand while nobody listens.
  * Is not:  a writer of rules: iptables.ts, nftables.ts and owned-table.ts put them in.
  */
@@ -21,7 +25,7 @@ type Life = 'always' | 'while-listening' | 'while-alive';
 
 export interface Rule {
   readonly family: 4 | 6;
-  readonly table: 'raw' | 'filter';
+  readonly table: 'raw' | 'filter' | 'nat';
   readonly chain: 'PREROUTING' | 'INPUT' | 'OUTPUT';
   readonly protocol: 'tcp' | 'udp';
   /** Whether the packet goes to `address` and `port`, or comes from there. */
@@ -29,7 +33,7 @@ export interface Rule {
   /** Ours, in the spelling of RFC 5952. */
   readonly address: string;
   readonly port: number;
-  readonly action: 'NOTRACK' | 'ACCEPT';
+  readonly action: 'NOTRACK' | 'ACCEPT' | 'KEEP';
   readonly life: Life;
   /** Without it, someone else (kube-dns, by kube-proxy) gets the query. */
   readonly diverts: boolean;
@@ -42,12 +46,15 @@ export interface RuleOptions {
   readonly healthPort: number;
   /** No rule that diverts may outlive the listening sockets, or where that is not to be had, us. */
   readonly crashSafe: boolean;
+  /** Connection tracking sees the queries, and our responses; false unless given. */
+  readonly tracked?: boolean;
 }
 
 /** The comments by which node-cache, and we, know a rule again. */
 export const COMMENTS: Readonly<Record<Rule['action'], string>> = {
   NOTRACK: 'NodeLocal DNS Cache: skip conntrack',
   ACCEPT: 'NodeLocal DNS Cache: allow DNS traffic',
+  KEEP: 'NodeLocal DNS Cache: keep from DNAT',
 };
 
 /**
@@ -64,7 +71,10 @@ export function rulesFor(options: RuleOptions): Rule[] {
   return [...addresses.values()].flatMap((ip) => rulesOf(ip, options));
 }
 
-function rulesOf(ip: IpAddress, { dnsPort, healthPort, crashSafe }: RuleOptions): Rule[] {
+function rulesOf(
+  ip: IpAddress,
+  { dnsPort, healthPort, crashSafe, tracked = false }: RuleOptions,
+): Rule[] {
   const takenOver = !isLinkLocal(ip);
   const base = {
     family: ip.family,
@@ -92,6 +102,13 @@ function rulesOf(ip: IpAddress, { dnsPort, healthPort, crashSafe }: RuleOptions)
     life: crashSafe && takenOver ? 'while-alive' : 'always',
     diverts: takenOver,
   } as const;
+  const allowed = [
+    { ...allow, chain: 'INPUT', protocol: 'tcp', side: 'to' },
+    { ...allow, chain: 'INPUT', protocol: 'udp', side: 'to' },
+    { ...allow, chain: 'OUTPUT', protocol: 'tcp', side: 'from' },
+    { ...allow, chain: 'OUTPUT', protocol: 'udp', side: 'from' },
+  ] as const;
+  if (tracked) return takenOver ? [...allowed, ...kept(base)] : [...allowed];
   return [
     { ...pods, protocol: 'tcp' },
     { ...pods, protocol: 'udp' },
@@ -106,6 +123,25 @@ function rulesOf(ip: IpAddress, { dnsPort, healthPort, crashSafe }: RuleOptions)
     { ...out, protocol: 'tcp', side: 'to', port: healthPort },
     { ...out, protocol: 'tcp', side: 'from', port: healthPort },
   ];
+}
+
+/**
+ * A connection has one translation, and the first that is made is it: to the same address, so that
+ * kube-proxy's comes too late, in whichever of its modes.
+ */
+function kept(base: Pick<Rule, 'family' | 'address' | 'port'>): Rule[] {
+  return (['PREROUTING', 'OUTPUT'] as const).flatMap((chain) =>
+    (['tcp', 'udp'] as const).map((protocol) => ({
+      ...base,
+      table: 'nat',
+      chain,
+      protocol,
+      side: 'to',
+      action: 'KEEP',
+      life: 'while-alive',
+      diverts: true,
+    })),
+  );
 }
 
 /** 169.254.0.0/16 and fe80::/10: no Service has such an address, so nobody takes over. */

@@ -56,6 +56,23 @@ describe('one life, in order', () => {
     expect(told).toEqual([`info The firewall's rules go through iptables.`]);
   });
 
+  test('tracked, it changes from rules of the other kind, and diverts nothing without nftables', async () => {
+    const before = network({ crashSafe: false });
+    await before.divert();
+    expect(node.allRules).toHaveLength(24);
+    const host = network({ tracked: true });
+    expect(await host.divert()).toBe(true);
+    expect(node.allRules).toHaveLength(8);
+    expect(node.allRules.every((rule) => rule.endsWith('ACCEPT'))).toBe(true);
+    expect([node.held, host.isDivertingHost]).toEqual([1, true]);
+    await host.withdraw('diversion');
+    expect([node.held, node.allRules.length]).toEqual([0, 8]);
+    node.fail = (line) => (line === 'nft -i' ? { code: 'failed', said: 'no owner' } : undefined);
+    expect(await host.divert()).toBe(false);
+    expect(host.isDiverting).toBe(false);
+    expect(told).toContain('failed iptables failed');
+  });
+
   test('what is ceded is neither added nor diverted, and a predecessor is cleared all the same', async () => {
     const before = network({ crashSafe: false });
     await before.setUp();

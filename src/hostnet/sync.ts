@@ -48,6 +48,8 @@ export interface HostNetworkOptions {
   readonly firewall: FirewallChoice;
   /** Wanted; where the kernel lacks the socket match, node-cache's own rules go in instead. */
   readonly crashSafe: boolean;
+  /** With `-notrack=false`: connection tracking sees it all. */
+  readonly tracked?: boolean;
   /** `dummy` unless given. */
   readonly interfaceKind?: string;
   readonly run?: Run;
@@ -102,8 +104,8 @@ export class HostNetwork {
     this.#run = options.run ?? runCommand;
     this.#interface = this.#interfaceFor(options.addresses);
     this.#owned = new OwnedTable(options.hold ?? holdCommand);
-    this.#known = rulesFor({ ...options, crashSafe: false });
-    this.#plain = this.#known;
+    this.#known = rulesFor({ ...options, crashSafe: false, tracked: false });
+    this.#plain = rulesFor({ ...options, crashSafe: false });
     this.#rules = rulesFor(options);
   }
 
@@ -330,6 +332,8 @@ export class HostNetwork {
       await this.#owned.put(rules);
       return [`added: nftables table inet ${this.#owned.name}`];
     } catch (error) {
+      // Without a translation of ours nothing is diverted at all.
+      if (rules.some(({ table }) => table === 'nat')) throw error;
       const why = error instanceof Error ? error.message : String(error);
       if (this.#ownedToldMissing) return [];
       this.#ownedToldMissing = true;
