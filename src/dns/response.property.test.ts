@@ -5,7 +5,7 @@ import { decodeMessage, encodeRecord } from './codec.ts';
 import { ANCOUNT_AT, QR, readU32, writeU16 } from './header.ts';
 import { lowerText } from './name.ts';
 import { type NormalizedResponse, normalize, setTtl } from './response.ts';
-import { recordFromText, recordsToText, responseWire } from './testing.ts';
+import { recordFromLine, recordsToText, responseWire } from './testing.ts';
 
 const label = fc.constantFrom('a', 'b', 'A', 'svc', 'cluster', 'x'.repeat(40), '\\.', '\\200');
 const name = fc
@@ -179,7 +179,7 @@ const DATA_AT = 12 + 11;
 
 /** A message of 64 KiB: one record that holds `data` from DATA_AT on, then `each` as often as fits. */
 function stuffed(data: Uint8Array, each: Uint8Array): Uint8Array {
-  const holder = encodeRecord(recordFromText(`. 0 NULL ${Buffer.from(data).toString('hex')}`))!;
+  const holder = encodeRecord(recordFromLine(`. 0 NULL ${Buffer.from(data).toString('hex')}`))!;
   const count = Math.floor((65535 - 12 - holder.length) / each.length);
   const records = Array.from({ length: count }, () => each);
   const wire = Buffer.concat([
@@ -209,7 +209,7 @@ function pointerChain(pointers: number): Uint8Array {
 }
 
 describe('hostile compression costs little time (RFC 1035 section 4.1.4)', () => {
-  const longest = encodeRecord(recordFromText(`${'a.'.repeat(126)}z. 0 TYPE65280 `))!;
+  const longest = encodeRecord(recordFromLine(`${'a.'.repeat(126)}z. 0 TYPE65280 `))!;
 
   test.each([
     {

@@ -6,13 +6,13 @@ import { BADVERS, NXDOMAIN } from './rcode.ts';
 import { normalize } from './response.ts';
 import {
   type ResponseText,
-  recordFromText,
+  recordFromLine,
   recordsToText,
   response,
   responseWire,
 } from './testing.ts';
 
-const record = (line: string): Uint8Array => encodeRecord(recordFromText(line))!;
+const record = (line: string): Uint8Array => encodeRecord(recordFromLine(line))!;
 
 /** A response to `a.test. A` with these octets behind the question, as answers. */
 function withAnswers(...records: Uint8Array[]): Uint8Array {

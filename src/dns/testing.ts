@@ -9,7 +9,7 @@ import { IN, OPT, classFromName, typeFromName, typeName } from './rrtype.ts';
 export interface ResponseText {
   /** `a.test. A`, or `a.test. CH A`; null for none. */
   readonly question?: string | null;
-  /** `a.test. 300 A 192.0.2.1`; see {@link recordFromText}. */
+  /** `a.test. 300 A 192.0.2.1`; see {@link recordFromLine}. */
   readonly answers?: readonly string[];
   readonly authorities?: readonly string[];
   readonly additionals?: readonly string[];
@@ -37,7 +37,7 @@ export function responseWire(text: ResponseText = {}): Uint8Array {
     Buffer.concat([
       header,
       question === null ? new Uint8Array(0) : questionWire(question),
-      ...sections.flat().map((line) => encodeRecord(recordFromText(line))!),
+      ...sections.flat().map((line) => encodeRecord(recordFromLine(line))!),
       text.edns === undefined ? new Uint8Array(0) : optWire(text),
     ]),
   );
@@ -56,7 +56,7 @@ export function response(text: ResponseText = {}): NormalizedResponse {
  * TARGET`, for SOA the MINIMUM alone, for TXT one string, for RRSIG inception and expiration in Unix
  * time, and octets in hex for all other types.
  */
-export function recordFromText(line: string): ResourceRecord {
+export function recordFromLine(line: string): ResourceRecord {
   const [name, ttl, type, ...rest] = line.split(' ');
   return {
     name: name!,

@@ -2,7 +2,8 @@
  * Our templates beside Go's own: kubectl has text/template inside, and writes with it whatever it is
  * asked to. Its data is none of ours, so these templates compute with what they hold themselves.
  */
-import { execFileSync } from 'node:child_process';
+import { execFile } from 'node:child_process';
+import { promisify } from 'node:util';
 import { expect, test } from 'vitest';
 import { Template } from '../../src/gotemplate/template.ts';
 import { useLab } from '../harness/lab.ts';
@@ -11,14 +12,14 @@ const lab = useLab();
 const config = lab.write('config', 'apiVersion: v1\nkind: Config\ncurrent-context: ""\n');
 
 /** What Go writes; what it says is wrong goes to stderr. */
-function byGo(template: string): string {
+async function byGo(template: string): Promise<string> {
   const args = ['--kubeconfig', config, 'config', 'view', '-o', `go-template=${template}`];
-  return execFileSync('kubectl', args, { encoding: 'utf8', stdio: 'pipe' });
+  return (await promisify(execFile)('kubectl', args)).stdout;
 }
 
-function errorOfGo(template: string): string {
+async function errorOfGo(template: string): Promise<string> {
   try {
-    return `no error: ${byGo(template)}`;
+    return `no error: ${await byGo(template)}`;
   } catch (error) {
     const { stderr } = error as { readonly stderr: string };
     return /^error: error (?:executing|parsing) template [\s\S]*?(template: .*)$/m.exec(
@@ -163,8 +164,8 @@ const REFUSED: readonly string[] = [
 ];
 
 /** All in one text, each in a scope of its own: kubectl takes a moment to start. */
-const written = byGo(
-  WRITTEN.map((template) => `{{if true}}${template}{{end}}`).join(SEPARATOR),
+const written = (
+  await byGo(WRITTEN.map((template) => `{{if true}}${template}{{end}}`).join(SEPARATOR))
 ).split(SEPARATOR);
 
 test.each(WRITTEN.map((template, i) => [template, written[i]!]))(
@@ -174,6 +175,6 @@ test.each(WRITTEN.map((template, i) => [template, written[i]!]))(
   },
 );
 
-test.each(REFUSED)('what Go refuses, we refuse with its words: %j', (template) => {
-  expect(errorOfOurs(template)).toBe(errorOfGo(template));
+test.concurrent.each(REFUSED)('what Go refuses, we refuse with its words: %j', async (template) => {
+  expect(errorOfOurs(template)).toBe(await errorOfGo(template));
 });
