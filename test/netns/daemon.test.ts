@@ -137,8 +137,9 @@ describe("a fresh install from the manifests' own arguments", () => {
     await fixture.startKubeDns();
     await until('it is ready', async () => (await fixture.get(ready)) === 'OK\n', 15_000);
     await fixture.stopKubeDns();
-    await sleep(2000);
+    await sleep(3500); // longer than our own sockets may be silent
     expect(await fixture.get(ready)).toBe('OK\n');
+    expect(await fixture.get(`http://${LINK_LOCAL}:8080/health`)).toBe('OK\n');
     expect(await daemon.end('SIGTERM')).toBe(0);
   });
 
@@ -353,6 +354,12 @@ describe('without NET_ADMIN', () => {
     await sleep(2500);
     const told = daemon.output.split('\n').filter((line) => /^\[ERROR\].*NET_ADMIN/.test(line));
     expect(told).toHaveLength(1);
+    expect(await fixture.get('http://127.0.0.1:9353/metrics')).toMatch(
+      /^coredns_nodecache_setup_errors_total\{errortype="interface_\w+"\} 1$/m,
+    );
+    const health = await fixture.get(`http://${LINK_LOCAL}:8080/health`);
+    expect(health).toMatch(/^OK, degraded\n.*NET_ADMIN/);
+    expect(await fixture.get(`http://${LINK_LOCAL}:8080/ready`)).toMatch(/NET_ADMIN/);
     expect(await daemon.end('SIGTERM')).toBe(0);
   });
 });
