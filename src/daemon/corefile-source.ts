@@ -46,6 +46,7 @@ export class CorefileSource {
   /** Why the ConfigMap is refused at present. */
   #refused = '';
   #written: string | undefined;
+  #standardInput: string | undefined;
 
   /** `errors` counts what could not be read, expanded or written. */
   constructor(flags: Flags, log: Log, errors: Counter, troubles: Troubles) {
@@ -72,7 +73,16 @@ export class CorefileSource {
 
   /** The text of the Corefile as it should be served now. Throws CorefileError. */
   read(): string {
-    return this.#hasTemplate ? this.#expand() : readCorefile(this.#flags.conf);
+    if (this.#hasTemplate) return this.#expand();
+    const { conf } = this.#flags;
+    if (conf !== 'stdin') return readCorefile(conf);
+    this.#standardInput ??= readCorefile(conf);
+    return this.#standardInput;
+  }
+
+  /** What standard input held, which can be read once: a worker before us has read it. */
+  recall(standardInput: string): void {
+    this.#standardInput = standardInput;
   }
 
   /** Calls `changed` when the template or the ConfigMap may mean something else. */

@@ -185,6 +185,7 @@ export class Worker {
     try {
       // Standard input can be read once.
       if (conf === 'stdin' && before !== undefined) {
+        this.#source.recall(before.text);
         return { generation: await this.#serveFirst(before) };
       }
       try {

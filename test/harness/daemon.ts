@@ -5,7 +5,7 @@ import { Child, childrenOf, residentOctets } from './process.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** `NODELOCALD_MAIN` names another build. */
-const MAIN = process.env['NODELOCALD_MAIN'] ?? join(ROOT, 'dist', 'main.js');
+export const MAIN: string = process.env['NODELOCALD_MAIN'] ?? join(ROOT, 'dist', 'main.js');
 
 /** The last line of the banner but two: sockets are open then. */
 const SERVING = /^nodelocald-\d/m;
