@@ -32,12 +32,12 @@ function allErrors(text: string): { lines: number[]; blocks: ConfiguredBlock[] }
 describe('of several errors the first in the order of the chain is told (CoreDNS)', () => {
   test.each([
     {
-      text: '. {\n forward . x\n cache 0\n}',
+      text: '. {\n forward . x/y\n cache 0\n}',
       first: 'Corefile:3:8: cache:',
       because: 'cache stands above forward, whatever their order in the file',
     },
     {
-      text: 'a.test {\n forward . x\n}\nb.test {\n cache 0\n}',
+      text: 'a.test {\n forward . x/y\n}\nb.test {\n cache 0\n}',
       first: 'Corefile:5:8: cache:',
       because: 'a directive is read over all blocks before the next one',
     },
@@ -59,7 +59,7 @@ describe('of several errors the first in the order of the chain is told (CoreDNS
 describe('who wants every error gets them all', () => {
   test.each([
     {
-      text: '. {\n cache 0\n cache 30\n errors x\n forward . x\n}',
+      text: '. {\n cache 0\n cache 30\n errors x\n forward . x/y\n}',
       lines: [4, 3, 2, 5],
       because: 'each directive is read, and its first use where it may stand once',
     },
