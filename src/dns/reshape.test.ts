@@ -5,7 +5,15 @@ import { decodeMessage } from './codec.ts';
 import { AD, TC } from './header.ts';
 import { lowerText, nameFromText } from './name.ts';
 import { NXDOMAIN } from './rcode.ts';
-import { type RecordChange, type Rename, cnamesOf, redirect, reshape } from './reshape.ts';
+import {
+  type Embed,
+  type RecordChange,
+  type Rename,
+  cnamesOf,
+  redirect,
+  reshape,
+  translate,
+} from './reshape.ts';
 import { type NormalizedResponse, normalize } from './response.ts';
 import { type ResponseText, recordsToText, response } from './testing.ts';
 
@@ -167,6 +175,47 @@ describe('CNAMEs', () => {
     // TC is the lookup's; the data is not what was authenticated.
     expect([result.wire[2]! & TC, result.wire[3]! & AD]).toEqual([TC, 0]);
     expectNormal(result);
+  });
+});
+
+describe('a translated response (RFC 6147 section 5.4)', () => {
+  /** fd00:: and the IPv4 address at the end. */
+  const embed: Embed = (wire, from, out, at) => {
+    out.fill(0, at, at + 16);
+    out[at] = 0xfd;
+    out.set(wire.subarray(from, from + 4), at + 12);
+  };
+  const { query } = askQuery('Q.a.', 'AAAA');
+
+  test('has AAAA records for the A records of its answer, and all else as before', () => {
+    const message = response({
+      question: 'q.a. A',
+      answers: ['q.a. 500 CNAME b.', 'b. 90 A 192.0.2.1', 'b. 20 A 192.0.2.2', 'b. 90 TXT t'],
+      authorities: ['b. 90 NS ns.b.'],
+      additionals: ['ns.b. 90 A 192.0.2.3'],
+    });
+    const before = message.wire.slice();
+    const result = translate(message, query, embed, 60);
+    expect(message.wire).toEqual(before); // others may share it
+    expectNormal(result);
+    expect(result).toMatchObject({ qtype: 28, hasQtype: true, ttlMinSec: 20, hasNs: true });
+    expect(decodeMessage(result.wire)!.questions[0]!.name).toBe('Q.a.');
+    expect(recordsToText(result.wire)).toEqual([
+      'Q.a. 500 CNAME b.',
+      'b. 60 AAAA fd00::c000:201',
+      'b. 20 AAAA fd00::c000:202',
+      'b. 90 TXT t',
+      'b. 90 NS ns.b.',
+      'ns.b. 90 A 192.0.2.3',
+    ]);
+  });
+
+  test('that becomes too long is cut, with TC', () => {
+    const answers = Array.from({ length: 3000 }, () => 'q.a. 5 A 192.0.2.1');
+    const result = translate(response({ question: 'q.a. A', answers }), query, embed, 60);
+    expectNormal(result);
+    expect(result.wire[2]! & TC).toBe(TC);
+    expect(result.answers).toBe(Math.floor((65_535 - 12 - 9) / 28));
   });
 });
 

@@ -1,6 +1,7 @@
 /**
  * Responses made of responses: with another question, their records renamed, other TTLs (`reshape`);
- * or one's CNAME pointed elsewhere, and the records found there behind it (`redirect`).
+ * or one's CNAME pointed elsewhere, and the records found there behind it (`redirect`); or its addresses
+ * made longer (`translate`).
  *
  * Owns:    where a record of each type holds the names that may be renamed.
  * Callers: give responses in normal form (dns/response.ts), and get new ones: what comes in is shared
@@ -10,6 +11,7 @@
  */
 import { NameCompressor } from './compress.ts';
 import {
+  AA,
   AD,
   ANCOUNT_AT,
   ARCOUNT_AT,
@@ -26,7 +28,7 @@ import {
 import { NAME_OCTETS_MAX, expandName, nameFromText, nameToText, skipName } from './name.ts';
 import type { Asked } from './question.ts';
 import { type NormalizedResponse, naptrNameAt, normalize } from './response.ts';
-import { CNAME, DNAME, MX, NAPTR, NS, PTR, SOA, SRV } from './rrtype.ts';
+import { A, AAAA, CNAME, DNAME, IN, MX, NAPTR, NS, PTR, SOA, SRV } from './rrtype.ts';
 
 /** A name in presentation form to another, or to itself. A result that is no name is not taken. */
 export type Rename = (name: string) => string;
@@ -114,10 +116,38 @@ export function redirect(
   return draft.finish();
 }
 
+/** Writes to `out` at `at` the 16 octets of the IPv6 address for the IPv4 one at `from` in `wire`. */
+export type Embed = (wire: Uint8Array, from: number, out: Uint8Array, at: number) => void;
+
+/**
+ * `message`, which answers a question for A, as the answer to `asked` for AAAA (RFC 6147 section 5.4): each
+ * A record of the answer section becomes an AAAA record, its TTL `ttlMaxSec` at most; all else stays, but
+ * that the answer is of our own making: AA, RA and AD are unset.
+ */
+export function translate(
+  message: NormalizedResponse,
+  asked: Asked,
+  embed: Embed,
+  ttlMaxSec: number,
+): NormalizedResponse {
+  const { wire } = message;
+  const draft = new Draft(message, message.rcode);
+  draft.setFlags(wire[2]! & ~AA, 0);
+  draft.question(asked.msg, asked.at + HEADER_OCTETS, asked.qtype, asked.qclass);
+  forEachRecord(message, (section, at) => {
+    const typeAt = skipName(wire, at, wire.length);
+    const isAddress = readU16(wire, typeAt) === A && readU16(wire, typeAt + 2) === IN;
+    if (section === ANCOUNT_AT && isAddress) draft.embedded(wire, at, section, embed, ttlMaxSec);
+    else draft.record(wire, at, section, UNCHANGED);
+  });
+  return draft.finish();
+}
+
 const same: Rename = (text) => text;
 const UNCHANGED: RecordChange = { owner: same, target: same, ttl: (ttlSec) => ttlSec };
 
 const MESSAGE_OCTETS_MAX = 0xffff;
+const AAAA_OCTETS = 16;
 /** A record is written before it is known whether it fits: an owner, three names, and RDATA. */
 const ROOM_OCTETS = 4 * NAME_OCTETS_MAX + MESSAGE_OCTETS_MAX;
 
@@ -223,6 +253,26 @@ class Draft {
       return;
     }
     writeU16(scratch, rdataTo - 2, this.#at - rdataTo);
+    writeU16(scratch, section, readU16(scratch, section) + 1);
+  }
+
+  /** The A record at `at` as an AAAA record. */
+  embedded(wire: Uint8Array, at: number, section: number, embed: Embed, ttlMaxSec: number): void {
+    if (this.#full) return;
+    const begin = this.#at;
+    const fixedAt = this.#name(wire, at, same, true);
+    const to = this.#at;
+    writeU16(scratch, to, AAAA);
+    writeU16(scratch, to + 2, IN);
+    writeU32(scratch, to + 4, Math.min(readU32(wire, fixedAt + 4), ttlMaxSec));
+    writeU16(scratch, to + 8, AAAA_OCTETS);
+    embed(wire, fixedAt + 10, scratch, to + 10);
+    this.#at = to + 10 + AAAA_OCTETS;
+    if (this.#at > MESSAGE_OCTETS_MAX) {
+      this.#full = true;
+      this.#at = begin;
+      return;
+    }
     writeU16(scratch, section, readU16(scratch, section) + 1);
   }
 

@@ -1,7 +1,7 @@
 /**
  * Answers of our own making: what `hosts`, `template` and `whoami` say, framed as CoreDNS frames it.
  *
- * Owns:    the header of such an answer (AA set, unless told; RA, AD and TC unset; opcode, RD and CD as asked) and
+ * Owns:    the header of such an answer (AA set; RA, AD and TC unset; opcode, RD and CD as asked) and
  *          its question, spelled as the client spelled it.
  * Is not:  what the records say.
  */
@@ -29,8 +29,6 @@ export interface Synthesis {
   readonly answers?: readonly ResourceRecord[];
   readonly authorities?: readonly ResourceRecord[];
   readonly additionals?: readonly ResourceRecord[];
-  /** AA; set unless given. */
-  readonly authoritative?: boolean;
   /** TC; set at any rate where records are left out. */
   readonly truncated?: boolean;
   readonly extendedError?: ExtendedError | undefined;
@@ -49,9 +47,7 @@ const scratch = new Uint8Array(MESSAGE_OCTETS_MAX);
 export function synthesize(query: Query, writer: string, synthesis: Synthesis): Response {
   const out = scratch;
   let at = writeEmpty(query, out, 0, synthesis.rcode ?? NOERROR);
-  let flags = out[2]!;
-  if (synthesis.authoritative !== false) flags |= AA;
-  if (synthesis.truncated === true) flags |= TC;
+  let flags = out[2]! | AA | (synthesis.truncated === true ? TC : 0);
   for (const [countAt, records] of [
     [ANCOUNT_AT, synthesis.answers ?? []],
     [NSCOUNT_AT, synthesis.authorities ?? []],

@@ -6,7 +6,7 @@
  * Is not:  the asking for IPv4 addresses, which goes through the whole server (query/lookup.ts).
  */
 import type { DirectiveUse } from '../../corefile/blocks.ts';
-import { type IpNetwork, ipFromText, ipToText } from '../../corefile/ip.ts';
+import type { IpNetwork } from '../../corefile/ip.ts';
 import {
   type OptionTable,
   countArguments,
@@ -17,17 +17,16 @@ import {
 } from '../../corefile/options.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue, parseCidr } from '../../corefile/values.ts';
-import { type ResourceRecord, decodeMessage } from '../../dns/codec.ts';
-import { OPCODE_QUERY, TC } from '../../dns/header.ts';
+import { OPCODE_QUERY } from '../../dns/header.ts';
 import type { QueryView } from '../../dns/question.ts';
-import { NXDOMAIN, SERVFAIL } from '../../dns/rcode.ts';
+import { NXDOMAIN } from '../../dns/rcode.ts';
+import { type Embed, translate } from '../../dns/reshape.ts';
 import { A, AAAA, IN } from '../../dns/rrtype.ts';
 import type { Counter } from '../../observe/counters.ts';
 import { lookUp } from '../../query/lookup.ts';
 import type { Query, QueryChain, Sink } from '../../query/query.ts';
 import type { Client } from '../../query/responder.ts';
 import { Response } from '../../query/response.ts';
-import { synthesize } from '../../query/synthesize.ts';
 import { LATER, PASS, type Verdict } from '../../query/verdict.ts';
 import type { BuildContext, Directive, Handler, HitPart } from '../directive.ts';
 
@@ -42,6 +41,7 @@ const WELL_KNOWN: IpNetwork = {
 const PREFIX_LENGTHS: readonly number[] = [32, 40, 48, 56, 64, 72, 80, 88, 96];
 /** Bits 64 to 71 are zero in any address with an interface identifier (RFC 6052 section 2.2). */
 const ZERO_OCTET = 8;
+const IPV4_OCTETS = 4;
 /** How long an answer is kept where no SOA says so (RFC 6147 section 5.1.7), in seconds. */
 const TTL_MAX_SEC = 600;
 
@@ -99,6 +99,7 @@ class Dns64 implements Handler {
   readonly seesHits = false;
   readonly onHits: HitPart = { wants: (view, client) => this.#intercepts(view, client) };
   readonly #config: Dns64Config;
+  readonly #embed: Embed;
   /** By server address of the block. */
   readonly #translated: readonly Counter[];
   #chain: QueryChain | undefined;
@@ -106,6 +107,7 @@ class Dns64 implements Handler {
 
   constructor(config: Dns64Config, context: BuildContext) {
     this.#config = config;
+    this.#embed = embedder(config.prefix);
     this.#translated = context.servers.map((server) =>
       context.metrics.counter('coredns_dns64_requests_translated_total', { server }),
     );
@@ -158,46 +160,22 @@ class Dns64 implements Handler {
       query.answer(Response.failed(query, addresses.rcode, message));
       return;
     }
-    const decoded = decodeMessage(addresses.message.wire);
-    if (decoded === undefined) {
-      query.answer(Response.failed(query, SERVFAIL, 'dns64: the addresses cannot be read'));
-      return;
-    }
     this.#translated[query.server]!.value++;
     const ttlMaxSec = asked.message.hasSoa ? asked.message.soaTtlSec : TTL_MAX_SEC;
-    query.answer(
-      synthesize(query, this.name, {
-        rcode: addresses.rcode,
-        authoritative: false,
-        truncated: (addresses.message.wire[2]! & TC) !== 0,
-        answers: decoded.answers.map((record) => this.#embedded(record, ttlMaxSec)),
-        authorities: decoded.authorities,
-        additionals: decoded.additionals,
-      }),
-    );
-  }
-
-  /** An A record as AAAA; any other as it is (RFC 6147 section 5.3.1). */
-  #embedded(record: ResourceRecord, ttlMaxSec: number): ResourceRecord {
-    const { type, rrClass, rdata } = record;
-    if (type !== A || rrClass !== IN || rdata.kind !== 'address') return record;
-    const octets = embed(this.#config.prefix, ipFromText(rdata.address)!.octets);
-    return {
-      ...record,
-      type: AAAA,
-      ttlSec: Math.min(record.ttlSec, ttlMaxSec),
-      rdata: { kind: 'address', address: ipToText(octets) },
-    };
+    const translated = translate(addresses.message, query, this.#embed, ttlMaxSec);
+    query.answer(new Response(translated, this.name));
   }
 }
 
-/** The IPv6 address that stands for an IPv4 one (RFC 6052 section 2.2). */
-export function embed({ octets: prefix, prefixLength }: IpNetwork, ipv4: Uint8Array): Uint8Array {
-  const address = prefix.slice();
-  let at = prefixLength / 8;
-  for (const octet of ipv4) {
-    if (at === ZERO_OCTET) at++;
-    address[at++] = octet;
-  }
-  return address;
+/** How IPv6 addresses stand for IPv4 ones (RFC 6052 section 2.2). */
+export function embedder({ octets: prefix, prefixLength }: IpNetwork): Embed {
+  const prefixOctets = prefixLength / 8;
+  return (wire, from, out, at) => {
+    for (let i = 0; i < prefix.length; i++) out[at + i] = prefix[i]!;
+    let to = prefixOctets;
+    for (let i = 0; i < IPV4_OCTETS; i++) {
+      if (to === ZERO_OCTET) to++;
+      out[at + to++] = wire[from + i]!;
+    }
+  };
 }
