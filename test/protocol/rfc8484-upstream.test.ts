@@ -94,6 +94,7 @@ class FakeDoh {
     stream.on('error', () => undefined);
     stream.on('data', (chunk: Buffer) => chunks.push(chunk));
     stream.on('end', () => {
+      if (stream.aborted) return;
       const encoded = /\?dns=([\w-]*)$/.exec(headers[':path']!)?.[1];
       const message =
         encoded === undefined ? Buffer.concat(chunks) : Buffer.from(encoded, 'base64url');
@@ -103,6 +104,7 @@ class FakeDoh {
         stream.end(body ?? responseTo(message, { answers: [aRecord('www.example', 100)] }));
       };
       const exchanged = { headers, message, stream, answer };
+      if (message.length < 13) return; // a connection that was not needed was closed
       if (message[12] === 0) {
         answer({}, responseTo(message, {})); // a health check
         return;
