@@ -20,7 +20,7 @@ import {
   writeU32,
 } from './header.ts';
 import { NAME_OCTETS_MAX, expandName, skipName } from './name.ts';
-import { copyOctets } from './octets.ts';
+import { copyBriefly, copyOctets } from './octets.ts';
 import { A, AAAA, CNAME, DNAME, IN, MX, NAPTR, NS, OPT, RRSIG, SOA } from './rrtype.ts';
 
 /** What `normalize` found. All offsets are into `wire`. */
@@ -86,7 +86,7 @@ const scratch = new Uint8Array(MESSAGE_OCTETS_MAX + 1);
 const name = new Uint8Array(NAME_OCTETS_MAX);
 const ttlScratch = new Uint16Array(TTL_FIELDS_MAX);
 const compressor = new NameCompressor();
-const NO_OPTIONS = new Uint8Array(0);
+const NO_OCTETS = new Uint8Array(0);
 const NO_TTLS = new Uint16Array(0);
 
 /**
@@ -101,7 +101,7 @@ export function normalize(
 ): NormalizedResponse | undefined {
   if (end - at < HEADER_OCTETS || end - at > MESSAGE_OCTETS_MAX) return undefined;
   const message = at === 0 && end === msg.length ? msg : msg.subarray(at, end);
-  return new Normalizer(message).run();
+  return normalizer.run(message);
 }
 
 /**
@@ -113,7 +113,7 @@ export function normalizeInOrder(
   wire: Uint8Array,
   startAt: Uint16Array,
 ): NormalizedResponse | undefined {
-  return new Normalizer(wire, startAt).run();
+  return normalizer.run(wire, startAt);
 }
 
 /**
@@ -141,7 +141,7 @@ export function withoutRecords(
     soaMinimumSec: 0,
     plainOctets: wire.length,
     dnssecOk: false,
-    options: NO_OPTIONS,
+    options: NO_OCTETS,
     signedFrom: undefined,
     signedUntil: undefined,
     ofTypeOnly: false,
@@ -165,10 +165,9 @@ export function lowerTtls(message: NormalizedResponse, sec: number): NormalizedR
   };
 }
 
+/** One message at a time. */
 class Normalizer {
-  readonly #msg: Uint8Array;
-  /** Where each record begins, if not one behind the other. */
-  readonly #startAt: Uint16Array | undefined;
+  #msg: Uint8Array = NO_OCTETS;
   /** Read offset in the message, write offset in the scratch. */
   #from = HEADER_OCTETS;
   #to = HEADER_OCTETS;
@@ -182,18 +181,34 @@ class Normalizer {
   #soaMinimumSec = 0;
   #extendedRcode = 0;
   #dnssecOk = false;
-  #options: Uint8Array = NO_OPTIONS;
+  #options: Uint8Array = NO_OCTETS;
   #signedFrom: number | undefined;
   #signedUntil: number | undefined;
   #qtype = 0;
 
-  constructor(msg: Uint8Array, startAt?: Uint16Array) {
+  #reset(msg: Uint8Array): void {
     this.#msg = msg;
-    this.#startAt = startAt;
+    this.#from = HEADER_OCTETS;
+    this.#to = HEADER_OCTETS;
+    this.#plainOctets = HEADER_OCTETS;
+    this.#ttls = 0;
+    this.#ttlMinSec = undefined;
+    this.#hasQtype = false;
+    this.#hasSoa = false;
+    this.#hasNs = false;
+    this.#soaTtlSec = 0;
+    this.#soaMinimumSec = 0;
+    this.#extendedRcode = 0;
+    this.#dnssecOk = false;
+    this.#options = NO_OCTETS;
+    this.#signedFrom = undefined;
+    this.#signedUntil = undefined;
+    this.#qtype = 0;
   }
 
-  run(): NormalizedResponse | undefined {
-    const msg = this.#msg;
+  /** `startAt` says where each record begins, if not one behind the other. */
+  run(msg: Uint8Array, startAt?: Uint16Array): NormalizedResponse | undefined {
+    this.#reset(msg);
     const questions = readU16(msg, QDCOUNT_AT);
     if (questions > 1) return undefined;
     for (let i = 0; i < HEADER_OCTETS; i++) scratch[i] = msg[i]!;
@@ -209,7 +224,6 @@ class Normalizer {
       this.#copyOctets(4);
     }
     const answers = readU16(msg, ANCOUNT_AT);
-    const startAt = this.#startAt;
     let place = 0;
     for (let section = ANCOUNT_AT; section <= ARCOUNT_AT; section += 2) {
       const records = readU16(msg, section);
@@ -223,7 +237,7 @@ class Normalizer {
       writeU16(scratch, section, kept);
     }
     return {
-      wire: scratch.slice(0, this.#to),
+      wire: copyBriefly(scratch, this.#to),
       ttlAt: ttlScratch.slice(0, this.#ttls),
       rcode: (this.#extendedRcode << 4) | (msg[3]! & RCODE_MASK),
       qtype: this.#qtype,
@@ -373,6 +387,8 @@ export function naptrNameAt(msg: Uint8Array, at: number, end: number): number {
   for (let strings = 0; strings < 3 && next < end; strings++) next += msg[next]! + 1;
   return next - at;
 }
+
+const normalizer = new Normalizer();
 
 const KEPT = 0;
 const DROPPED = 1;

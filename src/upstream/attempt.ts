@@ -43,6 +43,8 @@ export class Attempt {
   mends = false;
   /** Asked for its own sake, to see whether anybody answers. */
   isProbe = false;
+  /** Of the same owner, and still under way. */
+  before: Attempt | undefined = undefined;
   /** Its owner was told that it is slow, that its connection is silent. */
   toldSlow = false;
   toldSilent = false;

@@ -1,10 +1,11 @@
 /** The life of one query upstream, against upstreams that are told what to do with each attempt. */
 import { describe, expect, test } from 'vitest';
-import { HEADER_OCTETS, TC } from '../dns/header.ts';
+import { TC } from '../dns/header.ts';
 import { type NormalizedResponse, normalize } from '../dns/response.ts';
 import { Metrics } from '../observe/metrics.ts';
 import type { Attempt } from './attempt.ts';
-import { Exchange, type ExchangeOptions, type Outcome } from './exchange.ts';
+import { Exchange, type ExchangeTerms, type Outcome } from './exchange.ts';
+import { askQuery } from '../query/testing.ts';
 import { Upstream } from './pool.ts';
 import { Upstreams } from './registry.ts';
 import { queryFor, responseFor } from './testing.ts';
@@ -50,25 +51,26 @@ interface Begun {
   readonly exchange: Exchange;
 }
 
-function begin(count: number, options: Partial<ExchangeOptions> = {}): Begun {
+interface Options extends Partial<ExchangeTerms> {
+  readonly overStream?: boolean;
+}
+
+function begin(count: number, { overStream = true, ...terms }: Options = {}): Begun {
   const upstreams = Array.from({ length: count }, () => new FakeUpstream());
   const outcomes: Outcome[] = [];
-  const registry = new Upstreams(new Metrics());
   const exchange = new Exchange(
     {
-      query: QUERY,
-      nameOctets: QUERY.length - HEADER_OCTETS - 4,
-      askAuthentic: false,
-      upstreams,
-      overStream: true,
       tcpOptional: false,
       failover: [SERVFAIL],
       attemptsMax: 0,
-      deadlineMs: performance.now() + 3900,
-      done: (outcome) => void outcomes.push(outcome),
-      ...options,
+      ended: (_, outcome) => void outcomes.push(outcome),
+      ...terms,
     },
-    registry,
+    askQuery('a.test.', 'A').query,
+    upstreams,
+    overStream,
+    performance.now() + 3900,
+    new Upstreams(new Metrics()),
   );
   exchange.start();
   return { upstreams, outcomes, exchange };
@@ -117,6 +119,17 @@ describe('one query costs each upstream two attempts at most, and ends once', ()
       expect(counts(begun)).toEqual([2, 2]);
     },
   );
+
+  test('of 15 upstreams too', () => {
+    const begun = begin(15);
+    for (let i = 0; i < 40 && begun.outcomes.length === 0; i++) {
+      const live = begun.upstreams.flatMap(({ attempts }) => attempts);
+      fail(live.at(-1)!, 'timeout');
+      for (const attempt of live) fail(attempt, 'timeout');
+    }
+    expect(begun.outcomes).toEqual(['failed: timeout']);
+    expect(counts(begun)).toEqual(Array.from({ length: 15 }, () => 2));
+  });
 
   test('max_connect_attempts lowers that', () => {
     const begun = begin(3, { attemptsMax: 2 });

@@ -9,61 +9,79 @@
  */
 import { TC } from '../dns/header.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
+import type { Query } from '../query/query.ts';
+import { nowMs } from '../sys/clock.ts';
 import { Attempt, type AttemptOwner, type FailureCause } from './attempt.ts';
 import type { Upstream } from './pool.ts';
 import type { Upstreams } from './registry.ts';
 
 const ATTEMPTS_PER_UPSTREAM = 2;
+/** Two bits count them; with both set nothing is left either. */
+const MADE_ALL = 3;
 
 /** How it ended: an answer, or why there is none, in the words of the last failure. */
 export type Outcome = NormalizedResponse | string;
 
-export interface ExchangeOptions {
-  /** The message to send; its ID does not matter. */
-  readonly query: Uint8Array;
-  readonly nameOctets: number;
-  readonly askAuthentic: boolean;
-  /** In the order in which they are tried; at least one. */
-  readonly upstreams: readonly Upstream[];
-  readonly overStream: boolean;
+/** What one `forward` wants of all its exchanges. */
+export interface ExchangeTerms {
   /** Whether an upstream that takes no TCP may be asked over UDP instead. */
   readonly tcpOptional: boolean;
   /** RCODEs that are answers only if no other upstream has a better one. */
   readonly failover: readonly number[];
   /** 0 is two for each upstream. */
   readonly attemptsMax: number;
-  /** On the monotonic clock. */
-  readonly deadlineMs: number;
-  /** Called once. */
-  readonly done: (outcome: Outcome) => void;
+  /**
+   * Called once for each exchange. `upstream` is the one that answered, or was asked last; `beganMs`,
+   * on the monotonic clock, is known for queries that are traced.
+   */
+  readonly ended: (
+    query: Query,
+    outcome: Outcome,
+    upstream: Upstream | undefined,
+    beganMs: number,
+  ) => void;
 }
 
 export class Exchange implements AttemptOwner {
+  /** On the monotonic clock. */
   readonly deadlineMs: number;
-  readonly #options: ExchangeOptions;
+  readonly #terms: ExchangeTerms;
+  readonly #query: Query;
+  /** The message to send; its ID does not matter. */
+  readonly #message: Uint8Array;
+  /** In the order in which they are tried; at least one, and at most 15. */
+  readonly #upstreams: readonly Upstream[];
+  readonly #overStream: boolean;
   readonly #registry: Upstreams;
-  readonly #live: Attempt[] = [];
-  /** Attempts made, by position in the order. */
-  readonly #made: number[];
+  readonly #beganMs: number;
+  /** The newest attempt under way; each knows the one before it. */
+  #newest: Attempt | undefined;
+  /** Attempts made: two bits for each upstream, in their order. */
+  #made = 0;
   #attempts = 0;
   #lastFailure = 'no healthy proxies';
   /** Poor, but an answer: truncated, or with an RCODE for failover. */
   #lastAnswer: NormalizedResponse | undefined;
   #truncated = false;
   #ended = false;
-  /** Whoever answered, or was asked last. */
   #lastAsked: Upstream | undefined;
 
-  constructor(options: ExchangeOptions, registry: Upstreams) {
-    this.#options = options;
+  constructor(
+    terms: ExchangeTerms,
+    query: Query,
+    upstreams: readonly Upstream[],
+    overStream: boolean,
+    deadlineMs: number,
+    registry: Upstreams,
+  ) {
+    this.#terms = terms;
+    this.#query = query;
+    this.#message = query.toForward();
+    this.#upstreams = upstreams;
+    this.#overStream = overStream;
+    this.deadlineMs = deadlineMs;
     this.#registry = registry;
-    this.deadlineMs = options.deadlineMs;
-    this.#made = options.upstreams.map(() => 0);
-  }
-
-  /** The upstream that the outcome is of: that answered, or was asked last. */
-  get lastAsked(): Upstream | undefined {
-    return this.#lastAsked;
+    this.#beganMs = query.trace === undefined ? 0 : nowMs();
   }
 
   start(): void {
@@ -82,10 +100,10 @@ export class Exchange implements AttemptOwner {
       this.#send(attempt.upstream, true, false);
       return;
     }
-    if (this.#options.failover.includes(message.rcode)) {
+    if (this.#terms.failover.includes(message.rcode)) {
       this.#lastAnswer = message;
       // It has said what it knows, and is not asked again.
-      this.#made[this.#options.upstreams.indexOf(attempt.upstream)] = ATTEMPTS_PER_UPSTREAM;
+      this.#made |= MADE_ALL << (2 * this.#upstreams.indexOf(attempt.upstream));
       if (this.#tryAnother() || this.#hopes()) return;
     }
     this.#end(message);
@@ -93,7 +111,7 @@ export class Exchange implements AttemptOwner {
 
   onSlow(attempt: Attempt, silent: boolean): void {
     // What was sent after it, to mend that, has its own time.
-    if (this.#ended || attempt !== this.#live.at(-1)) return;
+    if (this.#ended || attempt !== this.#newest) return;
     if (silent) {
       if (attempt.overStream && this.#mayFallBack(attempt.upstream)) {
         attempt.upstream.avoidStreams(attempt.sentMs);
@@ -104,7 +122,7 @@ export class Exchange implements AttemptOwner {
       return;
     }
     // Only its connection is busy: the same upstream, over another one.
-    const at = this.#options.upstreams.indexOf(attempt.upstream);
+    const at = this.#upstreams.indexOf(attempt.upstream);
     if (this.#mayTry(at)) this.#try(at);
   }
 
@@ -112,7 +130,7 @@ export class Exchange implements AttemptOwner {
     if (this.#ended) return;
     this.#forget(attempt);
     this.#lastFailure = reason;
-    const at = this.#options.upstreams.indexOf(attempt.upstream);
+    const at = this.#upstreams.indexOf(attempt.upstream);
     const replaced = attempt.toldSilent; // and UDP tried then
     if (
       cause === 'unreachable' &&
@@ -135,7 +153,8 @@ export class Exchange implements AttemptOwner {
   /** The deadline has passed. */
   expire(): void {
     if (this.#ended) return;
-    const waiting = this.#live[0];
+    let waiting = this.#newest;
+    while (waiting?.before !== undefined) waiting = waiting.before; // the oldest
     if (waiting !== undefined) {
       const proto = waiting.overStream ? 'tcp' : 'udp';
       this.#lastFailure = `read ${proto} ${waiting.upstream.label}: i/o timeout`;
@@ -147,7 +166,7 @@ export class Exchange implements AttemptOwner {
   #tryNext(): void {
     if (this.#tryAnother() || this.#hopes()) return;
     // With an answer in hand, however poor, nobody waits for the silent.
-    if (this.#live.length === 0 || this.#lastAnswer !== undefined) {
+    if (this.#newest === undefined || this.#lastAnswer !== undefined) {
       this.#end(this.#lastAnswer ?? this.#lastFailure);
     }
   }
@@ -155,8 +174,8 @@ export class Exchange implements AttemptOwner {
   /** At the upstream with the fewest attempts, the first in order among equals; false if none is left. */
   #tryAnother(): boolean {
     let best = -1;
-    for (let at = 0; at < this.#made.length; at++) {
-      if (this.#mayTry(at) && (best === -1 || this.#made[at]! < this.#made[best]!)) best = at;
+    for (let at = 0; at < this.#upstreams.length; at++) {
+      if (this.#mayTry(at) && (best === -1 || this.#madeAt(at) < this.#madeAt(best))) best = at;
     }
     if (best === -1) return false;
     this.#try(best);
@@ -165,23 +184,28 @@ export class Exchange implements AttemptOwner {
 
   /** Whether an attempt is under way of which nothing bad is known. */
   #hopes(): boolean {
-    for (const attempt of this.#live) if (!attempt.toldSilent) return true;
-    return false;
+    let attempt = this.#newest;
+    while (attempt !== undefined && attempt.toldSilent) attempt = attempt.before;
+    return attempt !== undefined;
   }
 
   #mayTry(at: number): boolean {
-    const { attemptsMax } = this.#options;
+    const { attemptsMax } = this.#terms;
     if (attemptsMax > 0 && this.#attempts >= attemptsMax) return false;
-    return this.#made[at]! < ATTEMPTS_PER_UPSTREAM;
+    return this.#madeAt(at) < ATTEMPTS_PER_UPSTREAM;
+  }
+
+  #madeAt(at: number): number {
+    return (this.#made >> (2 * at)) & MADE_ALL;
   }
 
   #try(at: number): void {
-    this.#made[at]!++;
+    this.#made += 1 << (2 * at);
     this.#attempts++;
-    const upstream = this.#options.upstreams[at]!;
-    const overStream = this.#options.overStream || upstream.target.tls !== undefined;
+    const upstream = this.#upstreams[at]!;
+    const overStream = this.#overStream || upstream.target.tls !== undefined;
     const avoids = this.#mayFallBack(upstream) && upstream.avoidsStreams;
-    this.#send(upstream, overStream && !avoids, this.#made[at]! > 1);
+    this.#send(upstream, overStream && !avoids, this.#madeAt(at) > 1);
   }
 
   /**
@@ -189,30 +213,39 @@ export class Exchange implements AttemptOwner {
    * truncated answer over UDP, which would only come again.
    */
   #mayFallBack(upstream: Upstream): boolean {
-    return this.#options.tcpOptional && !this.#truncated && upstream.target.tls === undefined;
+    return this.#terms.tcpOptional && !this.#truncated && upstream.target.tls === undefined;
   }
 
   #send(upstream: Upstream, overStream: boolean, mends: boolean): void {
-    const { query, nameOctets, askAuthentic } = this.#options;
-    const attempt = new Attempt(this, upstream, query, nameOctets, askAuthentic);
+    const { nameOctets, viaCache } = this.#query;
+    // What a cache will keep is asked for with AD, so that later clients who ask get the truth.
+    const attempt = new Attempt(this, upstream, this.#message, nameOctets, viaCache);
     attempt.overStream = overStream;
     attempt.mends = mends;
-    this.#live.push(attempt);
+    attempt.before = this.#newest;
+    this.#newest = attempt;
     this.#lastAsked = upstream;
     if (overStream) upstream.sendStream(attempt);
     else upstream.sendDatagram(attempt);
   }
 
   #forget(attempt: Attempt): void {
-    const at = this.#live.indexOf(attempt);
-    if (at !== -1) this.#live.splice(at, 1);
+    if (this.#newest === attempt) {
+      this.#newest = attempt.before;
+      return;
+    }
+    for (let later = this.#newest; later !== undefined; later = later.before) {
+      if (later.before === attempt) later.before = attempt.before;
+    }
   }
 
   #end(outcome: Outcome): void {
     this.#ended = true;
     this.#registry.ended(this);
-    for (const attempt of this.#live) attempt.withdraw?.(attempt);
-    this.#live.length = 0;
-    this.#options.done(outcome);
+    for (let attempt = this.#newest; attempt !== undefined; attempt = attempt.before) {
+      attempt.withdraw?.(attempt);
+    }
+    this.#newest = undefined;
+    this.#terms.ended(this.#query, outcome, this.#lastAsked, this.#beganMs);
   }
 }

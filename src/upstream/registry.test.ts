@@ -1,11 +1,11 @@
 /** Upstreams are shared by address, and outlive a reload. */
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { HEADER_OCTETS } from '../dns/header.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { askQuery } from '../query/testing.ts';
 import { Exchange, type Outcome } from './exchange.ts';
 import type { Upstream } from './pool.ts';
 import { Upstreams } from './registry.ts';
-import { LoopbackUpstream, TERMS, queryFor } from './testing.ts';
+import { LoopbackUpstream, TERMS } from './testing.ts';
 
 let server: LoopbackUpstream;
 let upstreams: Upstreams;
@@ -21,21 +21,18 @@ afterEach(async () => {
 });
 
 function begin(upstream: Upstream, patienceMs: number = 3900): Outcome[] {
-  const query = queryFor('a.test.');
   const outcomes: Outcome[] = [];
   const exchange = new Exchange(
     {
-      query,
-      nameOctets: query.length - HEADER_OCTETS - 4,
-      askAuthentic: false,
-      upstreams: [upstream],
-      overStream: true,
       tcpOptional: false,
       failover: [],
       attemptsMax: 0,
-      deadlineMs: performance.now() + patienceMs,
-      done: (outcome) => void outcomes.push(outcome),
+      ended: (_, outcome) => void outcomes.push(outcome),
     },
+    askQuery('a.test.', 'A').query,
+    [upstream],
+    true,
+    performance.now() + patienceMs,
     upstreams,
   );
   exchange.start();

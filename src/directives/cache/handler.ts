@@ -262,10 +262,14 @@ export class CacheHandler implements Handler, HitSource {
     if (!this.#handles(query)) return response;
     if (response.failure !== undefined) this.#rest(query, response.message, response.failure);
     const kept = response.failure === undefined ? this.#keep(query, response) : response;
-    for (const flight of [flightOf(query), denialKey(query.nameHash, query)]) {
-      for (const waiter of this.#coalescer.land(flight, query)) this.#pass(kept, query, waiter);
-    }
+    this.#land(flightOf(query), query, kept);
+    this.#land(denialKey(query.nameHash, query), query, kept);
     return kept;
+  }
+
+  #land(flight: number, query: Query, kept: Response): void {
+    const waiters = this.#coalescer.land(flight, query);
+    for (let i = 0; i < waiters.length; i++) this.#pass(kept, query, waiters[i]!);
   }
 
   /** Gives what has come for one query to another that waited for it; one of another type asks on. */

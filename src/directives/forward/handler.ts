@@ -11,9 +11,8 @@ import type { Query } from '../../query/query.ts';
 import { TCP } from '../../query/responder.ts';
 import { Response } from '../../query/response.ts';
 import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
-import { nowMs } from '../../sys/clock.ts';
 import type { ForwardConfig, UpstreamTarget, UpstreamTerms } from '../../upstream/config.ts';
-import { Exchange, type Outcome } from '../../upstream/exchange.ts';
+import { Exchange, type ExchangeTerms, type Outcome } from '../../upstream/exchange.ts';
 import { Policy } from '../../upstream/policy.ts';
 import type { Upstream } from '../../upstream/pool.ts';
 import type { Upstreams } from '../../upstream/registry.ts';
@@ -35,7 +34,9 @@ export class ForwardHandler implements Handler {
   readonly #forwarders: readonly Forwarder[];
 
   constructor(uses: readonly ForwardUse[], context: BuildContext) {
-    this.#forwarders = uses.map((use) => new Forwarder(use, context));
+    this.#forwarders = uses.map(
+      (use, at) => new Forwarder(use, context, (query, outcome) => this.#ended(query, at, outcome)),
+    );
   }
 
   onQuery(query: Query): Verdict {
@@ -56,14 +57,7 @@ export class ForwardHandler implements Handler {
       query.answer(refusal);
       return ANSWERED;
     }
-    const beganMs = query.trace === undefined ? 0 : nowMs();
-    forwarder.send(query, (outcome, upstream) => {
-      if (upstream !== undefined) {
-        query.metadata?.set('forward/upstream', upstream.label);
-        query.trace?.record('connect', beganMs, { 'peer.address': upstream.label });
-      }
-      this.#ended(query, at, outcome);
-    });
+    forwarder.send(query);
     return LATER;
   }
 
@@ -88,6 +82,7 @@ export class ForwardHandler implements Handler {
 class Forwarder {
   readonly #config: Omit<ForwardConfig, 'targets'>;
   readonly #terms: UpstreamTerms;
+  readonly #exchangeTerms: ExchangeTerms;
   readonly #registry: Upstreams;
   readonly #rejects: Counter;
   readonly #broken: Counter;
@@ -95,8 +90,27 @@ class Forwarder {
   #policy: Policy;
   #outstanding = 0;
 
-  constructor(use: ForwardUse, context: BuildContext) {
+  /** `ended` is called once for each query that is sent. */
+  constructor(
+    use: ForwardUse,
+    context: BuildContext,
+    ended: (query: Query, outcome: Outcome) => void,
+  ) {
     this.#config = use.config;
+    const { tcpOptional, failover, attemptsMax } = use.config;
+    this.#exchangeTerms = {
+      tcpOptional,
+      failover: failover ?? FAILOVER_DEFAULT,
+      attemptsMax,
+      ended: (query, outcome, upstream, beganMs) => {
+        this.#outstanding--;
+        if (upstream !== undefined) {
+          query.metadata?.set('forward/upstream', upstream.label);
+          query.trace?.record('connect', beganMs, { 'peer.address': upstream.label });
+        }
+        ended(query, outcome);
+      },
+    };
     this.#terms = termsOf(use.config);
     this.#registry = context.upstreams;
     this.#rejects = context.metrics.counter('coredns_forward_max_concurrent_rejects_total', {});
@@ -147,31 +161,20 @@ class Forwarder {
   }
 
   /** `done` is told how it ended, and by whom. */
-  send(query: Query, done: (outcome: Outcome, upstream: Upstream | undefined) => void): void {
-    const { transport, tcpOptional, failover, attemptsMax } = this.#config;
+  send(query: Query): void {
+    const { transport } = this.#config;
     // A query of our own (a refresh) goes over TCP, so that it is not cut.
     const clientTransport = query.client?.transport ?? TCP;
+    const overStream = transport === 'tcp' || (transport === 'client' && clientTransport === TCP);
     this.#outstanding++;
-    const exchange = new Exchange(
-      {
-        query: query.toForward(),
-        nameOctets: query.nameOctets,
-        // What a cache will keep is asked for with AD, so that later clients who ask get the truth.
-        askAuthentic: query.viaCache,
-        upstreams: this.#policy.order(),
-        overStream: transport === 'tcp' || (transport === 'client' && clientTransport === TCP),
-        tcpOptional,
-        failover: failover ?? FAILOVER_DEFAULT,
-        attemptsMax,
-        deadlineMs: query.deadlineMs - DEADLINE_MARGIN_MS,
-        done: (outcome) => {
-          this.#outstanding--;
-          done(outcome, exchange.lastAsked);
-        },
-      },
+    new Exchange(
+      this.#exchangeTerms,
+      query,
+      this.#policy.order(),
+      overStream,
+      query.deadlineMs - DEADLINE_MARGIN_MS,
       this.#registry,
-    );
-    exchange.start();
+    ).start();
   }
 
   /** Puts these upstreams in the place of those used so far. */
