@@ -17,7 +17,7 @@ export interface CacheConfig {
 export interface CutZone {
   /** Lower-cased with final dot. */
   readonly zone: string;
-  readonly kind: 'kubernetes' | 'plain';
+  readonly kind: 'kubernetes' | 'plain' | 'search';
 }
 
 export interface StoreConfig {

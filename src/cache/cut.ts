@@ -13,6 +13,11 @@
  *   www . example . com        . svc . cluster.local     com.svc: a namespace
  *   www . example . com              . cluster.local     com: neither svc, pod nor dns
  *
+ * A `search` zone is another search domain of pods, such as that of the node's own network. Its only
+ * position is the label below it, where that may be a top-level domain:
+ *
+ *   www . example . com              . eu-west-1.compute.internal     com
+ *
  * docs/ndots.md argues each of them. Looked at after both stores have missed, so not by hits.
  */
 import { HEADER_OCTETS } from '../dns/header.ts';
@@ -177,6 +182,11 @@ export class Cuts {
         last = 1;
       }
       this.#probing = true;
+    } else if (zone.kind === 'search') {
+      if (!itself && (underscored || !isAddressType(question.qtype))) return 0;
+      if (!mayBeTopLevel(lowered, labelAt[depth - 1]!)) return 0;
+      last = 1;
+      this.#probing = true;
     }
     const deepest = itself ? depth : depth - 1;
     if (last > deepest) last = deepest;
@@ -217,11 +227,32 @@ export function questionAbove(asked: QueryFacts, nameOctets: number): QueryFacts
 
 const SVC = Uint8Array.from([3, 0x73, 0x76, 0x63]);
 const POD = Uint8Array.from([3, 0x70, 0x6f, 0x64]);
+/** `xn--` */
+const XN = Uint8Array.from([0x78, 0x6e, 0x2d, 0x2d]);
 /** CoreDNS has `ns.dns` below its zone, and says of `dns` that it does not exist. */
 const DNS = Uint8Array.from([3, 0x64, 0x6e, 0x73]);
 
 function isLabel(lowered: Uint8Array, at: number, label: Uint8Array): boolean {
   for (let i = 0; i < label.length; i++) if (lowered[at + i] !== label[i]) return false;
+  return true;
+}
+
+/**
+ * Whether the label has the form of a top-level domain (RFC 3696 section 2: none has digits, but for
+ * `xn--`): letters. What clouds call their zones (`us-east1-b`) has others, and is let alone.
+ */
+function mayBeTopLevel(lowered: Uint8Array, at: number): boolean {
+  const end = at + 1 + lowered[at]!;
+  if (isLabelStart(lowered, at, XN)) return true;
+  for (let i = at + 1; i < end; i++) {
+    if (lowered[i]! < 0x61 || lowered[i]! > 0x7a) return false;
+  }
+  return true;
+}
+
+function isLabelStart(lowered: Uint8Array, at: number, start: Uint8Array): boolean {
+  if (lowered[at]! < start.length) return false;
+  for (let i = 0; i < start.length; i++) if (lowered[at + 1 + i] !== start[i]) return false;
   return true;
 }
 

@@ -178,6 +178,21 @@ describe('prefetch', () => {
     expect(s.counts('coredns_cache_prefetch_total')).toBe(1);
   });
 
+  test('of a name that is asked for all the time: no client ever misses, whatever expires', () => {
+    s = new Scenario('cache {\n prefetch 2 1m 10%\n}');
+    s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
+    let age = 0; // in tenths of a second
+    for (let asked = 0; asked < 600; asked++) {
+      const ttl = 20 - Math.floor(++age / 10);
+      s.pass(0.1).client('a.example. A').clientGets(`NOERROR a.example. ${ttl} A 192.0.2.1`);
+      if (ttl > 2) continue;
+      s.upstreamSees('a.example. A').upstreamHolds(1).upstreamAnswers(A);
+      age = 0;
+    }
+    expect(s.counts('coredns_cache_misses_total')).toBe(1);
+    expect(s.counts('coredns_cache_prefetch_total')).toBe(3);
+  });
+
   test('has one refresh of an entry under way at a time', () => {
     s = new Scenario(DIRECTIVE);
     s.client('a.example. A').upstreamAnswers(A);

@@ -75,13 +75,13 @@ function plainCache(traffic: Traffic): { counts: Counts; asked: number } {
   return { counts, asked };
 }
 
-/** Our cache, with `options` in the block of the cluster's zone. */
-function ours(traffic: Traffic, options: string): Counts {
+/** Our cache, with options in the blocks of the cluster's zone and of the node's domain. */
+function ours(traffic: Traffic, options: Readonly<Record<string, string>> = {}): Counts {
   const counts = new Counts();
   const node = new Node(
     ZONES.map(({ zone, denialMaxSec }) => ({
       zone,
-      cache: `cache {\n success 9984 30\n denial 9984 ${denialMaxSec}\n ${zone === ZONE ? options : 'servfail 5s'}\n}`,
+      cache: `cache {\n success 9984 30\n denial 9984 ${denialMaxSec}\n ${options[zone] ?? 'servfail 5s'}\n}`,
       upstream: counts.authorityOf(traffic, zone),
     })),
   );
@@ -103,6 +103,7 @@ const CACHES = [
   'a plain cache: each name and type for itself',
   'NXDOMAIN for all types',
   'and `nxdomain_cut kubernetes`',
+  'and `nxdomain_cut search` for the node’s domain',
 ];
 
 function replay(perSec: number): { rows: Counts[]; asked: number; lookups: number } {
@@ -110,8 +111,9 @@ function replay(perSec: number): { rows: Counts[]; asked: number; lookups: numbe
   const plain = plainCache(traffic);
   const rows = [
     plain.counts,
-    ours(traffic, 'servfail 5s'),
-    ours(traffic, 'nxdomain_cut kubernetes'),
+    ours(traffic),
+    ours(traffic, { [ZONE]: 'nxdomain_cut kubernetes' }),
+    ours(traffic, { [ZONE]: 'nxdomain_cut kubernetes', [NODE_DOMAIN]: 'nxdomain_cut search' }),
   ];
   return { rows, asked: plain.asked, lookups: traffic.lookups.length };
 }
@@ -151,6 +153,8 @@ describe('docs/ndots.md', { timeout: 120_000 }, () => {
       expect(cuts!).toBeLessThan(allTypes!);
       for (const zone of [NODE_DOMAIN, '.'])
         expect(rows[2]!.byZone[zone]).toBe(rows[1]!.byZone[zone]);
+      expect(rows[3]!.byZone[NODE_DOMAIN]!).toBeLessThan(rows[2]!.byZone[NODE_DOMAIN]!);
+      for (const zone of [ZONE, '.']) expect(rows[3]!.byZone[zone]).toBe(rows[2]!.byZone[zone]);
     }
     const squeezed = readFileSync(PAGE, 'utf8').replaceAll(/ +/g, ' ');
     for (const line of text.split('\n')) expect(squeezed).toContain(line.replaceAll(/ +/g, ' '));

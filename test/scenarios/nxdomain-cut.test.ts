@@ -359,3 +359,49 @@ describe('plain: what clients have learned, and no probe (RFC 8020)', () => {
     s.client('a.w.example. A').upstreamSees('a.w.example. A');
   });
 });
+
+describe('search: another search domain, in which a top-level domain is probed', () => {
+  const SEARCH = 'cache {\n denial 9984 5\n nxdomain_cut search compute.internal\n}';
+  const NODE_SOA = 'compute.internal. 30 SOA 5';
+  const NODE_DENIED = `NXDOMAIN ${NODE_SOA}`;
+  const NODE_GETS_DENIED = 'NXDOMAIN compute.internal. 5 SOA';
+
+  test('one denial serves every external name of it', () => {
+    s = new Scenario(SEARCH);
+    s.client('www.example.com.compute.internal. A')
+      .upstreamSees('com.compute.internal. A')
+      .upstreamHolds(1)
+      .upstreamAnswers(NODE_DENIED)
+      .clientGets(NODE_GETS_DENIED);
+    s.client('www.example.com.compute.internal. AAAA').clientGets(NODE_GETS_DENIED);
+    s.client('github.com.compute.internal. A').clientGets(NODE_GETS_DENIED).upstreamHolds(0);
+    s.client('example.xn--p1ai.compute.internal. A').upstreamSees('xn--p1ai.compute.internal. A');
+    expect(s.counts('nodelocald_cut_probes_total')).toBe(2);
+  });
+
+  test.each([
+    { name: 'ip-10-0-0-1.compute.internal. A', because: 'it stands in the zone itself' },
+    { name: 'host.compute.internal. A', because: 'nothing is above it' },
+    { name: 'vm.us-east1-b.compute.internal. A', because: 'no top-level domain looks like that' },
+    { name: 'vm.zone2.compute.internal. A', because: 'nor like that' },
+    { name: '_ldap._tcp.com.compute.internal. A', because: 'of its underscores' },
+    { name: 'www.example.com.compute.internal. MX', because: 'it is no address that is asked for' },
+    { name: 'www.example.com. A', because: 'it is elsewhere' },
+  ])('$name is asked for as it is, since $because', ({ name }) => {
+    s = new Scenario(SEARCH);
+    s.client(name).upstreamSees(name).upstreamHolds(1);
+  });
+
+  test('a name below that exists: where its parent is no denial, and for 5 minutes where it is', () => {
+    s = new Scenario(SEARCH);
+    s.client('db.prod.compute.internal. A')
+      .upstreamSees('prod.compute.internal. A')
+      .upstreamAnswers(NODE_SOA);
+    s.upstreamSees('db.prod.compute.internal. A').upstreamAnswers(
+      'db.prod.compute.internal. 30 A 192.0.2.1',
+    );
+    s.clientGets('NOERROR db.prod.compute.internal. 30 A 192.0.2.1');
+    s.client('prod.compute.internal. AAAA').upstreamAnswers(NODE_DENIED);
+    s.client('other.prod.compute.internal. A').upstreamSees('other.prod.compute.internal. A');
+  });
+});

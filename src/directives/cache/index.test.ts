@@ -159,7 +159,11 @@ describe('what is refused, where, and why', () => {
     [block('nxdomain_cut'), '2:1: cache: nxdomain_cut: Wrong argument count'],
     [
       block('nxdomain_cut cluster.local'),
-      '2:14: cache: nxdomain_cut: unknown value "cluster.local"; expected kubernetes, plain',
+      '2:14: cache: nxdomain_cut: unknown value "cluster.local"; expected kubernetes, plain, search',
+    ],
+    [
+      block('nxdomain_cut search'),
+      '2:14: cache: the root is no search domain; expected one, as ec2.internal',
     ],
     [
       block('nxdomain_cut kubernetes .'),

@@ -85,7 +85,7 @@ const OPTIONS: OptionTable<Draft> = {
     draft[store] = { ...draft[store], disabledZones: zonesFromArguments(zones, ['.']) };
   }),
   nxdomain_cut: option(1, Infinity, (draft, [kind, ...zones]) => {
-    draft.cuts.set(parseWord(kind!, ['kubernetes', 'plain']), { line: kind!, zones });
+    draft.cuts.set(parseWord(kind!, ['kubernetes', 'plain', 'search']), { line: kind!, zones });
   }),
   keepttl: flag((draft) => {
     draft.keepTtl = true;
@@ -150,6 +150,9 @@ function readCuts(cuts: Draft['cuts'], cached: readonly string[]): CutZone[] {
     zonesFromArguments(zones, cached).map((zone) => {
       if (kind === 'kubernetes' && zone === '.') {
         throw badValue(line, 'the root is no cluster domain', 'expected one, as cluster.local');
+      }
+      if (kind === 'search' && zone === '.') {
+        throw badValue(line, 'the root is no search domain', 'expected one, as ec2.internal');
       }
       return { zone, kind };
     }),
