@@ -28,9 +28,11 @@ afterEach(() => {
 test('TCP_USER_TIMEOUT is what was set', () => {
   setUserTimeout(socket, 4000);
   if (libc === undefined) return;
-  const { fd } = (socket as Socket & { readonly _handle: { readonly fd: number } })._handle;
+  const { _handle: handle } = socket as Socket & { readonly _handle: { readonly fd: number } };
   const value = new Int32Array(1);
-  expect(libc.getsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, value, Int32Array.of(4))).toBe(0);
+  expect(libc.getsockopt(handle.fd, IPPROTO_TCP, TCP_USER_TIMEOUT, value, Int32Array.of(4))).toBe(
+    0,
+  );
   expect(value[0]).toBe(4000);
 });
 
