@@ -63,6 +63,7 @@ function handlersOf(directives: readonly string[], building: TestBuilding): Hand
 }
 
 type CountedName =
+  | 'coredns_cache_misses_total'
   | 'coredns_cache_prefetch_total'
   | 'coredns_cache_served_stale_total'
   | 'nodelocald_cut_answers_total'
