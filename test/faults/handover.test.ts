@@ -125,7 +125,8 @@ describe(`${HANDOVERS} replacements under load`, () => {
       const afterFrom = await cacheCounts(); // of the newcomer: it began at 0
       await sleep(PAUSE_MS / 2);
       expect(ratio(afterFrom, await cacheCounts())).toBeGreaterThan(before - 0.05);
-      expect(afterFrom.hits / afterFrom.requests).toBeGreaterThan(before - 0.05);
+      const told = `${JSON.stringify(afterFrom)}\n${daemon.child.stdout}`;
+      expect(afterFrom.hits / afterFrom.requests, told).toBeGreaterThan(before - 0.05);
     }
     for (const load of loads) {
       const { sent, lost, output } = await load.result();
@@ -157,7 +158,7 @@ describe('a newcomer that is killed', () => {
       const newcomer = launchMain(lab, ['-conf', path, '-handover', directory]);
       await sleep(ms);
       newcomer.kill('SIGKILL');
-    await sleep(300);
+      await sleep(300);
       const { lost, output } = await load.result();
       expect(lost, output).toBe(0);
       if (!daemon.child.hasEnded) {
