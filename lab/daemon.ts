@@ -65,12 +65,21 @@ export class Daemon {
     return this.#output;
   }
 
-  /** With SIGTERM; resolves to the ms until it was gone. */
+  /** With SIGTERM; resolves when it is gone, to the ms until it diverted nothing any more. */
   async stop(): Promise<number> {
     const beganMs = performance.now();
-    if (this.#child !== undefined) await stop(this.#child);
+    const child = this.#child;
+    if (child === undefined) return 0;
+    const ended = stop(child);
+    while (child.exitCode === null && this.#diverts()) await sleep(POLL_MS);
+    const undivertedMs = performance.now() - beganMs;
+    await ended;
     this.#child = undefined;
-    return performance.now() - beganMs;
+    return undivertedMs;
+  }
+
+  #diverts(): boolean {
+    return this.#cluster.node.run('iptables-save -t raw').includes(`PREROUTING -d ${SERVICE}/32`);
   }
 
   async kill(): Promise<void> {

@@ -12,7 +12,7 @@ export interface Outcome {
   readonly daemon: (Measured & DaemonTimes) | undefined;
 }
 
-/** Until it served and diverted; until it was gone after SIGTERM. */
+/** Until it served and diverted; until it diverted nothing after SIGTERM. */
 export interface DaemonTimes {
   readonly startMs: number;
   readonly stopMs: number;
@@ -45,7 +45,7 @@ export function tableOf(outcome: Outcome): string {
     const { startMs, stopMs } = daemon;
     lines.push(
       ['ms from start until it served and diverted', '-', startMs.toFixed(0), '<= 1000'],
-      ['ms from SIGTERM until it was gone', '-', stopMs.toFixed(0), '<= 1000'],
+      ['ms from SIGTERM until it diverted nothing', '-', stopMs.toFixed(0), '<= 1000'],
     );
   }
   const table = markdown(['', 'direct', 'daemon', 'goal'], lines);
