@@ -21,8 +21,11 @@ import type { SocketSource } from '../sys/sockets.ts';
 import { type Listener, type ListenAddress, listenError } from './listener.ts';
 
 const MESSAGE_OCTETS_MAX = 0xffff;
-/** Holds 10,000 lookups while the process is busy; the kernel's default holds 128 (A and AAAA). */
-const RECEIVE_BUFFER_OCTETS = 4 << 20;
+/**
+ * Holds 20,000 datagrams while the process is busy, or a worker is replaced: a second at 20,000 a
+ * second. The kernel's default holds 256. Memory is taken as it is filled.
+ */
+const RECEIVE_BUFFER_OCTETS = 8 << 20;
 
 class PlainClient implements Client, ReplyPath {
   readonly transport = UDP;
