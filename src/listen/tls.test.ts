@@ -9,7 +9,7 @@ import { Counter, Gauge } from '../observe/counters.ts';
 import type { KeyPair } from '../upstream/key-pair.ts';
 import type { Listener } from './listener.ts';
 import { TCP_DEFAULTS, type TcpSettings, listenTcp } from './tcp.ts';
-import { StubResponder, ask, until } from './testing.ts';
+import { StubResponder, ask, pass, until } from './testing.ts';
 import { TlsStreams } from './tls.ts';
 
 const withAuthority = (pair: { cert: string; key: string }): KeyPair => ({
@@ -126,6 +126,20 @@ describe('queries over TLS', () => {
     await dial(lab);
     await expect(dial(lab)).rejects.toThrow();
     expect(lab.refused.value).toBe(1);
+  });
+
+  test('a stream that has ended makes room, however it ended', async () => {
+    const lab = await listening('nocert', { connectionsMax: 1, idleMs: 100 });
+    for (const end of ['client', 'server', 'abruptly'] as const) {
+      const socket = await dial(lab);
+      expect(await exchange(socket, 1)).toBe(1);
+      if (end === 'client') socket.end();
+      if (end === 'abruptly') socket.destroy();
+      if (end === 'server') await once(socket, 'end');
+      await until(() => lab.open.value === 0);
+      await pass(20);
+    }
+    expect(lab.refused.value).toBe(0);
   });
 
   test('a listener that stops ends its streams', async () => {
