@@ -198,7 +198,7 @@ export class Listeners {
     server: Server,
     settings: TcpSettings,
   ): Promise<Place> {
-    const tls = new TlsPlace(label, serving, this.#metrics, this.#log);
+    const tls = new TlsPlace(label, serving, settings, this.#metrics, this.#log);
     try {
       const listener = await this.#openTcp(address, label, server, settings, tls.streams);
       return { server, listeners: [listener], tls, tcp: settings, dropsTold: 0 };

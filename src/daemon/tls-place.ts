@@ -5,7 +5,7 @@
  */
 import type { TlsServing } from '../directives/directive.ts';
 import { FollowedCertificate } from '../upstream/certificate.ts';
-import { TCP_DEFAULTS } from '../listen/tcp.ts';
+import type { TcpSettings } from '../listen/tcp.ts';
 import { TlsStreams } from '../listen/tls.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
@@ -19,8 +19,14 @@ export class TlsPlace {
   #serving: TlsServing;
   #certificate: FollowedCertificate;
 
-  /** Throws what readKeyPair throws. */
-  constructor(server: string, serving: TlsServing, metrics: Metrics, log: Log) {
+  /** `settings` are those of its listener, which may change. Throws what readKeyPair throws. */
+  constructor(
+    server: string,
+    serving: TlsServing,
+    settings: TcpSettings,
+    metrics: Metrics,
+    log: Log,
+  ) {
     this.#server = server;
     this.#metrics = metrics;
     this.#log = log;
@@ -28,7 +34,7 @@ export class TlsPlace {
     const failures = metrics.counter('nodelocald_tls_handshake_failures_total', { server });
     for (const result of ['ok', 'failed']) this.#loads(result);
     const pair = readKeyPair(serving);
-    this.streams = new TlsStreams(pair, serving.clientAuth, TCP_DEFAULTS.firstMs, failures);
+    this.streams = new TlsStreams(pair, serving.clientAuth, settings, failures);
     this.#showEnd(pair);
     this.#certificate = this.#followed();
   }

@@ -24,6 +24,8 @@ afterEach(async () => {
 });
 
 interface Lab {
+  /** Those of the listener, which may change. */
+  readonly settings: { -readonly [Key in keyof TcpSettings]: TcpSettings[Key] };
   readonly streams: TlsStreams;
   readonly listener: Listener;
   readonly responder: StubResponder;
@@ -39,11 +41,11 @@ async function listening(
   const responder = new StubResponder();
   const [failures, refused, open] = [new Counter(), new Counter(), new Gauge()];
   const all = { ...TCP_DEFAULTS, ...settings };
-  const streams = new TlsStreams(withAuthority(FIRST), clientAuth, all.firstMs, failures);
+  const streams = new TlsStreams(withAuthority(FIRST), clientAuth, all, failures);
   const at = { host: '127.0.0.1', port: 0 };
   const listener = await listenTcp(at, responder, all, { open, refused }, undefined, streams);
   closing.push(() => listener.close());
-  return { streams, listener, responder, failures, open, refused };
+  return { settings: all, streams, listener, responder, failures, open, refused };
 }
 
 /** Rejects if the server does not want us, which in TLS 1.3 shows with the first read. */
@@ -116,6 +118,15 @@ describe('queries over TLS', () => {
     expect(performance.now() - startedMs).toBeLessThan(2000);
     expect(lab.failures.value).toBe(1);
     expect(lab.open.value).toBe(0);
+  });
+
+  test('that time may change while it listens', async () => {
+    const lab = await listening();
+    lab.settings.firstMs = 200;
+    const idle = connect(lab.listener.address.port, '127.0.0.1');
+    const startedMs = performance.now();
+    await once(idle, 'close');
+    expect(performance.now() - startedMs).toBeLessThan(2000);
   });
 
   test('handshakes count among the connections that there may be', async () => {

@@ -11,6 +11,7 @@ import { type Server as TlsServer, createServer } from 'node:tls';
 import type { Counter } from '../observe/counters.ts';
 import { type ClientAuth, askedOfClients, isWelcome } from '../upstream/client-auth.ts';
 import type { KeyPair } from '../upstream/key-pair.ts';
+import type { TcpSettings } from './tcp.ts';
 
 /** What tcp.ts hands accepted connections to, if it does not read them itself. */
 export interface Secured {
@@ -21,21 +22,38 @@ export interface Secured {
 }
 
 export class TlsStreams implements Secured {
-  readonly #handshakeMs: number;
+  readonly #settings: Pick<TcpSettings, 'firstMs'>;
   readonly #failures: Counter;
+  #pair: KeyPair;
+  #clientAuth: ClientAuth;
   #server: TlsServer;
+  /** The time of a handshake that `#server` was made with. */
+  #handshakeMs: number;
   #take: (stream: Socket) => void = (stream) => stream.destroy();
 
-  /** A handshake has `handshakeMs`; those that come to nothing are counted. */
-  constructor(pair: KeyPair, clientAuth: ClientAuth, handshakeMs: number, failures: Counter) {
-    this.#handshakeMs = handshakeMs;
+  /**
+   * A handshake has the time of a first message, as `settings` say when it begins; those that come to
+   * nothing are counted.
+   */
+  constructor(
+    pair: KeyPair,
+    clientAuth: ClientAuth,
+    settings: Pick<TcpSettings, 'firstMs'>,
+    failures: Counter,
+  ) {
+    this.#settings = settings;
     this.#failures = failures;
-    this.#server = this.#serverWith(pair, clientAuth);
+    this.#pair = pair;
+    this.#clientAuth = clientAuth;
+    this.#handshakeMs = settings.firstMs;
+    this.#server = this.#makeServer();
   }
 
   /** For connections that come from now on. */
   use(pair: KeyPair, clientAuth: ClientAuth): void {
-    this.#server = this.#serverWith(pair, clientAuth);
+    this.#pair = pair;
+    this.#clientAuth = clientAuth;
+    this.#server = this.#makeServer();
   }
 
   onStream(take: (stream: Socket) => void): void {
@@ -43,11 +61,15 @@ export class TlsStreams implements Secured {
   }
 
   secure(connection: Socket): void {
+    if (this.#settings.firstMs !== this.#handshakeMs) this.#server = this.#makeServer();
     // It never listens itself, so that connections may come from anywhere, and another take over.
     this.#server.emit('connection', connection);
   }
 
-  #serverWith({ cert, key, ca }: KeyPair, clientAuth: ClientAuth): TlsServer {
+  #makeServer(): TlsServer {
+    const { cert, key, ca } = this.#pair;
+    const clientAuth = this.#clientAuth;
+    this.#handshakeMs = this.#settings.firstMs;
     const server = createServer({
       minVersion: 'TLSv1.2', // as CoreDNS
       cert,
