@@ -110,6 +110,17 @@ describe('readiness', () => {
     expect(readiness.unready()).toEqual([]);
   });
 
+  test('outlives the worker: one that replaces another asks no upstream again', async () => {
+    [undiverted, rcode] = ['no rules', undefined];
+    readiness.resume();
+    expect(readiness.unready()).toEqual(['nothing is listened on yet']);
+    await follow(CLUSTER);
+    expect(readiness.unready()).toEqual(['no rules']);
+    undiverted = undefined;
+    expect(readiness.unready()).toEqual([]);
+    expect(asked).toEqual([]);
+  });
+
   test('goes with sockets that no longer answer, and comes back with them', async () => {
     await follow();
     isServing = false;

@@ -58,6 +58,14 @@ export class Readiness {
     metrics.gauge('nodelocald_ready', {}).read = () => (this.unready().length === 0 ? 1 : 0);
   }
 
+  /**
+   * A worker before us served, and was replaced behind the same sockets: its upstreams need not answer
+   * again first, which may just be in trouble. The sockets and the rules must be there all the same.
+   */
+  resume(): void {
+    this.#wasReady = true;
+  }
+
   /** A generation serves, with these blocks to be asked. */
   follow(proofs: readonly Proof[]): void {
     if (this.#withdrawn !== undefined) return;

@@ -116,6 +116,7 @@ export class Worker {
       log,
       this.#metrics,
     );
+    if (replacesWorker(supervision)) this.#readiness.resume();
     this.#admin = new Admin(
       this.#metrics,
       log,
@@ -418,6 +419,12 @@ export class Worker {
     this.#log.flush();
     this.#exit(code);
   }
+}
+
+/** After a crash or a hang; not a new daemon beside the old one, which is to prove itself. */
+function replacesWorker(supervision: Supervision | undefined): boolean {
+  if (supervision === undefined || !supervision.takesOver) return false;
+  return Object.values(supervision.restarts).some((times) => times > 0);
 }
 
 /** One watcher per process: the last block that says `reload` counts (CoreDNS). */
