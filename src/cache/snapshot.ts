@@ -15,8 +15,9 @@ export interface SnapshotLimits {
   readonly ms: number;
 }
 
+/** 10,000 answers take 40 ms; a machine that is busy otherwise leaves us less than all of its time. */
 export const SNAPSHOT_OCTETS_MAX: number = 16 << 20;
-export const SNAPSHOT_LIMITS: SnapshotLimits = { octetsMax: SNAPSHOT_OCTETS_MAX, ms: 250 };
+export const SNAPSHOT_LIMITS: SnapshotLimits = { octetsMax: SNAPSHOT_OCTETS_MAX, ms: 500 };
 /** Queries wait no longer than that behind a step. */
 const STEP_MS = 2;
 /** Entries between two looks at the clock. */

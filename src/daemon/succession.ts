@@ -15,8 +15,8 @@ import { isSocketKey } from './socket-keys.ts';
 import type { SupervisorLog } from './supervisor-log.ts';
 import { type Inheritance, takeOver } from './take-over.ts';
 
-/** A worker writes for a quarter of a second; one that does not answer is not waited for. */
-const SNAPSHOT_MS = 1000;
+/** A worker writes for half a second at most; one that does not answer is not waited for. */
+const SNAPSHOT_MS = 1500;
 /** When asked to end while a successor is about to serve: how long that is waited for. */
 const SETTLE_MS = 10_000;
 

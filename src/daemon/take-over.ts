@@ -14,7 +14,7 @@ import { HELLO, SNAPSHOT_KEY, readToSuccessor } from './handover-protocol.ts';
 import { HELD_MAX } from './held-descriptors.ts';
 import { parseSocketKey } from './socket-keys.ts';
 
-/** A predecessor answers at once, and needs a quarter of a second for its cache. */
+/** A predecessor answers at once, and takes half of that for its cache at most. */
 const OFFER_MS = 3000;
 /** One that speaks with another, or starts itself, is asked again for so long. */
 const BUSY_MS = 10_000;

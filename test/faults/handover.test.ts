@@ -199,6 +199,27 @@ describe('a predecessor that does not take part', () => {
   });
 });
 
+test('a worker that crashes leaves its cache to the next one', async () => {
+  const daemon = await start();
+  const load = new Load(
+    Array.from({ length: 300 }, (_, i) => `hit-${i}.hot.test`),
+    1000,
+  );
+  await until('all are in the cache', async () => {
+    return (await scrape(metricsAt)).sum('coredns_cache_entries', HOT) >= 300;
+  });
+  const worker = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').trim();
+  process.kill(Number(worker), 'SIGKILL');
+  await daemon.child.ready(() => /\d+ answers taken over/.test(daemon.child.stdout));
+  const taken = /(\d+) answers taken over from the worker before/.exec(daemon.child.stdout)?.[1];
+  expect(Number(taken)).toBeGreaterThan(280); // some are asked for again before they are read
+  const from = await cacheCounts();
+  await sleep(300);
+  expect(ratio(from, await cacheCounts())).toBeGreaterThan(0.95);
+  expect(await load.result()).toMatchObject({ lost: 0 });
+  await daemon.child.stop();
+}, 30_000);
+
 test('in Kubernetes the old container stays, without sockets, until SIGTERM', async () => {
   process.env['KUBERNETES_SERVICE_HOST'] = '10.96.0.1';
   const old = await start();
