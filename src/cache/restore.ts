@@ -35,7 +35,7 @@ export interface RestoreOptions {
   readonly clockOffsetDs: number;
   /**
    * A snapshot is read before anybody is served, the hottest entries last, so that they are the most
-   * recently used again. A journal is read while we serve, the newest segments first, and is where
+   * recently used again. A journal is read while we may serve already, the newest segments first, and is where
    * the caches write to: what is read there is not written again.
    */
   readonly from: 'snapshot' | 'journal';

@@ -23,8 +23,8 @@ import type { Supervision } from './supervised.ts';
 
 /** Under which the supervisor holds the journal. */
 const JOURNAL_KEY = 'journal';
-/** Nobody waits longer for a warm cache: what is not read by then is read while we serve. */
-const PATIENCE_MS = 1000;
+/** A predecessor serves meanwhile; after a crash queries wait in the sockets. The rest is read later. */
+const PATIENCE_MS = { snapshot: 1000, journal: 100 } as const;
 const CLOCK_OFFSET_DS = toDs(SHARED_CLOCK_OFFSET_MS);
 
 export class CacheLegacy {
@@ -82,15 +82,13 @@ export class CacheLegacy {
     const [snapshot, left] = [this.#snapshot, this.#left];
     this.#snapshot = undefined;
     this.#left = undefined;
-    if (snapshot !== undefined) {
-      await Promise.race([
-        this.#restore(generation, snapshot, 'snapshot'),
-        new Promise((resolve) => setTimeout(resolve, PATIENCE_MS).unref()),
-      ]);
-    } else if (left !== undefined) {
-      // Nobody serves meanwhile: an answer from upstream now is better than one from the cache later.
-      void this.#restore(generation, left, 'journal');
-    }
+    const octets = snapshot ?? left;
+    if (octets === undefined) return;
+    const from = snapshot === undefined ? 'journal' : 'snapshot';
+    await Promise.race([
+      this.#restore(generation, octets, from),
+      new Promise((resolve) => setTimeout(resolve, PATIENCE_MS[from])),
+    ]);
   }
 
   async #restore(
