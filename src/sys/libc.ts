@@ -149,8 +149,13 @@ function tryLoad(): Libc | undefined {
 }
 
 /**
- * Node-API would keep an exception, and abort the process at some later garbage collection without a
- * word. So it takes the way of any other that nobody catches.
+ * A callback as Node itself would call it. koffi's poll leaves two things out:
+ *
+ * - Node-API would keep an exception, and abort the process at some later garbage collection without a
+ *   word. So it takes the way of any other that nobody catches.
+ * - What the callback defers, by `process.nextTick` or a promise, would wait for Node's own next event,
+ *   which may be long in coming: on Node 26 always, on Node 20 never. An immediate is such an event,
+ *   in this very turn of the loop; one for all callbacks of a turn.
  */
 function guarded(action: () => void): () => void {
   return () => {
@@ -161,5 +166,14 @@ function guarded(action: () => void): () => void {
         throw error;
       });
     }
+    if (turnEnds) return;
+    turnEnds = true;
+    setImmediate(endTurn);
   };
+}
+
+let turnEnds = false;
+
+function endTurn(): void {
+  turnEnds = false;
 }
