@@ -19,7 +19,7 @@ COPY package.json package-lock.json ./
 # No package needs its install script: koffi's native part comes ready-made.
 RUN --mount=type=bind,from=npm-cache,target=/npm-cache,rw \
     npm ci --ignore-scripts --no-audit --no-fund --cache /npm-cache ${NPM_FLAGS}
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
 COPY src src
 RUN npm run build && npm prune --omit=dev --ignore-scripts --offline
 
