@@ -11,7 +11,7 @@
  * Either may end at any time. Until `serving` is said nothing has changed for the predecessor; and what
  * was offered stays with the successor, whatever becomes of the predecessor.
  *
- * Owns:    both sides' messages and states. Who acts: successor.ts, predecessor.ts.
+ * Owns:    both sides' messages and states. Who acts: take-over.ts, hand-over.ts.
  */
 import { type MessageOf, flag, isMessageOf, numbers, text, texts } from './message-table.ts';
 

@@ -75,3 +75,13 @@ test('JSON has time, level and message, one object a line', () => {
 test('flushing a log that has written nothing is no error', () => {
   expect(written('text', () => undefined)).toEqual([]);
 });
+
+test('lines that nobody could write in time are dropped, and counted', () => {
+  const kilobyte = 'x'.repeat(1024 - '[INFO] \n'.length);
+  let dropped = 0;
+  const lines = written('text', (log) => {
+    for (let i = 0; i < 1030; i++) log.info(kilobyte);
+    dropped = log.dropped.value;
+  });
+  expect([lines.length, dropped]).toEqual([1024, 6]);
+});
