@@ -1,5 +1,5 @@
 /** The daemon on the lab's node, with the flags and files that the manifests give it. */
-import type { ChildProcess } from 'node:child_process';
+import { type ChildProcess, execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -41,9 +41,28 @@ export class Daemon {
   async start(): Promise<number> {
     this.#cluster.makeDevice();
     const beganMs = performance.now();
+    this.#child = await this.#run(beganMs);
+    return performance.now() - beganMs;
+  }
+
+  /** Starts another beside it, as a DaemonSet with maxSurge does, and stops it once that serves. */
+  async replace(): Promise<void> {
+    const before = this.#child!;
+    this.#child = await this.#run(performance.now());
+    await stop(before);
+  }
+
+  /** Kills the process that serves, and not the one that it belongs to. */
+  killWorker(): void {
+    const [worker] = execFileSync('pgrep', ['-P', String(this.#child!.pid)], { encoding: 'utf8' })
+      .split('\n')
+      .map(Number);
+    process.kill(worker!, 'SIGKILL');
+  }
+
+  async #run(beganMs: number): Promise<ChildProcess> {
     const argv = this.#install.argv([process.execPath, this.#main, ...this.#install.args()]);
     const child = this.#cluster.node.start(argv, this.#install.environment());
-    this.#child = child;
     this.#output = '';
     for (const stream of [child.stdout!, child.stderr!]) {
       stream.on('data', (text) => {
@@ -57,7 +76,7 @@ export class Daemon {
       }
       await sleep(POLL_MS);
     }
-    return performance.now() - beganMs;
+    return child;
   }
 
   /** What it said since its last start. */

@@ -85,3 +85,15 @@ export const restartDaemon: Fault = async ({ daemon }) => {
   await daemon.stop();
   await daemon.start();
 };
+
+/** A new one is started beside it, which takes over, and it is stopped. */
+export const replaceDaemon: Fault = async ({ daemon }) => {
+  await sleep(CALM_SEC * 1000);
+  await daemon.replace();
+};
+
+/** Its worker is killed, and its supervisor is not. */
+export const killWorker: Fault = async ({ daemon }) => {
+  await sleep(CALM_SEC * 1000);
+  daemon.killWorker();
+};
