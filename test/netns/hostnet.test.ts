@@ -3,8 +3,10 @@
  * kube-proxy's DNAT, `pod` a pod on it, `backend` where kube-dns answers.
  */
 import { rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { afterAll, afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { build } from 'esbuild';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import type { Run } from '../../src/hostnet/command.ts';
 import { Nftables } from '../../src/hostnet/nftables.ts';
 import { rulesFor } from '../../src/hostnet/rules.ts';
@@ -48,8 +50,19 @@ afterEach(async () => {
   await place.close();
 });
 
+beforeAll(async () => {
+  await build({
+    entryPoints: [path.join(import.meta.dirname, '../../src/hostnet/sync.ts')],
+    outfile: SYNC,
+    bundle: true,
+    format: 'esm',
+    platform: 'node',
+  });
+});
+
 afterAll(async () => {
   await rm(LOCK_FILE, { force: true });
+  await rm(SYNC, { force: true });
 });
 
 function hostNetwork(options: Partial<HostNetworkOptions> = {}): HostNetwork {
@@ -122,8 +135,8 @@ async function expectAnswers(expected: Record<string, string>): Promise<void> {
   expect(answers.flat().sort()).toEqual(wanted.sort());
 }
 
-/** `npm run test:system` builds first. */
-const DIST = path.join(import.meta.dirname, '../../dist');
+/** The host's network by itself, for a process that can be killed. */
+const SYNC = path.join(tmpdir(), `nodelocald-test-sync-${process.pid}.mjs`);
 
 /** A process that listens and diverts. Arguments: sync.js, the firewall, the addresses. */
 const DAEMON = `
@@ -365,12 +378,7 @@ describe.each(['iptables', 'nftables'] as const)('diversion by %s', (firewall) =
     await backend.serve('kube-dns', [BACKEND, BACKEND6]);
     await node.ip(`addr add ${SERVICE}/32 dev ${DEVICE}`);
     await node.ip(`addr add ${SERVICE6}/128 dev ${DEVICE} nodad`);
-    const daemon = await node.script(DAEMON, [
-      path.join(DIST, 'hostnet/sync.js'),
-      firewall,
-      SERVICE,
-      SERVICE6,
-    ]);
+    const daemon = await node.script(DAEMON, [SYNC, firewall, SERVICE, SERVICE6]);
     const all = (answer: string): Record<string, string> =>
       Object.fromEntries(
         ['pod', 'node'].flatMap((who) => [SERVICE, SERVICE6].map((ip) => [`${who} ${ip}`, answer])),

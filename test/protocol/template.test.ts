@@ -7,6 +7,7 @@ import { useLab } from '../harness/lab.ts';
 import { AA, NOERROR, RA, REFUSED, SERVFAIL, TC, aRecord, query } from '../harness/message.ts';
 import { scrape } from '../harness/metrics.ts';
 import { DNS_PORT, METRICS_PORT } from '../harness/pair.ts';
+import { until } from '../harness/timing.ts';
 
 const lab = useLab();
 const at = { host: lab.address(1), port: DNS_PORT };
@@ -96,7 +97,7 @@ describe('answers of templates', () => {
     const said =
       '[ERROR] plugin/errors: 2 broken.test. TXT: template: answer:1:25: executing "answer" at ' +
       '<index .Match 7>: error calling index: index out of range: 7';
-    expect(daemon.complaints).toContain(said);
+    await until('the log says so', () => daemon.complaints.includes(said));
     const metrics = await scrape({ host: at.host, port: METRICS_PORT });
     const labels = { server: `dns://${at.host}:${at.port}`, class: 'IN', type: 'TXT' };
     const failures = 'coredns_template_template_failures_total';
