@@ -9,7 +9,12 @@
 import type { Corefile, DirectiveUse, ServerBlock, ServerKey } from '../corefile/blocks.ts';
 import { CorefileError, type Report, throwError } from '../corefile/error.ts';
 import { onlyOnce } from '../corefile/options.ts';
-import type { BlockSettings, Directive, ListenPoint } from './directive.ts';
+import {
+  type BlockSettings,
+  type Directive,
+  type ListenPoint,
+  emptySettings,
+} from './directive.ts';
 import { DIRECTIVES } from './index.ts';
 
 /** The names that a Corefile may use. */
@@ -71,20 +76,7 @@ class BlockReader {
   readonly #options: ConfigureOptions;
   readonly #report: Report;
   readonly #said: Said[] = [];
-  readonly #settings: BlockSettings = {
-    bind: [],
-    tls: undefined,
-    metricsAt: undefined,
-    healthAt: undefined,
-    pprofAt: undefined,
-    ready: undefined,
-    forwards: false,
-    lameduckMs: 0,
-    reload: undefined,
-    timeouts: {},
-    debug: false,
-    exampleName: '',
-  };
+  readonly #settings: BlockSettings = emptySettings();
   /** Nothing is wrong with it. */
   isWhole = true;
   /** It is known where it listens, and for which zones. */

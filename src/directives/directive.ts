@@ -82,6 +82,24 @@ export interface BlockSettings {
   exampleName: string;
 }
 
+/** Those of a block in which no directive has settled anything. */
+export function emptySettings(): BlockSettings {
+  return {
+    bind: [],
+    tls: undefined,
+    metricsAt: undefined,
+    healthAt: undefined,
+    pprofAt: undefined,
+    ready: undefined,
+    forwards: false,
+    lameduckMs: 0,
+    reload: undefined,
+    timeouts: {},
+    debug: false,
+    exampleName: '',
+  };
+}
+
 export interface HostPort {
   /** Empty for all addresses. */
   readonly host: string;

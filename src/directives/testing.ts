@@ -5,13 +5,9 @@ import type { Level, Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Troubles } from '../observe/troubles.ts';
 import { Upstreams } from '../upstream/registry.ts';
-import type {
-  BlockSettings,
-  BuildContext,
-  Directive,
-  HostPort,
-  ParseContext,
-} from './directive.ts';
+import type { BuildContext, Directive, HostPort, ParseContext } from './directive.ts';
+
+export { emptySettings } from './directive.ts';
 
 export interface TestParsing extends ParseContext {
   readonly warnings: string[];
@@ -44,23 +40,6 @@ export function refusal<Config>(
     if (error instanceof CorefileError) return error.message;
     throw error;
   }
-}
-
-export function emptySettings(): BlockSettings {
-  return {
-    bind: [],
-    tls: undefined,
-    metricsAt: undefined,
-    healthAt: undefined,
-    pprofAt: undefined,
-    ready: undefined,
-    forwards: false,
-    lameduckMs: 0,
-    reload: undefined,
-    timeouts: {},
-    debug: false,
-    exampleName: '',
-  };
 }
 
 export interface TestBuilding extends BuildContext {
