@@ -22,10 +22,10 @@ async function serve(flags: Flags, argv: readonly string[]): Promise<void> {
     throw new FlagError('-handover needs -supervise, Linux on x64 or arm64, and koffi');
   }
   if (flags.supervise && canSupervise) {
-    const { Supervisor } = await import('./daemon/supervisor.ts');
+    const { Supervisor } = await import('./daemon/supervisor/supervisor.ts');
     await new Supervisor(flags, argv).run();
   } else {
-    const { serveAlone } = await import('./daemon/serve.ts');
+    const { serveAlone } = await import('./daemon/worker/run.ts');
     await serveAlone(flags);
   }
 }
@@ -33,7 +33,7 @@ async function serve(flags: Flags, argv: readonly string[]): Promise<void> {
 /** `check`, `fmt`, `explain`. Whatever was built for them ends with the process. */
 async function command(argv: readonly string[]): Promise<never> {
   const { runCommand } = await import('./cli/commands.ts');
-  const { dryRun } = await import('./daemon/dry-run.ts');
+  const { dryRun } = await import('./daemon/worker/dry-run.ts');
   const { processTerminal } = await import('./cli/terminal.ts');
   process.exit(runCommand(argv, { terminal: processTerminal, dryRun }));
 }
@@ -45,7 +45,7 @@ async function main(argv: readonly string[]): Promise<void> {
     const { commandUsage } = await import('./cli/commands.ts');
     process.stdout.write(`${usage()}\n${commandUsage()}`);
   } else if (flags.version) {
-    const { VERSION } = await import('./daemon/version.ts');
+    const { VERSION } = await import('./daemon/worker/version.ts');
     process.stdout.write(`nodelocald-${VERSION}\n`);
   } else if (flags.plugins) {
     const { DIRECTIVES } = await import('./directives/index.ts');
@@ -61,6 +61,6 @@ async function main(argv: readonly string[]): Promise<void> {
 }
 
 main(process.argv.slice(2)).catch(async (error: unknown) => {
-  const { complain } = await import('./daemon/complain.ts');
+  const { complain } = await import('./daemon/worker/complain.ts');
   complain(error);
 });

@@ -30,7 +30,7 @@ import { derive } from '../query/derive.ts';
 import type { CutZone } from './config.ts';
 import type { CacheEntry } from './entry.ts';
 import { EVERY_TYPE, cacheKey } from './key.ts';
-import type { AnswerCache, Lookup } from './lookup.ts';
+import type { AnswerCache, Lookup } from './answer-cache.ts';
 import { Memo } from './store.ts';
 
 /** A question as cuts ask for it; a QueryView and a Query both are one. */

@@ -7,7 +7,7 @@ import { configure } from '../directives/configure.ts';
 import { QueryView, readQuery } from '../dns/question.ts';
 import { A, DS, typeName } from '../dns/rrtype.ts';
 import { queryMessage } from '../query/testing.ts';
-import { type ZoneBinding, ZoneTable } from '../server/blocks.ts';
+import { type ZoneBinding, ZoneTable } from '../server/zone-table.ts';
 import type { DryRun } from './check.ts';
 import { runCommand } from './commands.ts';
 import { blockFor } from './explain.ts';

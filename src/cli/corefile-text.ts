@@ -1,6 +1,6 @@
 /** The text of a Corefile that a command is given: a file, standard input, or a template. */
 import { CorefileError } from '../corefile/error.ts';
-import { NO_KUBE_DNS_CONFIG, expandCorefile } from '../corefile/pillar.ts';
+import { NO_KUBE_DNS_CONFIG, expandCorefile } from '../node-cache/pillar.ts';
 import type { Flags } from './flags.ts';
 import type { Terminal } from './terminal.ts';
 

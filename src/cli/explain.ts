@@ -84,7 +84,7 @@ function explainQuestion(blocks: readonly ConfiguredBlock[], asked: Asked): stri
 
 /**
  * The block of the longest zone that holds the name; for DS, which belongs to the parent, of the
- * shortest but the root. As server/blocks.ts finds it: explain.test.ts holds both together.
+ * shortest but the root. As server/zone-table.ts finds it: explain.test.ts holds both together.
  */
 export function blockFor(
   blocks: readonly ConfiguredBlock[],

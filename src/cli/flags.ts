@@ -3,7 +3,7 @@
  * two; a switch takes no value, or `=false`), and our own.
  */
 import { parseArgs } from 'node:util';
-import { ipFromText } from '../corefile/ip.ts';
+import { ipFromText } from '../net/ip.ts';
 import { nearest } from '../corefile/suggest.ts';
 import { durationOf } from '../corefile/values.ts';
 import type { LogFormat } from '../observe/log.ts';

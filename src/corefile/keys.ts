@@ -6,7 +6,7 @@
  */
 import { lowerText, nameFromText, nameToText } from '../dns/name.ts';
 import { CorefileError, quote } from './error.ts';
-import { networkFromText, type IpNetwork } from './ip.ts';
+import { networkFromText, type IpNetwork } from '../net/ip.ts';
 import type { Token } from './tokens.ts';
 
 /** The schemes that CoreDNS tells from a zone, with the port of a key that names none. */

@@ -6,7 +6,7 @@
  * Is not:  aware whose value it is: options.ts puts the directive and option before the text.
  */
 import { CorefileError, quote } from './error.ts';
-import { type IpAddress, ipFromText, type IpNetwork, networkFromText } from './ip.ts';
+import { type IpAddress, ipFromText, type IpNetwork, networkFromText } from '../net/ip.ts';
 import type { Token } from './tokens.ts';
 
 /** Both ends belong to the range. */

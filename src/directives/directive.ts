@@ -14,8 +14,8 @@ import type { Query, QueryChain } from '../query/query.ts';
 import type { Client } from '../query/responder.ts';
 import type { Response } from '../query/response.ts';
 import type { Verdict } from '../query/verdict.ts';
-import type { ClientAuth } from '../upstream/client-auth.ts';
-import type { Upstreams } from '../upstream/registry.ts';
+import type { ClientAuth } from '../tls/client-auth.ts';
+import type { Upstreams } from '../upstream/upstreams.ts';
 
 /**
  * What a second use in one server block means: an error; another item of a list; or only the first

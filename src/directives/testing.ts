@@ -4,7 +4,7 @@ import { CorefileError } from '../corefile/error.ts';
 import type { Level, Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Troubles } from '../observe/troubles.ts';
-import { Upstreams } from '../upstream/registry.ts';
+import { Upstreams } from '../upstream/upstreams.ts';
 import type { BuildContext, Directive, HostPort, ParseContext } from './directive.ts';
 
 export { emptySettings } from './directive.ts';

@@ -6,7 +6,7 @@
  * Is not:  a judge of what else is on it: foreign addresses stay, and an interface that has the name
  *          already is used whatever its type.
  */
-import { ipFromText } from '../corefile/ip.ts';
+import { ipFromText } from '../net/ip.ts';
 import { HostnetError, type Run } from './command.ts';
 
 export interface InterfaceOptions {

@@ -6,7 +6,7 @@
  * Owns:    reading what iptables-save prints, and the batch that iptables-restore gets.
  * Is not:  a full reader of iptables rules: one with anything that ours lack is foreign, and stays.
  */
-import { ipFromText } from '../corefile/ip.ts';
+import { ipFromText } from '../net/ip.ts';
 import { HostnetError, type Run } from './command.ts';
 import { COMMENTS, type Firewall, type Rule, describeRule } from './rules.ts';
 

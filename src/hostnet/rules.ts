@@ -14,7 +14,7 @@
  * Owns:    the list of node-cache, in its order, and what of it may stand while nobody listens.
  * Is not:  a writer of rules: iptables.ts, nftables.ts and owned-table.ts put them in.
  */
-import { type IpAddress, ipFromText } from '../corefile/ip.ts';
+import { type IpAddress, ipFromText } from '../net/ip.ts';
 
 /**
  * How long a rule has its effect once it is in: `always`, until it is removed; `while-listening`,

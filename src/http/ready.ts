@@ -1,7 +1,7 @@
 /**
  * `/ready`: 200 OK, or 503 and what is missing, a line each.
  *
- * Is not:  the judge: that is asked of whoever plugs it in (daemon/readiness.ts).
+ * Is not:  the judge: that is asked of whoever plugs it in (daemon/serving/readiness.ts).
  */
 import type { HostPort } from '../directives/directive.ts';
 import type { SocketSource } from '../sys/sockets.ts';

@@ -19,9 +19,9 @@ import { type Readable, pipeline } from 'node:stream';
 import type { HostPort } from '../directives/directive.ts';
 import { type StreamSocket, SystemCallError } from '../sys/socket.ts';
 import type { Lent, SocketSource } from '../sys/sockets.ts';
-import { FollowedCertificate } from '../upstream/certificate.ts';
-import { askedOfClients, isWelcome } from '../upstream/client-auth.ts';
-import { type KeyPair, readKeyPair } from '../upstream/key-pair.ts';
+import { FollowedCertificate } from '../tls/certificate.ts';
+import { askedOfClients, isWelcome } from '../tls/client-auth.ts';
+import { type KeyPair, readKeyPair } from '../tls/key-pair.ts';
 import type { WebConfig } from './web-config.ts';
 
 export interface Page<Body = string> {

@@ -12,8 +12,8 @@ import { dirname, resolve } from 'node:path';
 import { readFileSync } from 'node:fs';
 import type { SecureVersion } from 'node:tls';
 import type * as Yaml from 'yaml';
-import type { ClientAuth } from '../upstream/client-auth.ts';
-import type { KeyPairFiles } from '../upstream/key-pair.ts';
+import type { ClientAuth } from '../tls/client-auth.ts';
+import type { KeyPairFiles } from '../tls/key-pair.ts';
 
 export interface WebConfig {
   /** Paths that are relative in the file start at its folder. */

@@ -4,13 +4,13 @@
  * Owns:    handshakes, what is asked of clients' certificates, and that a new certificate serves the
  *          connections that come after it and disturbs none of those before.
  * Is not:  a listener: tcp.ts accepts, and frames what is read. The certificate's files are followed
- *          by upstream/certificate.ts.
+ *          by tls/certificate.ts.
  */
 import type { Socket } from 'node:net';
 import { type Server as TlsServer, createServer } from 'node:tls';
 import type { Counter } from '../observe/counters.ts';
-import { type ClientAuth, askedOfClients, isWelcome } from '../upstream/client-auth.ts';
-import type { KeyPair } from '../upstream/key-pair.ts';
+import { type ClientAuth, askedOfClients, isWelcome } from '../tls/client-auth.ts';
+import type { KeyPair } from '../tls/key-pair.ts';
 import type { TcpSettings } from './tcp.ts';
 
 /** What tcp.ts hands accepted connections to, if it does not read them itself. */

@@ -17,7 +17,7 @@ import { queryMessage } from '../query/testing.ts';
 import { ANSWERED, LATER } from '../query/verdict.ts';
 import { Chain } from './chain.ts';
 import { DnsCounters } from './dns-counters.ts';
-import { Server } from './serve.ts';
+import { Server } from './server.ts';
 
 let metrics: Metrics;
 let server: Server;

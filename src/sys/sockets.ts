@@ -1,6 +1,6 @@
 /**
  * Where listening sockets come from: opened here, or lent by whoever keeps them while we come and go
- * (daemon/supervised.ts).
+ * (daemon/ipc/supervisor-link.ts).
  *
  * Is not:  a keeper of descriptors: each that is handed out is the caller's to close.
  */

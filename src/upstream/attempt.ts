@@ -1,6 +1,6 @@
 /** One query sent to one upstream once, over whatever transport. */
 import type { NormalizedResponse } from '../dns/response.ts';
-import type { Upstream } from './pool.ts';
+import type { Upstream } from './upstream.ts';
 
 /** Who wants to know how an attempt ends. An attempt that is not withdrawn ends with exactly one call
  * of onAnswer or onFailure. */

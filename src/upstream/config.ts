@@ -1,3 +1,5 @@
+import type { TlsTarget } from '../tls/secure-context.ts';
+
 /** What `forward` says of its upstreams, in values. Its syntax and defaults: directives/forward. */
 export interface UpstreamTarget {
   /** An IP address, IPv6 without brackets, perhaps with `%zone`. */
@@ -9,15 +11,6 @@ export interface UpstreamTarget {
   readonly https?: 'GET' | 'POST' | undefined;
   /** The address to send from; undefined leaves the choice to the kernel. */
   readonly source?: string | undefined;
-}
-
-export interface TlsTarget {
-  /** For SNI and verification; undefined verifies against the IP address. */
-  readonly serverName: string | undefined;
-  /** PEM; undefined is the system's authorities, and no certificate of our own. */
-  readonly ca: string | undefined;
-  readonly cert: string | undefined;
-  readonly key: string | undefined;
 }
 
 export interface ForwardConfig {

@@ -6,8 +6,8 @@ import { Metrics } from '../observe/metrics.ts';
 import type { Attempt } from './attempt.ts';
 import { Exchange, type ExchangeTerms, type Outcome } from './exchange.ts';
 import { askQuery } from '../query/testing.ts';
-import { Upstream } from './pool.ts';
-import { Upstreams } from './registry.ts';
+import { Upstream } from './upstream.ts';
+import { Upstreams } from './upstreams.ts';
 import { queryFor, responseFor } from './testing.ts';
 
 const QUERY = queryFor('a.test.');

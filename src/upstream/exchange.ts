@@ -12,8 +12,8 @@ import type { NormalizedResponse } from '../dns/response.ts';
 import type { Query } from '../query/query.ts';
 import { nowMs } from '../sys/clock.ts';
 import { Attempt, type AttemptOwner, type FailureCause } from './attempt.ts';
-import type { Upstream } from './pool.ts';
-import type { Upstreams } from './registry.ts';
+import type { Upstream } from './upstream.ts';
+import type { Upstreams } from './upstreams.ts';
 
 const ATTEMPTS_PER_UPSTREAM = 2;
 /** Two bits count them; with both set nothing is left either. */

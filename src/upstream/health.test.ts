@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Metrics } from '../observe/metrics.ts';
 import type { Attempt } from './attempt.ts';
 import type { Health } from './health.ts';
-import { Upstream } from './pool.ts';
+import { Upstream } from './upstream.ts';
 import { TERMS } from './testing.ts';
 
 class FakeUpstream extends Upstream {

@@ -16,7 +16,7 @@ import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
 import { Attempt, type AttemptOwner } from './attempt.ts';
 import type { HealthCheckConfig } from './config.ts';
-import type { Upstream } from './pool.ts';
+import type { Upstream } from './upstream.ts';
 
 export type HealthState = 'up' | 'suspect' | 'down';
 

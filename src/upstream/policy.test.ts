@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Metrics } from '../observe/metrics.ts';
 import type { ForwardConfig } from './config.ts';
 import { Policy } from './policy.ts';
-import { Upstream } from './pool.ts';
+import { Upstream } from './upstream.ts';
 import { TERMS } from './testing.ts';
 
 function upstreams(count: number): Upstream[] {

@@ -1,7 +1,7 @@
 /** In which order a query tries its upstreams: the policy's, then by health. */
 import { randomBelow } from '../sys/random.ts';
 import type { ForwardConfig } from './config.ts';
-import type { Upstream } from './pool.ts';
+import type { Upstream } from './upstream.ts';
 
 export class Policy {
   readonly #kind: ForwardConfig['policy'];

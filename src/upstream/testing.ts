@@ -6,7 +6,7 @@ import { nameFromText, nameToText } from '../dns/name.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { Attempt, type AttemptOwner, type FailureCause } from './attempt.ts';
 import type { UpstreamTarget, UpstreamTerms } from './config.ts';
-import type { Upstream } from './pool.ts';
+import type { Upstream } from './upstream.ts';
 
 export const TERMS: UpstreamTerms = {
   expireMs: 10_000,

@@ -10,8 +10,8 @@ import { parseCorefile } from '../../src/corefile/blocks.ts';
 import { formErrors, formatCorefile } from '../../src/corefile/format.ts';
 import { machineSource } from '../../src/corefile/source.ts';
 import { DIRECTIVE_NAMES } from '../../src/directives/configure.ts';
-import { NO_KUBE_DNS_CONFIG, expandCorefile } from '../../src/corefile/pillar.ts';
-import { parseKubeDnsConfig } from '../../src/corefile/kube-dns-config.ts';
+import { NO_KUBE_DNS_CONFIG, expandCorefile } from '../../src/node-cache/pillar.ts';
+import { parseKubeDnsConfig } from '../../src/node-cache/kube-dns-config.ts';
 import { AUTHORITY, FIRST } from '../harness/certificates.ts';
 import { ServedCorefile } from './served-corefile.ts';
 

@@ -14,7 +14,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { machineSource } from '../../src/corefile/source.ts';
-import { type Generation, loadGeneration } from '../../src/daemon/generation.ts';
+import { type Generation, loadGeneration } from '../../src/daemon/serving/generation.ts';
 import { TestLog } from '../../src/directives/testing.ts';
 import {
   type DecodedMessage,
@@ -31,11 +31,11 @@ import { Metrics } from '../../src/observe/metrics.ts';
 import { Troubles } from '../../src/observe/troubles.ts';
 import { type Client, type ReplyPath, TCP, UDP } from '../../src/query/responder.ts';
 import { queryMessage } from '../../src/query/testing.ts';
-import { Server } from '../../src/server/serve.ts';
+import { Server } from '../../src/server/server.ts';
 import type { Attempt } from '../../src/upstream/attempt.ts';
 import type { UpstreamTarget, UpstreamTerms } from '../../src/upstream/config.ts';
-import { Upstream } from '../../src/upstream/pool.ts';
-import { Upstreams } from '../../src/upstream/registry.ts';
+import { Upstream } from '../../src/upstream/upstream.ts';
+import { Upstreams } from '../../src/upstream/upstreams.ts';
 
 /** Told of each question that goes upstream: `10.96.0.10:53 tcp`. */
 type Witness = (upstream: string) => void;

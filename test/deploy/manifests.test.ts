@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { type Corefile, parseCorefile } from '../../src/corefile/blocks.ts';
-import { NO_KUBE_DNS_CONFIG, expandCorefile } from '../../src/corefile/pillar.ts';
+import { NO_KUBE_DNS_CONFIG, expandCorefile } from '../../src/node-cache/pillar.ts';
 import { DIRECTIVES } from '../../src/directives/index.ts';
 import { problemsOf } from './kubernetes-shapes.ts';
 import {

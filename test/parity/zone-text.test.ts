@@ -2,7 +2,7 @@
 import { expect, test } from 'vitest';
 import { encodeRecord } from '../../src/dns/codec.ts';
 import { normalize } from '../../src/dns/response.ts';
-import { recordFromText } from '../../src/dns/zone-text.ts';
+import { recordFromText } from '../../src/dns/zone-text/zone-text.ts';
 import { DatagramClient } from '../harness/client.ts';
 import { Knotd } from '../harness/knotd.ts';
 import { useLab } from '../harness/lab.ts';

@@ -15,7 +15,7 @@ import { queryMessage } from '../../src/query/testing.ts';
 import { ANSWERED } from '../../src/query/verdict.ts';
 import { Chain } from '../../src/server/chain.ts';
 import { hitPathOf } from '../../src/server/hit-path.ts';
-import { Server } from '../../src/server/serve.ts';
+import { Server } from '../../src/server/server.ts';
 
 const FAKED = ['performance', 'Date', 'setTimeout', 'setInterval', 'clearTimeout', 'clearInterval'];
 

@@ -17,7 +17,7 @@ import { type AskOptions, queryMessage } from '../../src/query/testing.ts';
 import { ANSWERED } from '../../src/query/verdict.ts';
 import { Chain } from '../../src/server/chain.ts';
 import { hitPathOf } from '../../src/server/hit-path.ts';
-import { Server } from '../../src/server/serve.ts';
+import { Server } from '../../src/server/server.ts';
 
 /** The handler that stands for these uses in one block. */
 function build(uses: string, context: TestBuilding): Handler {

@@ -6,7 +6,7 @@
 import { networkInterfaces } from 'node:os';
 import type { DirectiveUse } from '../../corefile/blocks.ts';
 import { CorefileError, quote } from '../../corefile/error.ts';
-import { ipFromText } from '../../corefile/ip.ts';
+import { ipFromText } from '../../net/ip.ts';
 import { type OptionTable, any, readOptions, readUse } from '../../corefile/options.ts';
 import { nearest } from '../../corefile/suggest.ts';
 import type { Token } from '../../corefile/tokens.ts';

@@ -3,16 +3,16 @@
  * comes back, refreshes entries before or after their end, and where `nxdomain_cut` says so answers
  * from the denial of a name above (cache/cut.ts). The engine is src/cache/.
  */
-import { AnswerCache } from '../../cache/lookup.ts';
-import { CacheCounters } from '../../cache/cache-counters.ts';
-import { Coalescer } from '../../cache/coalesce.ts';
+import { AnswerCache } from '../../cache/answer-cache.ts';
+import { CacheCounters } from '../../cache/counters.ts';
+import { Coalescer } from '../../cache/waiting/coalesce.ts';
 import type { CacheConfig, StaleConfig } from '../../cache/config.ts';
 import { type CacheEntry, POSITIVE, SERVER_ERROR } from '../../cache/entry.ts';
 import { Cuts, questionAbove } from '../../cache/cut.ts';
 import { EVERY_TYPE, cacheKey } from '../../cache/key.ts';
-import { countHitForPrefetch } from '../../cache/prefetch.ts';
-import { Probes } from '../../cache/probe.ts';
-import { Refreshes } from '../../cache/refresh.ts';
+import { countHitForPrefetch } from '../../cache/waiting/prefetch.ts';
+import { Probes } from '../../cache/waiting/probe.ts';
+import { Refreshes } from '../../cache/waiting/refresh.ts';
 import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
 import { OPT_OCTETS } from '../../dns/frame.ts';
 import { CD, OPCODE_QUERY } from '../../dns/header.ts';

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { networkFromText } from '../../corefile/ip.ts';
+import { networkFromText } from '../../net/ip.ts';
 import { decodeMessage } from '../../dns/codec.ts';
 import { TC } from '../../dns/header.ts';
 import { NXDOMAIN, REFUSED, SERVFAIL } from '../../dns/rcode.ts';

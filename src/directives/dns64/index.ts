@@ -6,7 +6,7 @@
  * Is not:  the asking for IPv4 addresses, which goes through the whole server (query/lookup.ts).
  */
 import type { DirectiveUse } from '../../corefile/blocks.ts';
-import type { IpNetwork } from '../../corefile/ip.ts';
+import type { IpNetwork } from '../../net/ip.ts';
 import {
   type OptionTable,
   countArguments,

@@ -6,7 +6,7 @@ import type { Token } from '../../corefile/tokens.ts';
 import { badValue } from '../../corefile/values.ts';
 import type { UpstreamTarget } from '../../upstream/config.ts';
 import { parseResolvConf } from '../../upstream/resolv-conf.ts';
-import { secureContextOf } from '../../upstream/tls.ts';
+import { secureContextOf } from '../../tls/secure-context.ts';
 import { type Address, readAddress, readHostName } from './addresses.ts';
 
 /** Upstreams that one forward may have, files and names counted in (CoreDNS). */

@@ -2,7 +2,7 @@
  * `hosts [FILE [ZONES...]] { ... }`: answers A, AAAA and PTR from a hosts file and from inline lines.
  *
  * Owns:    options, and which query is answered, passed on, or refused by SERVFAIL.
- * Is not:  the table (table.ts) nor the file (corefile/watched-file.ts).
+ * Is not:  the table (table.ts) nor the file (files/watched-file.ts).
  */
 import { statSync } from 'node:fs';
 import type { DirectiveUse, OptionLine } from '../../corefile/blocks.ts';
@@ -29,7 +29,7 @@ import { synthesize } from '../../query/synthesize.ts';
 import { ANSWERED, PASS, type Verdict } from '../../query/verdict.ts';
 import type { BuildContext, Directive, Handler, ParseContext } from '../directive.ts';
 import { HostsTable, readHostsLine } from './table.ts';
-import { WatchedFile } from '../../corefile/watched-file.ts';
+import { WatchedFile } from '../../files/watched-file.ts';
 
 const DEFAULT_FILE = '/etc/hosts';
 const DEFAULT_TTL_SEC = 3600;

@@ -4,7 +4,7 @@
  * Owns:    the line format, the order of addresses and names, wildcards, reverse names.
  * Is not:  the file: watched-file.ts reads it.
  */
-import { ipFromText } from '../../corefile/ip.ts';
+import { ipFromText } from '../../net/ip.ts';
 import { lowerText, nameFromText, nameToText } from '../../dns/name.ts';
 import { isInZone } from '../../dns/zone.ts';
 

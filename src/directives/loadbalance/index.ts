@@ -8,7 +8,7 @@
 import { readFileSync } from 'node:fs';
 import type { DirectiveUse } from '../../corefile/blocks.ts';
 import { CorefileError } from '../../corefile/error.ts';
-import type { IpNetwork } from '../../corefile/ip.ts';
+import type { IpNetwork } from '../../net/ip.ts';
 import {
   type OptionTable,
   any,
@@ -18,7 +18,7 @@ import {
 } from '../../corefile/options.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue, formatDuration, parseCidr, parseDuration } from '../../corefile/values.ts';
-import { WatchedFile } from '../../corefile/watched-file.ts';
+import { WatchedFile } from '../../files/watched-file.ts';
 import { HEADER_OCTETS, RCODE_MASK, readU16 } from '../../dns/header.ts';
 import { skipName } from '../../dns/name.ts';
 import { copyOctets } from '../../dns/octets.ts';

@@ -5,7 +5,7 @@
  * Is not:  the moving of records (dns/records.ts).
  * Hot path, where `loadbalance` is above the cache: no allocation.
  */
-import type { IpNetwork } from '../../corefile/ip.ts';
+import type { IpNetwork } from '../../net/ip.ts';
 import type { RecordTable } from '../../dns/records.ts';
 import { A, AAAA, CNAME, MX, SRV } from '../../dns/rrtype.ts';
 import { random30, randomBelow } from '../../sys/random.ts';

@@ -5,7 +5,7 @@
  *   192.0.2.1 3
  *   192.0.2.2 1
  */
-import { type IpAddress, ipFromText } from '../../corefile/ip.ts';
+import { type IpAddress, ipFromText } from '../../net/ip.ts';
 import { LOWER, nameFromText } from '../../dns/name.ts';
 import { hashOctet } from '../../dns/question.ts';
 import type { RecordTable } from '../../dns/records.ts';

@@ -2,7 +2,7 @@
  * `ready [ADDRESS] { monitor until-ready|continuously }`: where `/ready` is served, and that the
  * block's upstreams count for it.
  *
- * Is not:  the server (http/ready.ts) nor the judge (daemon/readiness.ts).
+ * Is not:  the server (http/ready.ts) nor the judge (daemon/serving/readiness.ts).
  */
 import {
   type OptionTable,

@@ -1,7 +1,7 @@
 /**
  * `reload [INTERVAL [JITTER]]`: how often the Corefile is looked at.
  *
- * Is not:  the looking (daemon/reload.ts).
+ * Is not:  the looking (daemon/serving/reload.ts).
  */
 import { countArguments, noBlock, readUse } from '../../corefile/options.ts';
 import type { Token } from '../../corefile/tokens.ts';

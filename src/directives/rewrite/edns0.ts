@@ -4,7 +4,7 @@
  * `revert` has nothing to undo here: a query's options never come back in its answer.
  */
 import { type CorefileError, quote } from '../../corefile/error.ts';
-import { ipFromText } from '../../corefile/ip.ts';
+import { ipFromText } from '../../net/ip.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue } from '../../corefile/values.ts';
 import {

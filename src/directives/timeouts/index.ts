@@ -3,7 +3,7 @@
  * how many queries one connection may bring.
  *
  * Is not:  the waiting (listen/tcp.ts). Blocks that share an address share its times: the last one that
- *          says a time counts (daemon/generation.ts).
+ *          says a time counts (daemon/serving/generation.ts).
  */
 import type { DirectiveUse } from '../../corefile/blocks.ts';
 import { CorefileError } from '../../corefile/error.ts';

@@ -2,7 +2,7 @@
  * `tls CERT KEY [CA] { client_auth MODE }`: what the block's tls:// keys are served with (RFC 7858).
  *
  * Is not:  the serving (listen/tls.ts), nor the reading of files that have changed
- *          (upstream/certificate.ts). `tls` inside `forward` is another thing.
+ *          (tls/certificate.ts). `tls` inside `forward` is another thing.
  */
 import { CorefileError } from '../../corefile/error.ts';
 import {
@@ -13,7 +13,7 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { parseWord } from '../../corefile/values.ts';
-import { readKeyPair } from '../../upstream/key-pair.ts';
+import { readKeyPair } from '../../tls/key-pair.ts';
 import type { Directive, TlsServing } from '../directive.ts';
 
 const CLIENT_AUTH = [

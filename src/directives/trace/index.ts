@@ -5,7 +5,7 @@
  * Is not:  the spans (query/trace.ts), which the chain makes (server/chain.ts), nor the sending (reporter.ts).
  */
 import type { DirectiveUse } from '../../corefile/blocks.ts';
-import { ipFromText } from '../../corefile/ip.ts';
+import { ipFromText } from '../../net/ip.ts';
 import {
   type OptionTable,
   any,

@@ -1,0 +1,318 @@
+import { describe, expect, test } from 'vitest';
+import { NOTIMP, NXDOMAIN, REFUSED, SERVFAIL } from '../dns/rcode.ts';
+import { TC } from '../dns/header.ts';
+import { type ResponseText, recordsToText, response } from '../dns/testing.ts';
+import type { Query } from '../query/query.ts';
+import { type AskOptions, askQuery } from '../query/testing.ts';
+import { AnswerCache } from './answer-cache.ts';
+import { type CacheOptions, cacheConfig } from './testing.ts';
+import { classify, lifetimeSec } from './ttl-policy.ts';
+
+const SOA = 'test. 300 SOA 20';
+const A = 'a.test. 60 A 192.0.2.1';
+const positive: ResponseText = { answers: [A] };
+const noData: ResponseText = { authorities: [SOA] };
+const noName: ResponseText = { rcode: NXDOMAIN, authorities: [SOA] };
+const serverError: ResponseText = { rcode: SERVFAIL };
+
+const make = (options?: CacheOptions): AnswerCache => new AnswerCache(cacheConfig(options));
+
+interface At extends AskOptions {
+  readonly name?: string;
+  readonly type?: string;
+  /** On the cache's clock, in seconds. */
+  readonly sec?: number;
+}
+
+const ask = ({ name = 'a.test.', type = 'A', ...options }: At): Query =>
+  askQuery(name, type, options).query;
+
+/** Keeps what the upstream says, as the directive does; whether it is kept. */
+function keep(cache: AnswerCache, text: ResponseText, at: At = {}): boolean {
+  const { name = 'a.test.', type = 'A', sec = 0 } = at;
+  const message = response({ question: `${name} ${at.qclass ?? 'IN'} ${type}`, ...text });
+  const query = ask(at);
+  const responseClass = classify(message, query.opcode, 1_700_000_000);
+  const lifetime = lifetimeSec(message, responseClass, cache.config);
+  const disabled = query.checkingDisabled;
+  return cache.keep(query, disabled, message, responseClass, lifetime, sec * 10) !== undefined;
+}
+
+/** `RCODE: records` of the live answer, or undefined. */
+function find(cache: AnswerCache, at: At = {}): string | undefined {
+  const query = ask(at);
+  const entry = cache.find(query, query.checkingDisabled, (at.sec ?? 0) * 10);
+  if (entry === undefined) return undefined;
+  const ttlSec = entry.remainingSec((at.sec ?? 0) * 10);
+  return `${entry.rcode}: ${recordsToText(entry.toWire(query.qtype, ttlSec))!.join()}`;
+}
+
+function findStale(cache: AnswerCache, at: At, staleSec: number): number | undefined {
+  const query = ask(at);
+  return cache.findStale(query, query.checkingDisabled, (at.sec ?? 0) * 10, staleSec)?.rcode;
+}
+
+describe('what is stored', () => {
+  test.each<{ text: ResponseText; at?: At; found: string | undefined }>([
+    { text: positive, found: '0: a.test. 60 A 192.0.2.1' },
+    { text: noData, found: '0: test. 300 SOA 20' },
+    { text: noName, found: '3: test. 300 SOA 20' },
+    { text: serverError, found: '2: ' },
+    { text: { rcode: NOTIMP }, found: '4: ' },
+    { text: { authorities: ['test. 300 NS ns.test.'] }, found: '0: test. 5 NS ns.test.' },
+    { text: {}, found: '0: ' },
+    { text: { answers: ['a.test. 60 CNAME b.test.'] }, found: '0: a.test. 60 CNAME b.test.' },
+    { text: { rcode: REFUSED }, found: undefined },
+    { text: { rcode: NXDOMAIN }, found: undefined },
+    { text: { ...positive, flags: TC << 8 }, found: undefined },
+    { text: { ...serverError, flags: TC << 8 }, found: undefined },
+    { text: positive, at: { type: 'AXFR' }, found: undefined },
+    { text: positive, at: { opcode: 4 }, found: undefined },
+  ])('$text: $found', ({ text, at, found }) => {
+    const cache = make();
+    expect(keep(cache, text, at)).toBe(found !== undefined);
+    expect(find(cache, at)).toBe(found);
+  });
+
+  test('nothing of a lifetime of 0', () => {
+    const cache = make({ success: { ttlMinSec: 0 }, servfailSec: 0 });
+    expect(keep(cache, { answers: ['a.test. 0 A 192.0.2.1'] })).toBe(false);
+    expect(keep(cache, serverError)).toBe(false);
+    expect(cache.success.size + cache.denial.size).toBe(0);
+  });
+
+  test.each([
+    { options: { success: { disabledZones: ['test.'] } }, kept: { positive: false, noData: true } },
+    { options: { denial: { disabledZones: ['test.'] } }, kept: { positive: true, noData: false } },
+    { options: { denial: { disabledZones: ['.'] } }, kept: { positive: true, noData: false } },
+    {
+      options: { success: { disabledZones: ['est.'] }, denial: { disabledZones: ['b.test.'] } },
+      kept: { positive: true, noData: true },
+    },
+  ])('with $options: $kept', ({ options, kept }) => {
+    expect(keep(make(options), positive)).toBe(kept.positive);
+    expect(keep(make(options), noData)).toBe(kept.noData);
+    expect(keep(make(options), noName)).toBe(kept.noData);
+  });
+});
+
+describe('a cached answer counts its TTL down, and ends (RFC 1035 section 3.2.1)', () => {
+  test.each([
+    { sec: 100, found: '0: a.test. 60 A 192.0.2.1' },
+    { sec: 100.9, found: '0: a.test. 60 A 192.0.2.1' },
+    { sec: 101, found: '0: a.test. 59 A 192.0.2.1' },
+    { sec: 159.9, found: '0: a.test. 1 A 192.0.2.1' },
+    { sec: 160, found: undefined },
+  ])('at $sec s: $found', ({ sec, found }) => {
+    const cache = make();
+    keep(cache, positive, { sec: 100 });
+    expect(find(cache, { sec })).toBe(found);
+  });
+});
+
+describe('a question is answered by its own entry only', () => {
+  test.each<{ other: At; what: string }>([
+    { other: { type: 'AAAA' }, what: 'type' },
+    { other: { qclass: 'CH' }, what: 'class' },
+    { other: { qclass: 'ANY' }, what: 'class' },
+    { other: { dnssecOk: true }, what: 'DO' },
+    { other: { checkingDisabled: true }, what: 'CD' },
+    { other: { name: 'b.test.' }, what: 'name' },
+    { other: { name: 'a.a.test.' }, what: 'name' },
+  ])('not by that of another $what', ({ other }) => {
+    for (const text of [positive, noData, serverError]) {
+      const cache = make();
+      keep(cache, text);
+      expect(find(cache, other)).toBeUndefined();
+      keep(cache, text, other);
+      expect(find(cache)).toBeDefined();
+      expect(find(cache, other)).toBeDefined();
+    }
+  });
+
+  test.each<{ other: At }>([
+    { other: { name: 'A.TEST.' } },
+    { other: { edns: 4096 } },
+    { other: { recursionDesired: false } },
+    { other: { transport: 'tcp' } },
+    { other: { remoteAddress: '192.0.2.9' } },
+  ])('$other makes no difference', ({ other }) => {
+    const cache = make();
+    keep(cache, positive);
+    expect(find(cache, other)).toBeDefined();
+  });
+
+  test('keys that collide are a miss', () => {
+    const cache = make();
+    keep(cache, positive);
+    keep(cache, noName, { name: 'b.test.' });
+    keep(cache, noData, { name: 'c.test.' });
+    for (const name of ['a.test.', 'b.test.', 'c.test.']) {
+      const known = ask({ name });
+      const other = ask({ name: name.replace('test', 'tost') });
+      const collides = {
+        lowered: other.lowered,
+        nameOctets: other.nameOctets,
+        nameHash: known.nameHash, // forced: on the wire nobody can know the seed
+        qtype: 1,
+        qclass: 1,
+        dnssecOk: false,
+      };
+      expect(cache.find(known, false, 0)).toBeDefined();
+      expect(cache.find(collides, false, 0)).toBeUndefined();
+      expect(cache.findStale(collides, false, 0, 3600)).toBeUndefined();
+    }
+  });
+});
+
+describe('NXDOMAIN denies the name, whatever the type (RFC 2308 section 5)', () => {
+  test('of the same class, DO and CD', () => {
+    const cache = make();
+    keep(cache, noName);
+    for (const type of ['A', 'AAAA', 'TXT', 'TYPE0', 'TYPE65535']) {
+      expect(find(cache, { type })).toBe('3: test. 300 SOA 20');
+    }
+    expect(find(cache, { type: 'AAAA', qclass: 'CH' })).toBeUndefined();
+    expect(find(cache, { type: 'AAAA', dnssecOk: true })).toBeUndefined();
+    expect(find(cache, { type: 'AAAA', checkingDisabled: true })).toBeUndefined();
+    expect(find(cache, { name: 'x.a.test.' })).toBeUndefined();
+  });
+
+  test('NODATA denies its own type alone, also that of type 0', () => {
+    for (const type of ['A', 'TYPE0', 'TYPE65535']) {
+      const cache = make();
+      keep(cache, noData, { type });
+      expect(find(cache, { type })).toBeDefined();
+      expect(find(cache, { type: 'AAAA' })).toBeUndefined();
+    }
+  });
+
+  test('a server error fails its own type alone, also that of type 0', () => {
+    for (const type of ['A', 'TYPE0']) {
+      const cache = make();
+      keep(cache, serverError, { type });
+      expect(find(cache, { type: 'AAAA' })).toBeUndefined();
+    }
+  });
+
+  test('behind a CNAME it denies the target, and so this type alone', () => {
+    const cache = make();
+    keep(cache, { ...noName, answers: ['a.test. 60 CNAME b.test.'] });
+    expect(find(cache)).toBe('3: a.test. 60 CNAME b.test.,test. 60 SOA 20');
+    expect(find(cache, { type: 'AAAA' })).toBeUndefined();
+    expect(find(cache, { name: 'b.test.' })).toBeUndefined();
+  });
+
+  test('a positive answer of another type that is still live stays', () => {
+    const cache = make();
+    keep(cache, { answers: ['a.test. 60 AAAA 2001:db8::1'] }, { type: 'AAAA' });
+    keep(cache, noName);
+    expect(find(cache, { type: 'AAAA' })).toBe('0: a.test. 60 AAAA 2001:db8::1');
+    expect(find(cache)).toBe('3: test. 300 SOA 20');
+  });
+});
+
+describe('a fresh entry of one kind removes the others', () => {
+  const kinds = { positive, noData, noName };
+  const names = Object.keys(kinds) as (keyof typeof kinds)[];
+  const pairs = names.flatMap((before) => names.map((after) => ({ before, after })));
+
+  test.each(pairs)('$after after $before', ({ before, after }) => {
+    const cache = make({ stale: {} });
+    keep(cache, kinds[before]);
+    keep(cache, kinds[after], { sec: 1 });
+    expect(cache.success.size + cache.denial.size).toBe(1);
+    expect(find(cache, { sec: 2 })?.[0]).toBe(after === 'noName' ? '3' : '0');
+    // Nor does the old one come back when both are stale.
+    expect(findStale(cache, { sec: 600 }, 3600)).toBe(after === 'noName' ? NXDOMAIN : 0);
+  });
+
+  test.each(names)('%s after a server error', (after) => {
+    const cache = make();
+    keep(cache, serverError);
+    keep(cache, kinds[after], { sec: 1 });
+    expect(find(cache, { sec: 2 })?.[0]).toBe(after === 'noName' ? '3' : '0');
+    expect(cache.success.size + cache.denial.size).toBe(1);
+  });
+});
+
+describe('a server error never hides anything usable', () => {
+  test.each([
+    { kind: positive, rcode: 0 },
+    { kind: noData, rcode: 0 },
+    { kind: noName, rcode: NXDOMAIN },
+  ])('live: $rcode stays', ({ kind, rcode }) => {
+    const cache = make();
+    keep(cache, kind);
+    expect(keep(cache, serverError, { sec: 1 })).toBe(false);
+    expect(find(cache, { sec: 2 })?.[0]).toBe(String(rcode));
+  });
+
+  test('nor is it kept for another type of a name that is denied', () => {
+    const cache = make();
+    keep(cache, noName);
+    expect(keep(cache, serverError, { type: 'AAAA' })).toBe(false);
+    expect(find(cache, { type: 'AAAA' })?.[0]).toBe('3');
+  });
+
+  test('stale, where stale answers are served: it is not kept', () => {
+    const cache = make({ stale: {} });
+    keep(cache, positive);
+    expect(keep(cache, serverError, { sec: 100 })).toBe(false);
+    expect(findStale(cache, { sec: 100 }, 3600)).toBe(0);
+  });
+
+  test.each([
+    { options: {}, sec: 61, because: 'stale answers are not served' },
+    {
+      options: { stale: { durationSec: 10 } },
+      sec: 71,
+      because: 'it is too old to be served stale',
+    },
+  ])('what is past its end and not usable does not hold it off: $because', ({ options, sec }) => {
+    const cache = make(options);
+    keep(cache, positive);
+    expect(keep(cache, serverError, { sec })).toBe(true);
+    expect(find(cache, { sec })).toBe('2: ');
+    expect(find(cache, { sec: sec + 5 })).toBeUndefined();
+  });
+
+  test('and is never served stale itself', () => {
+    const cache = make({ stale: {} });
+    keep(cache, serverError);
+    expect(findStale(cache, { sec: 1 }, 3600)).toBeUndefined();
+    expect(findStale(cache, { sec: 10 }, 3600)).toBeUndefined();
+  });
+});
+
+describe('a stale answer is usable for its duration (RFC 8767 section 5)', () => {
+  test.each([
+    { sec: 60, rcode: 0 },
+    { sec: 159.9, rcode: 0 },
+    { sec: 160, rcode: undefined },
+  ])('at $sec s: $rcode', ({ sec, rcode }) => {
+    const cache = make({ stale: { durationSec: 100 } });
+    keep(cache, positive);
+    expect(find(cache, { sec })).toBeUndefined();
+    expect(findStale(cache, { sec }, 100)).toBe(rcode);
+  });
+
+  test('where serve_stale_policy is prefer_positive, a stale positive answer wins over a denial', () => {
+    const cache = make({ stale: { preferPositive: true } });
+    keep(cache, positive);
+    keep(cache, noName, { sec: 61 });
+    expect(find(cache, { sec: 62 })).toBeUndefined();
+    expect(findStale(cache, { sec: 62 }, 3600)).toBe(0);
+    expect(find(cache, { sec: 62, type: 'AAAA' })?.[0]).toBe('3');
+  });
+});
+
+test('each store holds its own capacity', () => {
+  const cache = make({ success: { entriesMax: 2 }, denial: { entriesMax: 1 } });
+  for (let i = 0; i < 5; i++) {
+    keep(cache, positive, { name: `p${i}.test.` });
+    keep(cache, noData, { name: `n${i}.test.` });
+  }
+  expect([cache.success.size, cache.denial.size]).toEqual([2, 1]);
+  expect([cache.success.evictions, cache.denial.evictions]).toEqual([3, 4]);
+});

@@ -1,0 +1,259 @@
+/**
+ * One loaded Corefile: its blocks as chains, by the address that each listens on.
+ *
+ * Owns:    everything that a reload replaces. What outlives it (sockets, counters, upstream
+ *          connections, the caches of blocks that did not change) is handed in.
+ * Is not:  running: nothing here listens until the worker says so.
+ */
+import { type Corefile, type ServerBlock, parseCorefile } from '../../corefile/blocks.ts';
+import type { Source } from '../../corefile/source.ts';
+import {
+  type ConfiguredBlock,
+  DIRECTIVE_NAMES,
+  configure,
+  labelOf,
+  pointKey,
+} from '../../directives/configure.ts';
+import type {
+  BlockSettings,
+  BuildContext,
+  Handler,
+  HostPort,
+  ListenPoint,
+  TimeoutSettings,
+  TlsServing,
+} from '../../directives/directive.ts';
+import type { Log } from '../../observe/log.ts';
+import type { Metrics } from '../../observe/metrics.ts';
+import type { Troubles } from '../../observe/troubles.ts';
+import type { ZoneBinding } from '../../server/zone-table.ts';
+import { Chain } from '../../server/chain.ts';
+import { DnsCounters } from '../../server/dns-counters.ts';
+import { hitPathOf } from '../../server/hit-path.ts';
+import type { Upstreams } from '../../upstream/upstreams.ts';
+
+export interface CorefileText {
+  readonly text: string;
+  /** Its name in messages, and where the paths of its imports begin. */
+  readonly file: string;
+  /** Where its imports are read. */
+  readonly source: Source;
+}
+
+/** What outlives a generation. */
+export interface Surroundings {
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly upstreams: Upstreams;
+  readonly defaultPort: number;
+  /** Addresses that are not ours to listen on, whatever `bind` says. */
+  readonly ceded: ReadonlySet<string>;
+  readonly troubles: Troubles;
+  readonly onLoop: 'exit' | 'disable';
+  readonly fatal: (message: string) => void;
+}
+
+/** One address that is listened on, and the zones it serves. */
+export interface Served {
+  readonly address: ListenPoint;
+  readonly label: string;
+  /** Present where TLS is spoken. */
+  readonly tls: TlsServing | undefined;
+  readonly bindings: readonly ZoneBinding[];
+  /** What its blocks say of TCP clients, the last one of them first. */
+  readonly timeouts: TimeoutSettings;
+}
+
+export interface Generation {
+  readonly corefile: Corefile;
+  /** By `scheme host port`. */
+  readonly served: ReadonlyMap<string, Served>;
+  readonly settings: readonly BlockSettings[];
+  /** The blocks that must have answered before we are ready. */
+  readonly proofs: readonly Proof[];
+  /** What the next generation may take over, by what it was made from. */
+  readonly heirlooms: ReadonlyMap<string, unknown>;
+  /** Its handlers may begin to act: the addresses are served. */
+  start(): void;
+  /** Another generation serves now. */
+  stop(): void;
+}
+
+/** A block that must show that it can answer for its zone. */
+export interface Proof {
+  readonly zone: string;
+  /** Where it is asked. */
+  readonly at: HostPort;
+  /** Again and again, not only until it has answered. */
+  readonly continuously: boolean;
+}
+
+/**
+ * Reads a Corefile and builds all that it says, or throws CorefileError and has changed nothing.
+ * `before` is the generation that serves now, if there is one.
+ */
+export function loadGeneration(
+  { text, file, source }: CorefileText,
+  surroundings: Surroundings,
+  before?: Generation,
+): Generation {
+  const { defaultPort, log } = surroundings;
+  const corefile = parseCorefile(text, { file, known: DIRECTIVE_NAMES, defaultPort, source });
+  for (const { message } of corefile.warnings) log.warning(message);
+  const warn = (message: string): void => log.warning(message);
+  const blocks = configure(corefile, { defaultPort, warn }).map((block) => ({
+    ...block,
+    listeners: block.listeners.filter(({ host }) => !surroundings.ceded.has(host)),
+  }));
+  return new Builder(surroundings, before).build(corefile, blocks);
+}
+
+class Builder {
+  readonly #surroundings: Surroundings;
+  #before: Generation | undefined;
+  readonly #heirlooms = new Map<string, unknown>();
+  readonly #starts: (() => void)[] = [];
+  readonly #stops: (() => void)[] = [];
+
+  constructor(surroundings: Surroundings, before: Generation | undefined) {
+    this.#surroundings = surroundings;
+    this.#before = before;
+  }
+
+  build(corefile: Corefile, blocks: readonly ConfiguredBlock[]): Generation {
+    const served = new Map<
+      string,
+      Served & { readonly bindings: ZoneBinding[]; timeouts: TimeoutSettings }
+    >();
+    try {
+      for (const parsed of blocks) {
+        const chain = this.#chain(parsed);
+        parsed.listeners.forEach((address, server) => {
+          const key = pointKey(address);
+          const tls = address.scheme === 'tls' ? parsed.settings.tls : undefined;
+          const label = labelOf(address);
+          const at = served.get(key) ?? { address, label, tls, bindings: [], timeouts: {} };
+          served.set(key, at);
+          at.timeouts = { ...at.timeouts, ...parsed.settings.timeouts };
+          at.bindings.push(...this.#bindings(parsed, chain, address, server));
+        });
+      }
+    } catch (error) {
+      for (const stop of this.#stops) stop();
+      throw error;
+    }
+    // What is returned holds on to us, and we must not hold all generations that ever were.
+    this.#before = undefined;
+    return {
+      corefile,
+      served,
+      settings: blocks.map(({ settings }) => settings),
+      proofs: proofsOf(blocks),
+      heirlooms: this.#heirlooms,
+      start: () => {
+        for (const start of this.#starts) start();
+      },
+      stop: () => {
+        for (const stop of this.#stops) stop();
+      },
+    };
+  }
+
+  #chain(parsed: ConfiguredBlock): Chain {
+    const { log, metrics } = this.#surroundings;
+    const handlers: Handler[] = [];
+    for (const { directive, configs } of parsed.said) {
+      const handler = directive.build?.(configs, this.#context(parsed));
+      if (handler !== undefined) handlers.push(handler);
+    }
+    return new Chain(handlers, metrics.counter('coredns_panics_total', {}), log);
+  }
+
+  #context({ block, listeners }: ConfiguredBlock): BuildContext {
+    const { log, metrics, upstreams, troubles, onLoop, fatal } = this.#surroundings;
+    const origin = fingerprint(block);
+    return {
+      zones: block.keys.map(({ zone }) => zone),
+      servers: listeners.map(labelOf),
+      listeners: listeners.filter(({ scheme }) => scheme === 'dns'),
+      log,
+      metrics,
+      upstreams,
+      troubles,
+      onLoop,
+      inherit: (what, create) => this.#inherit(`${what} ${origin}`, create),
+      onStart: (action) => this.#starts.push(action),
+      onStop: (action) => this.#stops.push(action),
+      fatal,
+    };
+  }
+
+  /** What the generation before had made from the same text, or a new one. */
+  #inherit<T>(key: string, create: () => T): T {
+    // The key holds what it is and all that it was made from, so it is of the type that was made.
+    const made = (this.#before?.heirlooms.get(key) as T | undefined) ?? create();
+    this.#heirlooms.set(key, made);
+    return made;
+  }
+
+  #bindings(
+    { block, settings, said }: ConfiguredBlock,
+    chain: Chain,
+    address: ListenPoint,
+    server: number,
+  ): ZoneBinding[] {
+    const { metrics } = this.#surroundings;
+    const label = labelOf(address);
+    const keys = block.keys.filter(
+      ({ scheme, port }) => scheme === address.scheme && port === address.port,
+    );
+    const hits = hitPathOf(chain.handlers);
+    if (settings.metricsAt !== undefined) {
+      const first = block.keys[0]!.zone;
+      for (const { directive } of said) {
+        if (directive.build === undefined && directive.name !== 'prometheus') continue;
+        metrics.gauge('coredns_plugin_enabled', {
+          server: label,
+          zone: first,
+          view: '',
+          name: directive.name,
+        }).value = 1;
+      }
+    }
+    return keys.map(({ zone }) => ({
+      zone,
+      chain,
+      counters:
+        settings.metricsAt === undefined
+          ? undefined
+          : new DnsCounters(metrics, label, zone, hits?.writer),
+      hits,
+      server,
+    }));
+  }
+}
+
+/** Those that say `ready`, or else those that say `health`, as far as they depend on upstreams. */
+function proofsOf(blocks: readonly ConfiguredBlock[]): Proof[] {
+  const saying = blocks.filter(({ settings }) => settings.ready !== undefined);
+  const counted =
+    saying.length > 0 ? saying : blocks.filter(({ settings }) => settings.healthAt !== undefined);
+  return counted.flatMap(({ block, settings, listeners }) => {
+    const at = listeners.find(({ scheme }) => scheme === 'dns');
+    if (!settings.forwards || at === undefined) return [];
+    const continuously = settings.ready?.continuously === true;
+    return [{ zone: block.keys[0]!.zone, at, continuously }];
+  });
+}
+
+/** All that a block says, places left out: blocks with equal fingerprints mean the same. */
+function fingerprint({ keys, uses }: ServerBlock): string {
+  return JSON.stringify([
+    keys.map(({ scheme, zone, port }) => [scheme, zone, port]),
+    uses.map(({ name, args, options }) => [
+      name,
+      args.map(({ text }) => text),
+      options.map((line) => [line.name.text, ...line.args.map(({ text }) => text)]),
+    ]),
+  ]);
+}

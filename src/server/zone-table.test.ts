@@ -1,0 +1,84 @@
+import { describe, expect, test } from 'vitest';
+import { QueryView, readQuery } from '../dns/question.ts';
+import { Counter } from '../observe/counters.ts';
+import { TestLog } from '../directives/testing.ts';
+import { queryMessage } from '../query/testing.ts';
+import { ZoneTable } from './zone-table.ts';
+import { Chain } from './chain.ts';
+
+/** A table of these zones; `forwards` has a handler of that name in each. */
+function tableOf(zones: readonly string[], handler = 'hosts'): ZoneTable {
+  const handlers = [{ name: handler, seesHits: false }];
+  const chain = new Chain(handlers, new Counter(), new TestLog());
+  const rest = { chain, counters: undefined, hits: undefined };
+  return new ZoneTable(zones.map((zone, server) => ({ zone, server, ...rest })));
+}
+
+function zoneOf(table: ZoneTable, name: string, type = 'A'): string | undefined {
+  const view = new QueryView(1);
+  const msg = queryMessage(name, type);
+  // Behind a longer name: what is left of it in the view must not count.
+  const before = queryMessage('x.'.repeat(60), 'A');
+  readQuery(view, before, 0, before.length);
+  readQuery(view, msg, 0, msg.length);
+  return table.find(view)?.zone;
+}
+
+describe('the longest zone that holds the name answers', () => {
+  const table = tableOf(['.', 'test.', 'b.test.', 'a.b.test.', 'cluster.local.']);
+  test.each([
+    { name: '.', zone: '.' },
+    { name: 'com.', zone: '.' },
+    { name: 'test.', zone: 'test.' },
+    { name: 'x.test.', zone: 'test.' },
+    { name: 'b.test.', zone: 'b.test.' },
+    { name: 'X.A.B.Test.', zone: 'a.b.test.' },
+    { name: 'xb.test.', zone: 'test.' }, // whole labels
+    { name: 'xtest.', zone: '.' },
+    { name: 'b.test.x.', zone: '.' },
+    { name: String.raw`b\.test.`, zone: '.' }, // one label
+    { name: String.raw`x\.b.test.`, zone: 'test.' },
+    { name: 'a.svc.cluster.local.', zone: 'cluster.local.' },
+    { name: 'local.', zone: '.' },
+  ])('$name: $zone', ({ name, zone }) => {
+    expect(zoneOf(table, name)).toBe(zone);
+  });
+
+  test('or nobody, without the root', () => {
+    expect(zoneOf(tableOf(['test.']), 'com.')).toBeUndefined();
+    expect(zoneOf(tableOf(['test.']), '.')).toBeUndefined();
+    expect(zoneOf(tableOf([]), 'a.')).toBeUndefined();
+  });
+
+  test('also among a thousand, many of one length', () => {
+    const zones = Array.from({ length: 1000 }, (_, i) => `z${String(i).padStart(3, '0')}.test.`);
+    const many = tableOf(zones);
+    for (const zone of zones) expect(zoneOf(many, `www.${zone}`)).toBe(zone);
+    expect(zoneOf(many, 'www.zzzz.test.')).toBeUndefined();
+  });
+
+  test('the longest names there are included', () => {
+    const longest = 'a.'.repeat(127);
+    expect(zoneOf(tableOf(['.', longest]), longest)).toBe(longest);
+    expect(zoneOf(tableOf(['.', longest]), `b.${longest.slice(2)}`)).toBe('.');
+  });
+});
+
+describe('DS belongs to the parent’s side of a zone cut (RFC 4035 section 3.1.4.1)', () => {
+  test.each([
+    { zones: ['a.test.', 'test.'], name: 'a.test.', zone: 'test.' },
+    { zones: ['a.test.', 'test.'], name: 'b.a.test.', zone: 'test.' },
+    { zones: ['a.test.', '.'], name: 'a.test.', zone: 'a.test.' }, // the root does not count
+    { zones: ['a.test.', '.'], name: 'com.', zone: '.' },
+    { zones: ['b.a.test.', 'a.test.', 'test.', '.'], name: 'x.b.a.test.', zone: 'test.' },
+    { zones: ['a.test.'], name: 'b.test.', zone: undefined },
+  ])('$name DS with $zones: $zone', ({ zones, name, zone }) => {
+    expect(zoneOf(tableOf(zones), name, 'DS')).toBe(zone);
+  });
+});
+
+test('whether any block forwards is known: then every class is let in', () => {
+  expect(tableOf(['.'], 'forward').forwards).toBe(true);
+  expect(tableOf(['.'], 'hosts').forwards).toBe(false);
+  expect(tableOf([]).forwards).toBe(false);
+});

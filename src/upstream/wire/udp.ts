@@ -1,0 +1,111 @@
+/**
+ * One query over UDP: a socket and so a source port of its own, chosen by the kernel at random, and a
+ * random ID (RFC 5452 sections 9.1 and 9.2). CoreDNS keeps its sockets, and so repeats its ports.
+ */
+import { type Socket, createSocket } from 'node:dgram';
+import { SocketAddress, isIPv6 } from 'node:net';
+import { AD, HEADER_OCTETS, readU16, writeU16 } from '../../dns/header.ts';
+import { copyOctets } from '../../dns/octets.ts';
+import type { NormalizedResponse } from '../../dns/response.ts';
+import { nowMs } from '../../sys/clock.ts';
+import { random16 } from '../../sys/random.ts';
+import { acceptResponse } from '../accept.ts';
+import type { Attempt } from '../attempt.ts';
+import { type UpstreamTarget, formatTarget } from '../config.ts';
+
+export interface UdpEvents {
+  answered(attempt: Attempt, message: NormalizedResponse): void;
+  disbelieved(reason: string): void;
+}
+
+export class UdpQuery {
+  readonly attempt: Attempt;
+  readonly #target: UpstreamTarget;
+  readonly #events: UdpEvents;
+  readonly #socket: Socket;
+  readonly #done: (query: UdpQuery) => void;
+  #open = true;
+
+  /** Sends the attempt. `done` is called when the socket is closed, for whatever reason. */
+  constructor(
+    attempt: Attempt,
+    target: UpstreamTarget,
+    events: UdpEvents,
+    done: (query: UdpQuery) => void,
+  ) {
+    this.attempt = attempt;
+    this.#target = target;
+    this.#events = events;
+    this.#done = done;
+    attempt.id = random16();
+    attempt.sentMs = nowMs();
+    attempt.withdraw = () => this.close();
+    const message = copyOctets(attempt.query);
+    writeU16(message, 0, attempt.id);
+    if (attempt.askAuthentic) message[3] = message[3]! | AD;
+    this.#socket = createSocket(isIPv6(target.host) ? 'udp6' : 'udp4');
+    this.#socket.on('message', (reply, from) => {
+      // A port and address that we did not ask is a forger's, or a stray.
+      if (from.port !== target.port || !sameHost(from.address, target.host)) {
+        this.#events.disbelieved('wrong-source');
+      } else {
+        this.#receive(reply);
+      }
+    });
+    this.#socket.on('error', (error: NodeJS.ErrnoException) => this.#fail(error));
+    if (target.source !== undefined) this.#socket.bind(0, target.source);
+    this.#socket.send(message, target.port, target.host, (error) => {
+      if (error !== null) this.#fail(error);
+    });
+  }
+
+  close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#socket.close();
+    this.#done(this);
+  }
+
+  /** No answer came in time. */
+  timeOut(): void {
+    if (!this.#open) return;
+    this.close();
+    const reason = `read udp ${formatTarget(this.#target)}: i/o timeout`;
+    this.attempt.owner.onFailure(this.attempt, reason, 'timeout');
+  }
+
+  #receive(reply: Buffer): void {
+    if (!this.#open) return;
+    const { attempt } = this;
+    if (reply.length < HEADER_OCTETS || readU16(reply, 0) !== attempt.id) {
+      this.#events.disbelieved('unknown-id');
+      return; // the true answer may still come
+    }
+    const { query, nameOctets } = attempt;
+    const message = acceptResponse(query, nameOctets, reply, 0, reply.length, false);
+    if (typeof message === 'string') {
+      this.#events.disbelieved(message);
+      return;
+    }
+    this.close();
+    this.#events.answered(attempt, message);
+  }
+
+  #fail(error: NodeJS.ErrnoException): void {
+    if (!this.#open) return;
+    this.close();
+    const reason = `write udp ${formatTarget(this.#target)}: ${error.message}`;
+    this.attempt.owner.onFailure(this.attempt, reason, 'unreachable');
+  }
+}
+
+/** `target` may be spelled in any way (`fd00:0:0::1`); `from` is as the kernel has it. */
+function sameHost(from: string, target: string): boolean {
+  if (from === target) return true;
+  const [plain, wanted] = [from.replace(/%.*/, ''), target.replace(/%.*/, '')];
+  return plain === wanted || (isIPv6(wanted) && plain === canonicalIpv6(wanted));
+}
+
+function canonicalIpv6(address: string): string {
+  return new SocketAddress({ address, family: 'ipv6' }).address;
+}
