@@ -4,7 +4,8 @@
  * Hot path, stop 5 of 6: writing the answer is one copy and a patch per TTL.
  */
 import { AA, HEADER_OCTETS, readU16, writeU32 } from '../dns/header.ts';
-import { LOWER, NAME_OCTETS_MAX, POINTER_MASK } from '../dns/name.ts';
+import { NAME_OCTETS_MAX } from '../dns/limits.ts';
+import { LOWER, POINTER_MASK } from '../dns/name.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { A, AAAA, SOA } from '../dns/rrtype.ts';
 import { Arena, type Slab } from './arena.ts';

@@ -14,7 +14,8 @@ import { createRequire } from 'node:module';
 import type * as DnsPacket from 'dns-packet';
 import type { Answer } from 'dns-packet';
 import { HEADER_OCTETS, QR, opcodeOf, readU16, readU32, writeU16, writeU32 } from './header.ts';
-import { NAME_OCTETS_MAX, expandName, nameFromText, nameToText } from './name.ts';
+import { CHARACTER_STRING_OCTETS_MAX, NAME_OCTETS_MAX, RDATA_OCTETS_MAX } from './limits.ts';
+import { expandName, nameFromText, nameToText } from './name.ts';
 import { A, AAAA, CNAME, DNAME, HINFO, MX, NS, PTR, SOA, SRV, TXT } from './rrtype.ts';
 
 /** RDATA as data. Names are in presentation form; what has no form of its own here is `octets`. */
@@ -81,7 +82,6 @@ export interface DecodedQuestion {
 
 /** Octets of a record behind its owner's name: type, class, TTL, RDLENGTH. */
 const FIXED_OCTETS = 10;
-const CHARACTER_STRING_OCTETS_MAX = 255;
 
 /**
  * RDATA in wire form, names uncompressed, or undefined if it cannot be written: an address that is
@@ -138,7 +138,8 @@ export function encodeRdata(type: number, rdata: Rdata): Uint8Array | undefined 
 export function encodeRecord(record: ResourceRecord): Uint8Array | undefined {
   const owner = nameFromText(record.name);
   const rdata = encodeRdata(record.type, record.rdata);
-  if (owner === undefined || rdata === undefined || rdata.length > 0xffff) return undefined;
+  if (owner === undefined || rdata === undefined) return undefined;
+  if (rdata.length > RDATA_OCTETS_MAX) return undefined;
   const wire = new Uint8Array(owner.length + FIXED_OCTETS + rdata.length);
   wire.set(owner);
   const at = owner.length;

@@ -5,6 +5,7 @@
  * Callers: hand over whole OPT records in wire form, their owner the root, as derive.ts makes them.
  */
 import { readU16, writeU16 } from './header.ts';
+import { OPT_OCTETS, RDATA_OCTETS_MAX } from './limits.ts';
 import { OPT } from './rrtype.ts';
 
 export interface EdnsOption {
@@ -15,10 +16,6 @@ export interface EdnsOption {
 
 export const OPTION_NSID = 3;
 export const OPTION_CLIENT_SUBNET = 8;
-
-/** Root owner, type, payload size, extended RCODE and flags, RDLENGTH. */
-const OPT_OCTETS = 11;
-const RDATA_OCTETS_MAX = 0xffff;
 
 /** The options of the record, whose lengths have been found to fit (dns/question.ts). */
 export function optionsOf(opt: Uint8Array): EdnsOption[] {

@@ -2,14 +2,9 @@ import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { type AskOptions, queryMessage } from '../query/testing.ts';
 import { decodeMessage } from './codec.ts';
-import {
-  OPT_OCTETS,
-  frameAnswer,
-  writeEmpty,
-  writeExtendedRcode,
-  writeHeaderOnly,
-} from './frame.ts';
+import { frameAnswer, writeEmpty, writeExtendedRcode, writeHeaderOnly } from './frame.ts';
 import { AA, AD, ARCOUNT_AT, CD, HEADER_OCTETS, RA, RD, TC, Z, readU16 } from './header.ts';
+import { OPT_OCTETS } from './limits.ts';
 import { QueryView, readQuery } from './question.ts';
 import { BADVERS, FORMERR, NOTIMP, REFUSED } from './rcode.ts';
 import { type ResponseText, recordsToText, response } from './testing.ts';

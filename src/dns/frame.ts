@@ -26,11 +26,9 @@ import {
   readU16,
   writeU16,
 } from './header.ts';
+import { OPT_OCTETS } from './limits.ts';
 import { skipName } from './name.ts';
 import { OPT } from './rrtype.ts';
-
-/** Root owner, type, payload size, extended RCODE and flags, no options. */
-export const OPT_OCTETS = 11;
 
 /**
  * Makes the response of `octets` octets at `out[at]` the answer to `asked`, in `limit` octets at

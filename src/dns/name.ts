@@ -6,8 +6,8 @@
  * Is not:  internationalized names (RFC 5891): octets above 127 pass as they are.
  * Callers: pass whole messages, so that a compression pointer can be followed.
  */
-export const NAME_OCTETS_MAX = 255;
-export const LABEL_OCTETS_MAX = 63;
+import { LABEL_OCTETS_MAX, NAME_OCTETS_MAX } from './limits.ts';
+
 /** A name of 255 octets has at most 127 labels, the root's not counted. */
 export const LABELS_MAX = 127;
 /** Pointers followed within one name: a sane one has no more of them than labels. */

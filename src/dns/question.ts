@@ -20,7 +20,8 @@ import {
   opcodeOf,
   readU16,
 } from './header.ts';
-import { LABELS_MAX, LABEL_OCTETS_MAX, LOWER, NAME_OCTETS_MAX, skipName } from './name.ts';
+import { LABEL_OCTETS_MAX, NAME_OCTETS_MAX, PAYLOAD_OCTETS_MIN } from './limits.ts';
+import { LABELS_MAX, LOWER, skipName } from './name.ts';
 import { OPT } from './rrtype.ts';
 
 /** What {@link readQuery} found, and so what the sender deserves. */
@@ -40,9 +41,6 @@ export const READ_NOTIMP = 2;
 export const READ_FORMERR = 3;
 /** A readable question, and nonsense behind it. */
 export const READ_FORMERR_QUESTION = 4;
-
-/** UDP answers without EDNS, and the least that an EDNS client is taken to accept (RFC 6891 6.2.3). */
-export const PAYLOAD_OCTETS_MIN = 512;
 
 /** What {@link frameAnswer} and the cache need to know of a question; a view or an owned query. */
 export interface Asked {

@@ -8,6 +8,7 @@
  * Hot path, where `loadbalance` is above the cache: no allocation but for what must be written anew.
  */
 import { ANCOUNT_AT, ARCOUNT_AT, HEADER_OCTETS, NSCOUNT_AT, readU16 } from './header.ts';
+import { MESSAGE_OCTETS_MAX } from './limits.ts';
 import { LOWER, POINTER_MASK, skipName } from './name.ts';
 import { hashOctet } from './question.ts';
 import { type NormalizedResponse, normalizeInOrder } from './response.ts';
@@ -15,7 +16,6 @@ import { A, AAAA, IN } from './rrtype.ts';
 
 /** As many as 65,535 octets hold, at 11 each. */
 const RECORDS_MAX = 5958;
-const MESSAGE_OCTETS_MAX = 0xffff;
 /** Before the TTL: type and class, which records that change places have in common. */
 const TTL_BEHIND = 4;
 const RDATA_BEHIND = 10;

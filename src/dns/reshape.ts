@@ -25,7 +25,8 @@ import {
   writeU16,
   writeU32,
 } from './header.ts';
-import { NAME_OCTETS_MAX, expandName, nameFromText, nameToText, skipName } from './name.ts';
+import { MESSAGE_OCTETS_MAX, NAME_OCTETS_MAX } from './limits.ts';
+import { expandName, nameFromText, nameToText, skipName } from './name.ts';
 import type { Asked } from './question.ts';
 import { type NormalizedResponse, naptrNameAt, normalize } from './response.ts';
 import { A, AAAA, CNAME, DNAME, IN, MX, NAPTR, NS, PTR, SOA, SRV } from './rrtype.ts';
@@ -146,7 +147,6 @@ export function translate(
 const same: Rename = (text) => text;
 const UNCHANGED: RecordChange = { owner: same, target: same, ttl: (ttlSec) => ttlSec };
 
-const MESSAGE_OCTETS_MAX = 0xffff;
 const AAAA_OCTETS = 16;
 /** A record is written before it is known whether it fits: an owner, three names, and RDATA. */
 const ROOM_OCTETS = 4 * NAME_OCTETS_MAX + MESSAGE_OCTETS_MAX;

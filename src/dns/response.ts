@@ -19,7 +19,8 @@ import {
   writeU16,
   writeU32,
 } from './header.ts';
-import { NAME_OCTETS_MAX, expandName, skipName } from './name.ts';
+import { MESSAGE_OCTETS_MAX, NAME_OCTETS_MAX } from './limits.ts';
+import { expandName, skipName } from './name.ts';
 import { copyBriefly, copyOctets } from './octets.ts';
 import { A, AAAA, CNAME, DNAME, IN, MX, NAPTR, NS, OPT, RRSIG, SOA } from './rrtype.ts';
 
@@ -78,7 +79,6 @@ const TWO_NAMES_BEHIND: ReadonlyMap<number, number> = new Map([
   [26, 2], // PX
 ]);
 
-const MESSAGE_OCTETS_MAX = 0xffff;
 const TTL_FIELDS_MAX = 8192; // a record takes at least 8 octets more than its TTL's 4
 
 // One message is normalized at a time, so its scratch memory is shared.

@@ -8,8 +8,8 @@
  * behind it.
  */
 import { type AddressInfo, type Server as NetServer, type Socket, createServer } from 'node:net';
-import { OPT_OCTETS } from '../dns/frame.ts';
 import { HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
+import { MESSAGE_OCTETS_MAX, OPT_OCTETS } from '../dns/limits.ts';
 import type { Counter, Gauge } from '../observe/counters.ts';
 import {
   ANSWER_LATER,
@@ -57,7 +57,6 @@ export interface TcpCounters {
 }
 
 const LENGTH_OCTETS = 2;
-const MESSAGE_OCTETS_MAX = 0xffff;
 /** A longest answer, its length, and an OPT's room. */
 const ANSWER_ROOM = LENGTH_OCTETS + MESSAGE_OCTETS_MAX + OPT_OCTETS;
 /** Answers of one read are gathered here and written at once; one connection at a time uses it. */

@@ -7,7 +7,7 @@
  * Hot path, stops 1 and 6 of 6: no allocation per query.
  */
 import { fstatSync, readFileSync } from 'node:fs';
-import { OPT_OCTETS } from '../dns/frame.ts';
+import { MESSAGE_OCTETS_MAX, OPT_OCTETS } from '../dns/limits.ts';
 import type { Counter } from '../observe/counters.ts';
 import { copyOctets } from '../dns/octets.ts';
 import {
@@ -38,7 +38,6 @@ import { type LeftDatagram, type QueryJournal, socketNumber } from './query-jour
 /** Batches per wake-up: 256 queries take about 1 ms; then the others have their turn. */
 const ROUNDS_MAX = 4;
 const LATE_SLOTS = 32;
-const DATAGRAM_OCTETS_MAX = 0xffff;
 /**
  * Holds 26,000 queries, of which the kernel counts 1,280 octets each, while the process is busy or a
  * worker is replaced: more than a second at 20,000 a second. The kernel's default holds 166. Memory is
@@ -75,7 +74,7 @@ function buffers(journal: QueryJournal | undefined): Buffers {
       received: journal?.received ?? new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS),
       answers: new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS),
       late: new DatagramVector(libc, LATE_SLOTS, SLOT_OCTETS),
-      large: new DatagramVector(libc, 1, DATAGRAM_OCTETS_MAX + 1 + OPT_OCTETS),
+      large: new DatagramVector(libc, 1, MESSAGE_OCTETS_MAX + 1 + OPT_OCTETS),
       lateKept: new Uint32Array(LATE_SLOTS),
     };
   }

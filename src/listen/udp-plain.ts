@@ -6,7 +6,7 @@ import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
 import { isIPv4, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { copyOctets } from '../dns/octets.ts';
-import { OPT_OCTETS } from '../dns/frame.ts';
+import { MESSAGE_OCTETS_MAX, OPT_OCTETS } from '../dns/limits.ts';
 import {
   ANSWER_LATER,
   type Client,
@@ -20,7 +20,6 @@ import { SystemCallError } from '../sys/socket.ts';
 import type { SocketSource } from '../sys/sockets.ts';
 import { type Listener, type ListenAddress, listenError } from './listener.ts';
 
-const MESSAGE_OCTETS_MAX = 0xffff;
 /**
  * Holds 26,000 queries, of which the kernel counts 1,280 octets each, while the process is busy or a
  * worker is replaced: more than a second at 20,000 a second. The kernel's default holds 166. Memory is

@@ -3,12 +3,11 @@ import { HEADER_OCTETS, readU16 } from '../dns/header.ts';
 import { QueryView, readQuery } from '../dns/question.ts';
 import { BADVERS, NOERROR, REFUSED, SERVFAIL } from '../dns/rcode.ts';
 import { decodeMessage } from '../dns/codec.ts';
+import { OPT_OCTETS } from '../dns/limits.ts';
 import { type LifeEvent, type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import { Query } from './query.ts';
 import { Response } from './response.ts';
 import { askQuery, queryMessage } from './testing.ts';
-
-const OPT_OCTETS = 11;
 
 describe('the life of a query', () => {
   test.each<{ state: LifeState; event: LifeEvent; next: LifeState }>([

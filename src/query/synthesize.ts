@@ -17,6 +17,7 @@ import {
   writeU16,
 } from '../dns/header.ts';
 import { writeEmpty } from '../dns/frame.ts';
+import { MESSAGE_OCTETS_MAX } from '../dns/limits.ts';
 import { NOERROR, SERVFAIL } from '../dns/rcode.ts';
 import { normalize, withoutRecords } from '../dns/response.ts';
 import type { Query } from './query.ts';
@@ -34,8 +35,6 @@ export interface Synthesis {
   readonly extendedError?: ExtendedError | undefined;
 }
 
-/** The length that TCP's two octets can say (RFC 1035 section 4.2.2). */
-const MESSAGE_OCTETS_MAX = 0xffff;
 /** One message is written at a time, and normalize copies it. */
 const scratch = new Uint8Array(MESSAGE_OCTETS_MAX);
 

@@ -1,8 +1,9 @@
 /**
  * For tests: a query as the server would make it of a client's message, and a client that waits.
  */
-import { PAYLOAD_OCTETS_MIN, QueryView, READ_QUERY, readQuery } from '../dns/question.ts';
+import { QueryView, READ_QUERY, readQuery } from '../dns/question.ts';
 import { CD, HEADER_OCTETS, RD, writeU16 } from '../dns/header.ts';
+import { PAYLOAD_OCTETS_MIN } from '../dns/limits.ts';
 import { nameFromText } from '../dns/name.ts';
 import { IN, OPT, classFromName, typeFromName } from '../dns/rrtype.ts';
 import { type Family, type ReplyPath, TCP, UDP } from './responder.ts';

@@ -6,11 +6,9 @@
  * Hot path, between stops 3 and 5 of 6.
  */
 import type { Handler, HitPart, HitSource } from '../directives/directive.ts';
+import { MESSAGE_OCTETS_MAX } from '../dns/limits.ts';
 import type { QueryView } from '../dns/question.ts';
 import type { Client } from '../query/responder.ts';
-
-/** A UDP message has no more. */
-const PAYLOAD_OCTETS_MAX = 0xffff;
 
 export class HitPath {
   readonly source: HitSource;
@@ -26,7 +24,7 @@ export class HitPath {
     const parts = above.flatMap(({ onHits }) => onHits ?? []);
     this.source = source;
     this.payloadOctetsMax = Math.min(
-      PAYLOAD_OCTETS_MAX,
+      MESSAGE_OCTETS_MAX,
       ...parts.flatMap(({ payloadOctetsMax }) => payloadOctetsMax ?? []),
     );
     this.writer = above.find(({ onHits }) => onHits?.arrange !== undefined)?.name ?? 'cache';

@@ -9,7 +9,6 @@
  * Hot path, stop 3 of 6.
  */
 import {
-  OPT_OCTETS,
   appendOption,
   frameAnswer,
   writeEmpty,
@@ -43,11 +42,11 @@ import {
 import { type ExtendedError, Response } from '../query/response.ts';
 import { nowMs, toDs } from '../sys/clock.ts';
 import { NOT_CACHED } from '../directives/directive.ts';
+import { MESSAGE_OCTETS_MAX, OPT_OCTETS } from '../dns/limits.ts';
 import { type ZoneBinding, ZoneTable } from './zone-table.ts';
 import type { LookupServer } from './chain.ts';
 import { DnsCounters } from './dns-counters.ts';
 
-const MESSAGE_OCTETS_MAX = 0xffff;
 /** How long after a query's deadline we wait for its handler before we answer SERVFAIL ourselves. */
 const EXPIRY_GRACE_MS = 200;
 const SWEEP_INTERVAL_MS = 100;

@@ -5,14 +5,8 @@
  *          read and brought into normal form, its class and lifetime are decided anew.
  */
 import { HEADER_OCTETS, OPCODE_QUERY, QR, opcodeOf, readU16 } from '../../dns/header.ts';
-import {
-  LOWER,
-  NAME_OCTETS_MAX,
-  expandName,
-  lowerText,
-  nameToText,
-  skipName,
-} from '../../dns/name.ts';
+import { NAME_OCTETS_MAX } from '../../dns/limits.ts';
+import { LOWER, expandName, lowerText, nameToText, skipName } from '../../dns/name.ts';
 import { hashOctet } from '../../dns/question.ts';
 import { normalize } from '../../dns/response.ts';
 import { copyOctets } from '../../dns/octets.ts';

@@ -4,7 +4,7 @@
  */
 import { countArguments, noBlock, readUse } from '../../corefile/options.ts';
 import { parseInteger } from '../../corefile/values.ts';
-import { PAYLOAD_OCTETS_MIN } from '../../dns/question.ts';
+import { PAYLOAD_OCTETS_MIN } from '../../dns/limits.ts';
 import type { Query } from '../../query/query.ts';
 import { PASS } from '../../query/verdict.ts';
 import type { Directive, Handler, HitPart } from '../directive.ts';

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import * as fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import { OPT_OCTETS } from '../../dns/frame.ts';
+import { OPT_OCTETS } from '../../dns/limits.ts';
 import { NXDOMAIN, SERVFAIL } from '../../dns/rcode.ts';
 import { type ResponseText, recordsToText, response } from '../../dns/testing.ts';
 import { Response } from '../../query/response.ts';

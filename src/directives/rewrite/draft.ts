@@ -5,6 +5,7 @@
  */
 import { type EdnsOption, emptyOpt, optionsOf, withOptions } from '../../dns/edns.ts';
 import { HEADER_OCTETS } from '../../dns/header.ts';
+import { MESSAGE_OCTETS_MAX } from '../../dns/limits.ts';
 import { lowerText, nameFromText, nameToText } from '../../dns/name.ts';
 import type { QueryFacts } from '../../dns/question.ts';
 import { type Change, derive, optOf } from '../../query/derive.ts';
@@ -20,8 +21,6 @@ export type ResponseRule =
 
 /** What CoreDNS offers upstream where the client has not sent an OPT. */
 const PAYLOAD_OCTETS = 4096;
-/** A query over TCP (RFC 1035 section 4.2.2). */
-const MESSAGE_OCTETS_MAX = 0xffff;
 
 export class Draft {
   readonly query: Query;

@@ -7,6 +7,7 @@
  */
 import { isIPv4, isIPv6 } from 'node:net';
 import type { Rdata } from '../codec.ts';
+import { CHARACTER_STRING_OCTETS_MAX } from '../limits.ts';
 import { nameFromText, nameToText } from '../name.ts';
 import {
   A,
@@ -169,7 +170,6 @@ const ALGORITHMS: ReadonlyMap<string, number> = new Map([
   ['PRIVATEOID', 254],
 ]);
 
-const CHARACTER_STRING_OCTETS_MAX = 255;
 const U32_MAX = 0xffff_ffff;
 
 function soa(reader: FieldReader): Rdata {

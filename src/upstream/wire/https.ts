@@ -9,6 +9,7 @@ import {
 } from 'node:http2';
 import { type SecureContext, type TLSSocket, connect as connectTls } from 'node:tls';
 import { AD, readU16, writeU16 } from '../../dns/header.ts';
+import { MESSAGE_OCTETS_MAX } from '../../dns/limits.ts';
 import { copyOctets } from '../../dns/octets.ts';
 import { isAcknowledged, setUserTimeout } from '../../sys/tcp-info.ts';
 import type { Attempt } from '../attempt.ts';
@@ -18,8 +19,6 @@ import type { Wire, WireEvents } from './wire.ts';
 
 const PATH = '/dns-query';
 const MEDIA_TYPE = 'application/dns-message';
-/** No DNS message is longer. */
-const MESSAGE_OCTETS_MAX = 0xffff;
 
 export class HttpsWire implements Wire {
   readonly #events: WireEvents;
