@@ -7,6 +7,7 @@
  */
 import type { DirectiveUse } from '../corefile/blocks.ts';
 import type { QueryView } from '../dns/question.ts';
+import type { HostPort } from '../net/host-port.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
@@ -98,12 +99,6 @@ export function emptySettings(): BlockSettings {
     debug: false,
     exampleName: '',
   };
-}
-
-export interface HostPort {
-  /** Empty for all addresses. */
-  readonly host: string;
-  readonly port: number;
 }
 
 /** An address, and what is spoken there. */

@@ -5,7 +5,8 @@ import type { Level, Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Troubles } from '../observe/troubles.ts';
 import { Upstreams } from '../upstream/upstreams.ts';
-import type { BuildContext, Directive, HostPort, ParseContext } from './directive.ts';
+import type { BuildContext, Directive, ParseContext } from './directive.ts';
+import type { HostPort } from '../net/host-port.ts';
 
 export { emptySettings } from './directive.ts';
 

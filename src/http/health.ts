@@ -7,7 +7,7 @@
  */
 import { Agent, type ClientRequest, get } from 'node:http';
 import { formatDuration } from '../corefile/values.ts';
-import type { HostPort } from '../directives/directive.ts';
+import type { HostPort } from '../net/host-port.ts';
 import type { Counter, Histogram } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';

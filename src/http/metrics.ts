@@ -4,7 +4,7 @@
  * Is not:  the counters (observe/metrics.ts), or their form (metrics-registry.ts). One page serves all
  *          addresses: the registry is one.
  */
-import type { HostPort } from '../directives/directive.ts';
+import type { HostPort } from '../net/host-port.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { SocketSource } from '../sys/sockets.ts';
 import type { MetricsRegistry } from './metrics-registry.ts';

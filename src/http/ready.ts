@@ -3,7 +3,7 @@
  *
  * Is not:  the judge: that is asked of whoever plugs it in (daemon/serving/readiness.ts).
  */
-import type { HostPort } from '../directives/directive.ts';
+import type { HostPort } from '../net/host-port.ts';
 import type { SocketSource } from '../sys/sockets.ts';
 import { HttpServer, type Page, text } from './server.ts';
 

@@ -16,7 +16,7 @@ import { type Server as SecureServer, createServer as createSecureServer } from 
 import { isIP } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { type Readable, pipeline } from 'node:stream';
-import type { HostPort } from '../directives/directive.ts';
+import type { HostPort } from '../net/host-port.ts';
 import { type StreamSocket, SystemCallError } from '../sys/socket.ts';
 import type { Lent, SocketSource } from '../sys/sockets.ts';
 import { FollowedCertificate } from '../tls/certificate.ts';

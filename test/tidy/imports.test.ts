@@ -10,8 +10,9 @@ import { type Import, filesBelow, importsOf } from './source-files.ts';
 const ROWS: readonly (readonly string[])[] = [
   ['main.ts', 'worker-main.ts'],
   ['daemon'],
-  ['cli', 'listen', 'server', 'hostnet', 'http'],
+  ['cli', 'listen', 'server', 'hostnet'],
   ['directives'],
+  ['http'],
   ['cache', 'upstream', 'corefile', 'gotemplate', 'node-cache'],
   ['query', 'tls', 'files'],
   ['observe', 'dns', 'net'],

@@ -6,7 +6,8 @@
  *          In CoreDNS that of `health` is fatal at start; but a node without DNS is worse than one
  *          without probes, which kubelet tells soon enough.
  */
-import type { BlockSettings, HostPort, MetricsPlace } from '../../directives/directive.ts';
+import type { BlockSettings, MetricsPlace } from '../../directives/directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 import { HealthServer } from '../../http/health.ts';
 import { MetricsPage, metricsServer } from '../../http/metrics.ts';
 import { pprofServer } from '../../http/pprof.ts';

@@ -18,11 +18,11 @@ import type {
   BlockSettings,
   BuildContext,
   Handler,
-  HostPort,
   ListenPoint,
   TimeoutSettings,
   TlsServing,
 } from '../../directives/directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { Troubles } from '../../observe/troubles.ts';

@@ -6,7 +6,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import type { HostPort } from '../../directives/directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 import { HEADER_OCTETS, RD, writeU16 } from '../../dns/header.ts';
 import { nameFromText } from '../../dns/name.ts';
 import { IN, SOA } from '../../dns/rrtype.ts';

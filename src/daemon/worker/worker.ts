@@ -8,7 +8,7 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Flags } from '../../cli/flags.ts';
 import { parseCorefile } from '../../corefile/blocks.ts';
 import { DIRECTIVE_NAMES } from '../../directives/configure.ts';
-import type { HostPort } from '../../directives/directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 import type { StreamLog } from '../../observe/log.ts';
 import { Metrics } from '../../observe/metrics.ts';
 import { Troubles } from '../../observe/troubles.ts';

@@ -6,7 +6,8 @@
  */
 import { networkInterfaces } from 'node:os';
 import { type UpstreamTarget, formatTarget } from '../../upstream/config.ts';
-import type { BuildContext, HostPort } from '../directive.ts';
+import type { BuildContext } from '../directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 
 let made = 0;
 

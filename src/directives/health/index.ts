@@ -14,7 +14,8 @@ import {
 import { CorefileError } from '../../corefile/error.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue, parseDuration, parseHostPort } from '../../corefile/values.ts';
-import type { Directive, HostPort } from '../directive.ts';
+import type { Directive } from '../directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 
 export interface HealthConfig {
   readonly address: HostPort;

@@ -28,7 +28,8 @@ import { Response } from '../../query/response.ts';
 import { ANSWERED, PASS, type Verdict } from '../../query/verdict.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { random16 } from '../../sys/random.ts';
-import type { BuildContext, Directive, Handler, HostPort } from '../directive.ts';
+import type { BuildContext, Directive, Handler } from '../directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 
 export interface LoopConfig {
   /** What a loop leads to; undefined for what the daemon holds right ({@link BuildContext.onLoop}). */

@@ -11,7 +11,8 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { badValue, isInteger, parseHostPort } from '../../corefile/values.ts';
-import type { Directive, HostPort } from '../directive.ts';
+import type { Directive } from '../directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 
 /** Profiles tell names that were asked for: they are for this machine, unless the Corefile says else. */
 const DEFAULT_ADDRESS: HostPort = { host: 'localhost', port: 6053 };

@@ -14,7 +14,8 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { parseHostPort } from '../../corefile/values.ts';
-import type { Directive, HostPort, MetricsPlace } from '../directive.ts';
+import type { Directive, MetricsPlace } from '../directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 
 const DEFAULT_ADDRESS: HostPort = { host: 'localhost', port: 9153 };
 

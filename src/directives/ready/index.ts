@@ -12,7 +12,8 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { parseHostPort, parseWord } from '../../corefile/values.ts';
-import type { Directive, HostPort, ReadySettings } from '../directive.ts';
+import type { Directive, ReadySettings } from '../directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 
 const DEFAULT_ADDRESS: HostPort = { host: '', port: 8181 };
 

@@ -30,7 +30,8 @@ import type { Response } from '../../query/response.ts';
 import { QueryTrace } from '../../query/trace.ts';
 import { PASS } from '../../query/verdict.ts';
 import { random16 } from '../../sys/random.ts';
-import type { BuildContext, Directive, Handler, HitPart, HostPort } from '../directive.ts';
+import type { BuildContext, Directive, Handler, HitPart } from '../directive.ts';
+import type { HostPort } from '../../net/host-port.ts';
 import { Reporter } from './reporter.ts';
 
 const DEFAULT_ENDPOINT = 'localhost:9411';
