@@ -6,7 +6,7 @@
  * Is not:  the directive (directives/cache), which asks it, counts, and refreshes.
  * Hot path, stop 4 of 6: `find`.
  */
-import { isInZones } from '../dns/zone.ts';
+import { isInZones } from '../dns/in-zone.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
 import type { CacheConfig } from './config.ts';
 import { CacheEntry, DENIED, type EntryKind, POSITIVE, SERVER_ERROR } from './entry.ts';

@@ -1,6 +1,7 @@
 /** The text of a Corefile that a command is given: a file, standard input, or a template. */
 import { CorefileError } from '../corefile/error.ts';
 import { NO_KUBE_DNS_CONFIG, expandCorefile } from '../node-cache/pillar.ts';
+import { reasonOf } from '../observe/reason.ts';
 import type { Flags } from './flags.ts';
 import type { Terminal } from './terminal.ts';
 
@@ -23,7 +24,7 @@ export function readText(file: string, terminal: Terminal): string {
   try {
     return terminal.source.readFile(file);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new CorefileError('COREFILE_FILE', undefined, `open ${file}: ${reason}`, {
       cause: error,
     });

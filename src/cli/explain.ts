@@ -13,7 +13,7 @@ import {
 } from '../directives/configure.ts';
 import type { Asked, ListenPoint } from '../directives/directive.ts';
 import { A, DS, typeFromName, typeName } from '../dns/rrtype.ts';
-import { isInZone } from '../dns/zone.ts';
+import { isInZone } from '../dns/in-zone.ts';
 import { EXIT_FINE, type Terminal } from './terminal.ts';
 import { readCorefileText } from './corefile-text.ts';
 import { FlagError, type Flags } from './flags.ts';

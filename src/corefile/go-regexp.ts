@@ -51,7 +51,7 @@ export function parseGoRegexp(token: Token, options: PatternOptions = {}): GoReg
     if (anyCase) compiled = engine.compile(text, engine.CASE_INSENSITIVE);
   } catch (cause) {
     const hint = hintFor(text);
-    throw new CorefileError('COREFILE_VALUE', token, what(reasonOf(cause)), { cause, hint });
+    throw new CorefileError('COREFILE_VALUE', token, what(goReasonOf(cause)), { cause, hint });
   }
   const steps = compiled.programSize();
   if (steps > STEPS_MAX) {
@@ -110,7 +110,7 @@ function said(reason: string): string {
 }
 
 /** In Go's words: it always quotes the piece that is wrong, be it empty. */
-function reasonOf(cause: unknown): string {
+function goReasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return 'error parsing regexp';
   const { error, input } = cause as { error?: unknown; input?: unknown };
   if (typeof error !== 'string') return `error parsing regexp: ${cause.message}`;

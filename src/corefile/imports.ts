@@ -8,6 +8,7 @@
  *          returns, what is wrong counts as empty; the limits are thrown all the same.
  */
 import { posix } from 'node:path';
+import { reasonOf } from '../observe/reason.ts';
 import { CorefileError, type Place, type Report, throwError } from './error.ts';
 import { glob, hasWildcard } from './glob.ts';
 import type { Source } from './source.ts';
@@ -246,7 +247,7 @@ export class TokenStream {
     try {
       if (this.#source.kindOf(path) !== 'directory') return this.#source.readFile(path);
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       const details = { cause: error };
       this.#report(new CorefileError('COREFILE_IMPORT', argument, `${what}: ${reason}`, details));
       return undefined;

@@ -7,6 +7,7 @@
  *          already is used whatever its type.
  */
 import { ipFromText } from '../net/ip.ts';
+import { reasonOf } from '../observe/reason.ts';
 import { HostnetError, type Run } from './command.ts';
 
 export interface InterfaceOptions {
@@ -116,7 +117,7 @@ function isAbsent(error: unknown): boolean {
 
 function asHostnetError(error: unknown): HostnetError {
   if (error instanceof HostnetError) return error;
-  return new HostnetError('failed', 'ip', error instanceof Error ? error.message : String(error));
+  return new HostnetError('failed', 'ip', reasonOf(error));
 }
 
 /** Each interface's addresses, from what `ip -json addr show` printed. */

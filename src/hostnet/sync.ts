@@ -14,6 +14,7 @@
  * Is not:  the judge of when listeners answer, or of whether another daemon needs what would be taken
  *          out: that is told by `leaveTo`.
  */
+import { reasonOf } from '../observe/reason.ts';
 import { type Hold, HostnetError, type Run, holdCommand, runCommand } from './command.ts';
 import { HostInterface } from './interface.ts';
 import { Iptables } from './iptables.ts';
@@ -334,7 +335,7 @@ export class HostNetwork {
     } catch (error) {
       // Without a translation of ours nothing is diverted at all.
       if (rules.some(({ table }) => table === 'nat')) throw error;
-      const why = error instanceof Error ? error.message : String(error);
+      const why = reasonOf(error);
       if (this.#ownedToldMissing) return [];
       this.#ownedToldMissing = true;
       this.#observer.info(

@@ -12,7 +12,7 @@ import type { Counter, Histogram } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
-import type { SocketSource } from '../sys/sockets.ts';
+import type { SocketSource } from '../sys/socket-source.ts';
 import { type Unready, readyPage } from './ready.ts';
 import { HttpServer, type ListenError, type Page, hostPortText, text } from './server.ts';
 

@@ -6,7 +6,8 @@
  */
 import type { HostPort } from '../net/host-port.ts';
 import type { Metrics } from '../observe/metrics.ts';
-import type { SocketSource } from '../sys/sockets.ts';
+import { reasonOf } from '../observe/reason.ts';
+import type { SocketSource } from '../sys/socket-source.ts';
 import type { MetricsRegistry } from './metrics-registry.ts';
 import { HttpServer, type HttpTls, type Page, text } from './server.ts';
 
@@ -35,7 +36,7 @@ export class MetricsPage {
       const { body, contentType } = await this.#registry.render(this.#metrics);
       return { status: 200, contentType, body };
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       return text(500, `metrics cannot be collected: ${reason}\n`);
     }
   }

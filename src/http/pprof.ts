@@ -7,7 +7,7 @@
 import { getHeapSnapshot } from 'node:v8';
 import type { Session } from 'node:inspector/promises';
 import type { HostPort } from '../net/host-port.ts';
-import type { SocketSource } from '../sys/sockets.ts';
+import type { SocketSource } from '../sys/socket-source.ts';
 import {
   type AnyPage,
   HttpServer,

@@ -4,7 +4,7 @@
  * Is not:  the judge: that is asked of whoever plugs it in (daemon/serving/readiness.ts).
  */
 import type { HostPort } from '../net/host-port.ts';
-import type { SocketSource } from '../sys/sockets.ts';
+import type { SocketSource } from '../sys/socket-source.ts';
 import { HttpServer, type Page, text } from './server.ts';
 
 /** What keeps us from being ready, for people; empty if nothing does. Must be quick. */

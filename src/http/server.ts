@@ -18,7 +18,7 @@ import type { SecureContextOptions } from 'node:tls';
 import { type Readable, pipeline } from 'node:stream';
 import type { HostPort } from '../net/host-port.ts';
 import { type StreamSocket, SystemCallError } from '../sys/socket.ts';
-import type { Lent, SocketSource } from '../sys/sockets.ts';
+import type { Lent, SocketSource } from '../sys/socket-source.ts';
 import { FollowedCertificate } from '../tls/certificate.ts';
 import { askedOfClients, isWelcome } from '../tls/client-auth.ts';
 import { type KeyPair, readKeyPair } from '../tls/key-pair.ts';

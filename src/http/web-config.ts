@@ -12,6 +12,7 @@ import { dirname, resolve } from 'node:path';
 import { readFileSync } from 'node:fs';
 import type { SecureVersion } from 'node:tls';
 import type * as Yaml from 'yaml';
+import { reasonOf } from '../observe/reason.ts';
 import type { ClientAuth } from '../tls/client-auth.ts';
 import type { KeyPairFiles } from '../tls/key-pair.ts';
 
@@ -49,7 +50,7 @@ export function readWebConfig(path: string): WebConfig {
   try {
     return webConfigOf(parse(readFileSync(path, 'utf8')), dirname(path));
   } catch (error) {
-    throw new Error(`${path}: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new Error(`${path}: ${reasonOf(error)}`, {
       cause: error,
     });
   }

@@ -5,7 +5,7 @@ import { type Socket, connect } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { TCP } from '../query/responder.ts';
 import { Counter, Gauge } from '../observe/counters.ts';
-import { type SocketSource, ownSockets } from '../sys/sockets.ts';
+import { type SocketSource, ownSockets } from '../sys/socket-source.ts';
 import { type ListenAddress, ListenError, type Listener } from './listener.ts';
 import { StubResponder, answerTo, ask, pass, until } from './testing.ts';
 import { TCP_DEFAULTS, type TcpSettings, listenTcp } from './tcp.ts';

@@ -22,7 +22,7 @@ import {
 } from '../query/responder.ts';
 import { nowMs } from '../sys/clock.ts';
 import { SystemCallError } from '../sys/socket.ts';
-import type { SocketSource } from '../sys/sockets.ts';
+import type { SocketSource } from '../sys/socket-source.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
 import type { Secured } from './tls.ts';
 

@@ -30,7 +30,7 @@ import {
   sendDatagrams,
 } from '../sys/mmsg.ts';
 import { type DatagramSocket, SystemCallError } from '../sys/socket.ts';
-import type { Lent, SocketSource } from '../sys/sockets.ts';
+import type { Lent, SocketSource } from '../sys/socket-source.ts';
 import { BATCH_SLOTS, SLOT_OCTETS } from './batch-size.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
 import { type LeftDatagram, type QueryJournal, socketNumber } from './query-journal.ts';

@@ -17,7 +17,7 @@ import {
   UDP,
 } from '../query/responder.ts';
 import { SystemCallError } from '../sys/socket.ts';
-import type { SocketSource } from '../sys/sockets.ts';
+import type { SocketSource } from '../sys/socket-source.ts';
 import { type Listener, type ListenAddress, listenError } from './listener.ts';
 
 /**

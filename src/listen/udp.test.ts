@@ -5,7 +5,7 @@ import { isIPv6 } from 'node:net';
 import { afterEach, describe, expect, test } from 'vitest';
 import { Counter } from '../observe/counters.ts';
 import { UDP } from '../query/responder.ts';
-import { ownSockets } from '../sys/sockets.ts';
+import { ownSockets } from '../sys/socket-source.ts';
 import type { Listener } from './listener.ts';
 import { StubResponder, answerTo, ask, pass, until } from './testing.ts';
 import { canBatch, listenBatchUdp } from './udp-batch.ts';

@@ -13,6 +13,7 @@ import { createHash } from 'node:crypto';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { ipFromText } from '../net/ip.ts';
+import { reasonOf } from '../observe/reason.ts';
 import type { KubeDnsConfig } from './pillar.ts';
 
 const CONFIG_MAP_CODES = {
@@ -92,7 +93,7 @@ async function readOnce(directory: string): Promise<DirectoryVersion | undefined
       content = await readFile(file);
     } catch (error) {
       if (codeOf(error) === 'ENOENT') return undefined;
-      throw unreadable(file, messageOf(error), error);
+      throw unreadable(file, reasonOf(error), error);
     }
     const text = content.toString('utf8');
     if (!Buffer.from(text).equals(content)) {
@@ -112,7 +113,7 @@ async function namesOf(directory: string): Promise<string[]> {
     return (await readdir(directory)).sort();
   } catch (error) {
     if (codeOf(error) === 'ENOENT') return [];
-    throw unreadable(directory, messageOf(error), error);
+    throw unreadable(directory, reasonOf(error), error);
   }
 }
 
@@ -122,10 +123,6 @@ function unreadable(at: string, what: string, cause?: unknown): ConfigMapError {
 
 function codeOf(error: unknown): unknown {
   return error instanceof Error && 'code' in error ? error.code : undefined;
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** Reads the kube-dns ConfigMap's directory and checks it. Throws ConfigMapError. */
@@ -257,7 +254,7 @@ export function watchDirectory(
       version = await readConfigDirectory(directory);
     } catch (error) {
       const failure =
-        error instanceof ConfigMapError ? error : unreadable(directory, messageOf(error), error);
+        error instanceof ConfigMapError ? error : unreadable(directory, reasonOf(error), error);
       if (closed || failure.message === complaint) return;
       complaint = failure.message;
       watcher.failed(failure);

@@ -6,6 +6,7 @@
  * Is not:  TLS: whoever uses the pair is told of a new one.
  */
 import { stat } from 'node:fs/promises';
+import { reasonOf } from '../observe/reason.ts';
 import { type KeyPair, type KeyPairFiles, readKeyPair } from './key-pair.ts';
 
 /** Three stat() a second cost nothing, and a renewed certificate is served at once. */
@@ -63,7 +64,7 @@ export class FollowedCertificate {
     } catch (error) {
       if (!isSettled) return;
       this.#told = stamp;
-      this.#events.failed(error instanceof Error ? error.message : String(error));
+      this.#events.failed(reasonOf(error));
     }
   }
 

@@ -9,6 +9,7 @@
  */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { reasonOf } from '../../observe/reason.ts';
 import { tryLock, unlock } from '../../sys/file-lock.ts';
 import { SystemCallError } from '../../sys/socket.ts';
 import {
@@ -78,7 +79,7 @@ export class HandoverDirectory {
     try {
       return action();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       throw new HandoverDirectoryError(this.#path, reason);
     } finally {
       unlock(this.#fd);

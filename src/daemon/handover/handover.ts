@@ -7,6 +7,7 @@
  *
  * Owns:    when the node is somebody else's: a predecessor's until we serve, a successor's after that.
  */
+import { reasonOf } from '../../observe/reason.ts';
 import { HandOver, type HandoverOwner } from './incumbent.ts';
 import { HandoverDirectory } from './directory.ts';
 import { SNAPSHOT_KEY } from './protocol.ts';
@@ -107,7 +108,7 @@ export class Succession implements HandoverOwner {
     try {
       this.#handOver.listen(await this.#directory.replace());
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = reasonOf(error);
       this.#host.log.error(`handover: no successor will find us: ${reason}`);
     }
   }

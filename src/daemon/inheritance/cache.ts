@@ -13,12 +13,12 @@ import { TAG_OCTETS } from '../../cache/carry/record.ts';
 import { restore, tagKey } from '../../cache/carry/restore.ts';
 import { takeSnapshot } from '../../cache/carry/snapshot.ts';
 import type { Log } from '../../observe/log.ts';
+import { reasonOf } from '../../observe/reason.ts';
 import { SHARED_CLOCK_OFFSET_MS, nowMs, toDs } from '../../sys/clock.ts';
 import { createMemoryFile, mapMemoryFile } from '../../sys/shared-memory.ts';
 import { closeDescriptor } from '../../sys/unix-socket.ts';
 import type { Generation } from '../serving/generation.ts';
 import { SNAPSHOT_KEY } from '../handover/protocol.ts';
-import { reasonOf } from '../serving/reload.ts';
 import type { Supervision } from '../ipc/supervisor-link.ts';
 
 /** Under which the supervisor holds the journal. */

@@ -17,7 +17,7 @@ import {
   openDatagramSocket,
   openStreamSocket,
 } from '../../sys/socket.ts';
-import type { DatagramWish, Lent, SocketSource } from '../../sys/sockets.ts';
+import type { DatagramWish, Lent, SocketSource } from '../../sys/socket-source.ts';
 import { closeDescriptor } from '../../sys/unix-socket.ts';
 import { BEAT_MS, type ToSupervisor, type ToWorker, readToWorker } from './protocol.ts';
 import { socketKey } from './socket-keys.ts';

@@ -22,7 +22,7 @@ import { readWebConfig } from '../../http/web-config.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { Troubles } from '../../observe/troubles.ts';
-import type { SocketSource } from '../../sys/sockets.ts';
+import type { SocketSource } from '../../sys/socket-source.ts';
 
 /** What the pages tell. */
 export interface AdminState {

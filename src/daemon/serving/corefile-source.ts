@@ -24,6 +24,7 @@ import {
 } from '../../node-cache/pillar.ts';
 import type { Counter } from '../../observe/counters.ts';
 import type { Log } from '../../observe/log.ts';
+import { reasonOf } from '../../observe/reason.ts';
 import type { Troubles } from '../../observe/troubles.ts';
 
 /** Used if `-kubednscm` is not given, where it exists. */
@@ -155,7 +156,7 @@ export class CorefileSource {
 
   /** A ConfigMap that is wrong is told once, by whichever reading comes first. */
   #refuse(error: unknown): void {
-    const why = messageOf(error);
+    const why = reasonOf(error);
     if (why === this.#refused) return;
     this.#refused = why;
     this.#troubles.begin('configuration', KUBE_DNS, `the ConfigMap kube-dns is refused: ${why}`);
@@ -164,12 +165,8 @@ export class CorefileSource {
 
   #complain(error: unknown): void {
     this.#errors.value++;
-    this.#log.error(messageOf(error));
+    this.#log.error(reasonOf(error));
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 /** The text of a file. Throws CorefileError if it cannot be read. */
@@ -177,7 +174,7 @@ function readCorefile(path: string): string {
   try {
     return readFileSync(path === 'stdin' ? 0 : path, 'utf8');
   } catch (error) {
-    const message = messageOf(error);
+    const message = reasonOf(error);
     const missing = error instanceof Error && 'code' in error && error.code === 'ENOENT';
     const reason = missing ? 'no such file or directory' : message;
     throw new CorefileError('COREFILE_FILE', undefined, `open ${path}: ${reason}`, {

@@ -16,7 +16,7 @@ import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import { Server } from '../../server/server.ts';
 import { nowMs } from '../../sys/clock.ts';
-import type { SocketSource } from '../../sys/sockets.ts';
+import type { SocketSource } from '../../sys/socket-source.ts';
 import type { Generation, Served } from './generation.ts';
 import { TlsPlace } from './tls-place.ts';
 

@@ -6,10 +6,10 @@
  * Is not:  the change itself: `load` builds a new generation, and changes nothing if it throws.
  */
 import { createHash } from 'node:crypto';
-import { CorefileError } from '../../corefile/error.ts';
 import type { ReloadSettings } from '../../directives/directive.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { Log } from '../../observe/log.ts';
+import { reasonOf } from '../../observe/reason.ts';
 import type { Troubles } from '../../observe/troubles.ts';
 
 /** Of the trouble that a refused Corefile is. */
@@ -146,11 +146,6 @@ export class Reloader {
     });
     return this.#busy;
   }
-}
-
-export function reasonOf(error: unknown): string {
-  if (error instanceof CorefileError) return error.message;
-  return error instanceof Error ? error.message : String(error);
 }
 
 function sha512(text: string): string {

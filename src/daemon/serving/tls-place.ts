@@ -9,6 +9,7 @@ import type { TcpSettings } from '../../listen/tcp.ts';
 import { TlsStreams } from '../../listen/tls.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
+import { reasonOf } from '../../observe/reason.ts';
 import { type KeyPair, readKeyPair } from '../../tls/key-pair.ts';
 
 export class TlsPlace {
@@ -47,7 +48,7 @@ export class TlsPlace {
       this.#serving = serving;
       this.#use(pair);
     } catch (error) {
-      this.#failed(error instanceof Error ? error.message : String(error));
+      this.#failed(reasonOf(error));
       return;
     }
     this.#certificate.stop();

@@ -1,7 +1,7 @@
 /** The last words of a daemon that cannot start. */
 import { readFileSync } from 'node:fs';
 import { CorefileError, type Place } from '../../corefile/error.ts';
-import { reasonOf } from '../serving/reload.ts';
+import { reasonOf } from '../../observe/reason.ts';
 
 const EXIT_FAILED = 1;
 

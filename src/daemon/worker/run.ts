@@ -1,7 +1,7 @@
 /** The two ways to run a worker: by itself, as the whole daemon, or for a supervisor. */
 import type { Flags } from '../../cli/flags.ts';
 import { StreamLog } from '../../observe/log.ts';
-import { ownSockets } from '../../sys/sockets.ts';
+import { ownSockets } from '../../sys/socket-source.ts';
 import { CHANNEL_FD } from '../ipc/protocol.ts';
 import { ignoreSignals, obeySignals, stopLine } from './signals.ts';
 import { Supervision } from '../ipc/supervisor-link.ts';

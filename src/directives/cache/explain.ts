@@ -1,7 +1,7 @@
 /** What `cache` does, for people: `nodelocald explain`. */
 import type { CacheConfig, StoreConfig } from '../../cache/config.ts';
 import { formatDuration } from '../../corefile/values.ts';
-import { isInZones } from '../../dns/zone.ts';
+import { isInZones } from '../../dns/in-zone.ts';
 
 /** A line each. Empty if `name`, normalized, is not cached. */
 export function explainCache(config: CacheConfig, name: string | undefined): readonly string[] {

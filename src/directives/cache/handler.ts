@@ -17,7 +17,7 @@ import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
 import { CD, OPCODE_QUERY } from '../../dns/header.ts';
 import { OPT_OCTETS } from '../../dns/limits.ts';
 import { HINFO } from '../../dns/rrtype.ts';
-import { isInZones } from '../../dns/zone.ts';
+import { isInZones } from '../../dns/in-zone.ts';
 import type { QueryFacts, QueryView } from '../../dns/question.ts';
 import { NOERROR, NXDOMAIN } from '../../dns/rcode.ts';
 import { type NormalizedResponse, normalize, setTtl } from '../../dns/response.ts';

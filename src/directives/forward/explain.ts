@@ -1,7 +1,7 @@
 /** What `forward` does, for people: `nodelocald explain`. */
 import { formatDuration } from '../../corefile/values.ts';
 import { rcodeName } from '../../dns/rcode.ts';
-import { isInZone, isInZones } from '../../dns/zone.ts';
+import { isInZone, isInZones } from '../../dns/in-zone.ts';
 import { type ForwardConfig, type UpstreamTarget, formatTarget } from '../../upstream/config.ts';
 import type { Asked } from '../directive.ts';
 import type { ForwardUse } from './index.ts';

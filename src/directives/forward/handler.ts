@@ -4,7 +4,7 @@
  */
 import { TC } from '../../dns/header.ts';
 import type { NormalizedResponse } from '../../dns/response.ts';
-import { isInZone, isInZones } from '../../dns/zone.ts';
+import { isInZone, isInZones } from '../../dns/in-zone.ts';
 import { NOERROR, REFUSED, SERVFAIL } from '../../dns/rcode.ts';
 import type { Counter } from '../../observe/counters.ts';
 import type { Query } from '../../query/query.ts';

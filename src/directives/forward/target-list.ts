@@ -8,6 +8,7 @@
 import { Resolver, lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Log } from '../../observe/log.ts';
+import { reasonOf } from '../../observe/reason.ts';
 import { type UpstreamTarget, formatTarget } from '../../upstream/config.ts';
 import type { ForwardUse } from './index.ts';
 import { DNS_PORT, TARGETS_MAX, fileStamp, readNameservers } from './targets.ts';
@@ -103,7 +104,7 @@ export class TargetList {
   }
 
   #tellFailure(name: string, error: unknown): void {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     const kept = this.#addresses.get(name);
     const meanwhile = kept === undefined ? 'trying again' : `${kept.join(', ')} may do meanwhile`;
     this.#log.warning(`plugin/forward: failed to resolve "${name}": ${reason}; ${meanwhile}`);

@@ -4,6 +4,7 @@ import { isAbsolute } from 'node:path';
 import { CorefileError } from '../../corefile/error.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue } from '../../corefile/values.ts';
+import { reasonOf } from '../../observe/reason.ts';
 import type { UpstreamTarget } from '../../upstream/config.ts';
 import { parseResolvConf } from '../../upstream/resolv-conf.ts';
 import { secureContextOf } from '../../tls/secure-context.ts';
@@ -124,7 +125,7 @@ function checkPem(token: Token, what: string, { ca, cert, key }: Tls): void {
     if (ca !== undefined && !ca.includes('-----BEGIN ')) throw new Error('no PEM data');
     secureContextOf({ ca, cert, key });
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = reasonOf(error);
     throw new CorefileError('COREFILE_FILE', token, `${what}: ${reason}`);
   }
 }

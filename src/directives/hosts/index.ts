@@ -22,7 +22,7 @@ import { badValue, formatDuration, parseDuration, parseInteger } from '../../cor
 import type { ResourceRecord } from '../../dns/codec.ts';
 import { SERVFAIL } from '../../dns/rcode.ts';
 import { A, AAAA, IN, PTR } from '../../dns/rrtype.ts';
-import { isInZone } from '../../dns/zone.ts';
+import { isInZone } from '../../dns/in-zone.ts';
 import type { Query } from '../../query/query.ts';
 import { Response } from '../../query/response.ts';
 import { synthesize } from '../../query/synthesize.ts';
@@ -30,6 +30,7 @@ import { ANSWERED, PASS, type Verdict } from '../../query/verdict.ts';
 import type { BuildContext, Directive, Handler, ParseContext } from '../directive.ts';
 import { HostsTable, readHostsLine } from './table.ts';
 import { WatchedFile } from '../../files/watched-file.ts';
+import { reasonOf } from '../../observe/reason.ts';
 
 const DEFAULT_FILE = '/etc/hosts';
 const DEFAULT_TTL_SEC = 3600;
@@ -156,7 +157,7 @@ function checkFile(
       context.warn(`plugin/hosts: Hosts file "${path}" is a directory`);
     }
   } catch (cause) {
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     if (cause instanceof Error && 'code' in cause && cause.code === 'ENOENT') {
       context.warn(`plugin/hosts: File does not exist: ${path}`);
       return;

@@ -6,7 +6,7 @@
  */
 import { ipFromText } from '../../net/ip.ts';
 import { lowerText, nameFromText, nameToText } from '../../dns/name.ts';
-import { isInZone } from '../../dns/zone.ts';
+import { isInZone } from '../../dns/in-zone.ts';
 
 /** Addresses of one name in wire form, 4 and 16 octets, in the order of their lines. */
 export interface HostAddresses {

@@ -26,6 +26,7 @@ import { NOERROR } from '../../dns/rcode.ts';
 import { RecordTable, hasOrder } from '../../dns/records.ts';
 import type { NormalizedResponse } from '../../dns/response.ts';
 import { AXFR, IXFR } from '../../dns/rrtype.ts';
+import { reasonOf } from '../../observe/reason.ts';
 import type { Query } from '../../query/query.ts';
 import type { Response } from '../../query/response.ts';
 import type { BuildContext, Directive, Handler, HitPart, ParseContext } from '../directive.ts';
@@ -122,7 +123,7 @@ function checkFile(token: Token, reloadMs: number, context: ParseContext): void 
     text = readFileSync(token.text, 'utf8');
   } catch (cause) {
     const what = 'Failed to open weight file:weight file open error.';
-    const reason = cause instanceof Error ? cause.message : String(cause);
+    const reason = reasonOf(cause);
     if (reloadMs === 0) {
       throw new CorefileError('COREFILE_FILE', token, `${what} ${reason}`, { cause });
     }

@@ -10,7 +10,7 @@ import { type OptionTable, oneOrMore, readOptions, readUse } from '../../corefil
 import type { Token } from '../../corefile/tokens.ts';
 import { parseWord } from '../../corefile/values.ts';
 import { lowerText, nameFromText, nameToText } from '../../dns/name.ts';
-import { isInZone } from '../../dns/zone.ts';
+import { isInZone } from '../../dns/in-zone.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Metadata } from '../../query/metadata.ts';
 import type { Query } from '../../query/query.ts';

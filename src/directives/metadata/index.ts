@@ -5,7 +5,7 @@
  */
 import { zonesFromArguments } from '../../corefile/keys.ts';
 import { noBlock, readUse } from '../../corefile/options.ts';
-import { isInZones } from '../../dns/zone.ts';
+import { isInZones } from '../../dns/in-zone.ts';
 import { Metadata } from '../../query/metadata.ts';
 import type { Query } from '../../query/query.ts';
 import { PASS } from '../../query/verdict.ts';

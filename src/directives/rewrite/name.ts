@@ -7,7 +7,7 @@ import { type GoRegexp, parseGoRegexp } from '../../corefile/go-regexp.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue } from '../../corefile/values.ts';
 import { lowerText } from '../../dns/name.ts';
-import { isInZone } from '../../dns/zone.ts';
+import { isInZone } from '../../dns/in-zone.ts';
 import type { ResponseRule } from './draft.ts';
 import {
   type MatchKind,

@@ -10,7 +10,7 @@ import { TC } from '../../dns/header.ts';
 import { nameFromText } from '../../dns/name.ts';
 import { SERVFAIL } from '../../dns/rcode.ts';
 import { A, AAAA, CNAME, className, typeName } from '../../dns/rrtype.ts';
-import { isInZone, isInZones } from '../../dns/zone.ts';
+import { isInZone, isInZones } from '../../dns/in-zone.ts';
 import { recordFromText } from '../../dns/zone-text/zone-text.ts';
 import { ZoneTextError } from '../../dns/zone-text/words.ts';
 import { TemplateError } from '../../gotemplate/error.ts';

@@ -13,6 +13,7 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { parseWord } from '../../corefile/values.ts';
+import { reasonOf } from '../../observe/reason.ts';
 import { readKeyPair } from '../../tls/key-pair.ts';
 import type { Directive, TlsServing } from '../directive.ts';
 
@@ -47,7 +48,7 @@ export const tls: Directive<TlsServing> = {
       try {
         readKeyPair(files);
       } catch (error) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = reasonOf(error);
         throw new CorefileError('COREFILE_FILE', cert, `could not load TLS cert: ${reason}`, {
           hint: 'expected CERT and KEY that belong together, and CA, as files in PEM form',
         });

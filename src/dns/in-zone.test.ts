@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { isInZone } from './zone.ts';
+import { isInZone } from './in-zone.ts';
 
 describe('a name is in a zone if its last labels are the zone (RFC 1034 section 3.1)', () => {
   test.each([
