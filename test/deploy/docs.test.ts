@@ -1,4 +1,4 @@
-/** What the papers for operators say of files, flags and Corefiles, held against those. */
+/** What the pages for operators say of files, figures, flags and Corefiles, held against those. */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -8,22 +8,25 @@ import { DEPLOY } from './render.ts';
 
 const ROOT = join(DEPLOY, '..');
 
-describe.each(['deploy/README.md', 'docs/migration.md', 'docs/local.md'])('%s', (name) => {
-  const text = readFileSync(join(ROOT, name), 'utf8');
+describe.each(['README.md', 'deploy/README.md', 'docs/migration.md', 'docs/local.md'])(
+  '%s',
+  (name) => {
+    const text = readFileSync(join(ROOT, name), 'utf8');
 
-  test('links to files that there are', () => {
-    const targets = [...text.matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map((match) => match[1]!);
-    const missing = targets.filter((target) => !existsSync(join(ROOT, name, '..', target)));
-    expect(missing).toEqual([]);
-  });
+    test('every link leads to a file', () => {
+      const targets = [...text.matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map((match) => match[1]!);
+      const missing = targets.filter((target) => !existsSync(join(ROOT, name, '..', target)));
+      expect(missing).toEqual([]);
+    });
 
-  test('shows Corefiles that load', () => {
-    const known = new Set(DIRECTIVES.map((directive) => directive.name));
-    for (const [, corefile] of text.matchAll(/```corefile\n(.*?)```/gs)) {
-      expect(parseCorefile(corefile!, { file: name, known }).blocks).not.toEqual([]);
-    }
-  });
-});
+    test('every Corefile shown loads', () => {
+      const known = new Set(DIRECTIVES.map((directive) => directive.name));
+      for (const [, corefile] of text.matchAll(/```corefile\n(.*?)```/gs)) {
+        expect(parseCorefile(corefile!, { file: name, known }).blocks).not.toEqual([]);
+      }
+    });
+  },
+);
 
 test('deploy/README.md has a row for each overlay and component', () => {
   const text = readFileSync(join(DEPLOY, 'README.md'), 'utf8');
@@ -31,4 +34,37 @@ test('deploy/README.md has a row for each overlay and component', () => {
     readdirSync(join(DEPLOY, kind)).map((folder) => `${kind}/${folder}`),
   );
   expect(folders.filter((folder) => !text.includes(`| \`${folder}\``))).toEqual([]);
+});
+
+describe('README.md', () => {
+  const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
+
+  test('a stranger has read it to the end after 120 lines', () => {
+    expect(text.split('\n').length - 1).toBeLessThanOrEqual(120);
+  });
+
+  test.each(['npm ci && npm start', 'npm ci && npm test'])(
+    '%s is shown as it is run',
+    (command) => {
+      expect(text).toContain(`\n${command} `);
+    },
+  );
+
+  test('every overlay that a command names exists', () => {
+    const named = [...text.matchAll(/deploy\/overlays\/[\w-]+/g)].map(([overlay]) => overlay);
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter((overlay) => !existsSync(join(ROOT, overlay)))).toEqual([]);
+  });
+
+  test('its figure and its caption show what the lab measured', () => {
+    const lab = readFileSync(join(ROOT, 'docs/lab.md'), 'utf8');
+    const measured = /lookups of 5 s and more +\| +(\d+) +\| +(\d+) +\| +(\d+)-(\d+) /.exec(lab);
+    const [, direct, daemon, fewest, most] = measured ?? [];
+    const nodeCache = `${fewest} to ${most}`;
+    expect(text).toContain(
+      `kube-dns directly ${direct}, node-cache ${nodeCache}, nodelocald ${daemon}`,
+    );
+    const figure = readFileSync(join(ROOT, 'docs/stalls.svg'), 'utf8');
+    for (const shown of [direct, daemon, nodeCache]) expect(figure).toContain(`>${shown}</text>`);
+  });
 });
