@@ -3,9 +3,9 @@
  * never sideways. Types count too: what two folders of a row share is declared in a row below.
  * docs/ARCHITECTURE.md gives the reasons. Tests may import what they like of src/, but packages.
  */
-import { posix } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type Import, filesBelow, importsOf } from './source-files.ts';
+import { circlesIn } from './circles.ts';
+import { type Import, filesBelow, importsOf, targetOf } from './source-files.ts';
 
 const ROWS: readonly (readonly string[])[] = [
   ['main.ts', 'worker-main.ts'],
@@ -40,8 +40,13 @@ const ORACLES: Readonly<Record<string, string>> = { 'dns-packet': 'src/dns/' };
 /** dns/ has no I/O and no clock; of Node it takes what only looks at text. */
 const DNS_BUILTINS: readonly string[] = ['node:net', 'node:module'];
 
-/** Violations that stand for now; whoever mends one takes its line out. */
-const OWED: readonly string[] = [];
+/** Folders with a circle of files that is still to be opened; no other folder may have one. */
+const CIRCLES_OWED: readonly string[] = [
+  'src/directives/forward',
+  'src/listen',
+  'src/query',
+  'src/upstream',
+];
 
 const SOURCES = filesBelow('src', '.ts');
 const IMPORTS = SOURCES.flatMap(importsOf);
@@ -55,14 +60,7 @@ describe('the layers of src/', () => {
   });
 
   test('nothing imports upwards or sideways', () => {
-    const violations = IMPORTS.filter((found) => !OWED.includes(named(found)));
-    expect(violations.map(layerFault).filter((fault) => fault !== undefined)).toEqual([]);
-  });
-
-  test('nothing is owed that has been mended', () => {
-    const violations = IMPORTS.filter((found) => layerFault(found) !== undefined).map(named);
-    const mended = OWED.filter((owed) => !violations.includes(owed));
-    expect(mended.map((owed) => `"${owed}" is mended: take it out of OWED here`)).toEqual([]);
+    expect(IMPORTS.map(layerFault).filter((fault) => fault !== undefined)).toEqual([]);
   });
 
   test('directives never import each other', () => {
@@ -78,7 +76,26 @@ describe('the layers of src/', () => {
         !DNS_BUILTINS.includes(from),
     );
     const cure = 'let the caller read it, and hand it in';
-    expect(wrong.map((found) => `${told(found)}: ${cure}`)).toEqual([]);
+    expect(wrong.map((found) => `${placed(found)}: ${cure}`)).toEqual([]);
+  });
+});
+
+describe('the files of the project', () => {
+  test('production code does not import testing.ts', () => {
+    const wrong = IMPORTS.filter(
+      ({ file, from }) => !isTest(file) && /(?:^|\/)testing\.ts$/.test(from),
+    );
+    const cure = 'testing.ts is for tests; move what production needs to a file of its own';
+    expect(wrong.map((found) => `${placed(found)}: ${cure}`)).toEqual([]);
+  });
+
+  test('no files import each other in a circle, types included', () => {
+    const all = ['src', 'test', 'bench', 'lab'].flatMap((folder) => filesBelow(folder, '.ts'));
+    const circles = circlesIn(all.flatMap(importsOf)).filter(
+      ([first]) => !CIRCLES_OWED.some((folder) => first!.file.startsWith(`${folder}/`)),
+    );
+    const cure = 'declare what both sides need in a file that imports neither';
+    expect(circles.map((circle) => `${circle.map(placed).join(', ')}: ${cure}`)).toEqual([]);
   });
 });
 
@@ -100,18 +117,8 @@ function folderOf(path: string): string {
   return path.split('/')[1]!;
 }
 
-/** The path below the project that a relative import names. */
-function targetOf({ file, from }: Import): string | undefined {
-  return from.startsWith('.') ? posix.join(posix.dirname(file), from) : undefined;
-}
-
-function told({ file, line, from }: Import): string {
+function placed({ file, line, from }: Import): string {
   return `${file}:${line}: imports ${from}`;
-}
-
-/** Without its line, which moves. */
-function named({ file, from }: Import): string {
-  return `${file} imports ${from}`;
 }
 
 function isTest(file: string): boolean {
@@ -129,16 +136,16 @@ function layerFault(found: Import): string | undefined {
   // The version; it is inlined when dist/ is bundled.
   if (target === 'package.json') return undefined;
   if (!target.startsWith('src/')) {
-    return `${told(found)}: src/ imports nothing from outside src/`;
+    return `${placed(found)}: src/ imports nothing from outside src/`;
   }
   const from = folderOf(found.file);
   const to = folderOf(target);
   if (from === to || rowOf(to) > rowOf(from)) return undefined;
   const row = ROWS[rowOf(from)]!.join(', ');
   return rowOf(to) === rowOf(from)
-    ? `${told(found)}: ${from}/ and ${to}/ are of one row (${row}) and do not know each other; ` +
+    ? `${placed(found)}: ${from}/ and ${to}/ are of one row (${row}) and do not know each other; ` +
         'declare what both need in a row below, or let daemon/ hand it over'
-    : `${told(found)}: ${to}/ is above ${from}/; declare an interface in ${from}/ or below, and ` +
+    : `${placed(found)}: ${to}/ is above ${from}/; declare an interface in ${from}/ or below, and ` +
         `let ${to}/ implement it`;
 }
 
@@ -151,7 +158,7 @@ function directiveViolation(found: Import): string[] {
   const isDirective = found.file.split('/').length > 3;
   if (!isDirective || other === own || other === 'directive.ts' || isTest(target)) return [];
   return [
-    `${told(found)}: the directive ${own} may import directive.ts and its own folder; move what ` +
+    `${placed(found)}: the directive ${own} may import directive.ts and its own folder; move what ` +
       'both need to cache/, upstream/, corefile/ or query/',
   ];
 }
@@ -160,14 +167,16 @@ function packageViolation(found: Import): string[] {
   const { file, from } = found;
   if (from.startsWith('.') || from.startsWith('node:')) return [];
   if (TEST_PACKAGES.includes(from)) {
-    return isTest(file) ? [] : [`${told(found)}: that is for tests`];
+    return isTest(file) ? [] : [`${placed(found)}: that is for tests`];
   }
   const places = PACKAGES[from];
   if (places === undefined) {
-    return [`${told(found)}: no file may; a new package needs a line in docs/decisions/ and here`];
+    return [
+      `${placed(found)}: no file may; a new package needs a line in docs/decisions/ and here`,
+    ];
   }
   const allowed =
     places.some((place) => (place.endsWith('/') ? file.startsWith(place) : file === place)) ||
     (isTest(file) && file.startsWith(ORACLES[from] ?? '?'));
-  return allowed ? [] : [`${told(found)}: only ${places.join(', ')} may; call what that exports`];
+  return allowed ? [] : [`${placed(found)}: only ${places.join(', ')} may; call what that exports`];
 }

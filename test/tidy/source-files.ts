@@ -1,6 +1,6 @@
 /** For the tidy tests: the project's files as text, and where in them something stands. */
 import { readFileSync, readdirSync } from 'node:fs';
-import { join, relative } from 'node:path';
+import { join, posix, relative } from 'node:path';
 
 const ROOT = join(import.meta.dirname, '../..');
 
@@ -15,6 +15,18 @@ export function filesBelow(directory: string, ending: string): string[] {
     .filter((entry) => entry.isFile() && entry.name.endsWith(ending))
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)))
     .sort();
+}
+
+/** Files that are built or run, and no tests: of `directories`, the helpers of tests included. */
+export function modulesBelow(...directories: readonly string[]): string[] {
+  return directories.flatMap((directory) =>
+    filesBelow(directory, '.ts').filter((file) => !file.endsWith('.test.ts')),
+  );
+}
+
+/** The comment that a module begins with, or ''. */
+export function headerOf(file: string): string {
+  return /^(?:#![^\n]*\n)?\/\*\*(?:(?!\*\/)[\s\S])*\*\//.exec(textOf(file))?.[0] ?? '';
 }
 
 /** The line, from 1, that the offset is in. */
@@ -51,4 +63,9 @@ export function importsOf(file: string): Import[] {
       from: from!,
     })),
   );
+}
+
+/** The path below the project that a relative import names; undefined for a package. */
+export function targetOf({ file, from }: Import): string | undefined {
+  return from.startsWith('.') ? posix.join(posix.dirname(file), from) : undefined;
 }
