@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { ipFromText } from '../net/ip.ts';
 import { nearest } from '../corefile/suggest.ts';
 import { durationOf } from '../corefile/values.ts';
+import { PORT_MAX } from '../net/host-port.ts';
 import type { LogFormat } from '../observe/log.ts';
 
 const HOUR_MS = 3_600_000;
@@ -260,8 +261,10 @@ function readSwitch(name: string, text: string): boolean {
 
 function readPort(name: string, text: string): number {
   const port = Number(text);
-  if (/^\d+$/.test(text) && port <= 0xffff) return port;
-  throw new FlagError(`invalid value "${text}" for -${name}: expected a port from 0 to 65535`);
+  if (/^\d+$/.test(text) && port <= PORT_MAX) return port;
+  throw new FlagError(
+    `invalid value "${text}" for -${name}: expected a port from 0 to ${PORT_MAX}`,
+  );
 }
 
 function readWord<Word extends string>(name: string, text: string, words: readonly Word[]): Word {

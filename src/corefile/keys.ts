@@ -5,6 +5,7 @@
  * Is not:  the judge of duplicate keys, which depends on what `bind` says.
  */
 import { lowerText, nameFromText, nameToText } from '../dns/name.ts';
+import { PORT_MAX } from '../net/host-port.ts';
 import { CorefileError, quote } from './error.ts';
 import { networkFromText, type IpNetwork } from '../net/ip.ts';
 import type { Token } from './tokens.ts';
@@ -32,7 +33,6 @@ export interface ParsedKey {
 
 /** CoreDNS counts the octets of the text before it looks at labels. */
 const ZONE_TEXT_OCTETS_MAX = 255;
-const PORT_MAX = 65_535;
 
 /**
  * Reads a server block's key. `text` is the token's, without a comma that follows it. `dnsPort` is

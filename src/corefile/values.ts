@@ -5,6 +5,7 @@
  *          errors, Go's own first, then what was expected.
  * Is not:  aware whose value it is: options.ts puts the directive and option before the text.
  */
+import { type HostPort, PORT_MAX, splitHostPort } from '../net/host-port.ts';
 import { CorefileError, quote } from './error.ts';
 import { type IpAddress, ipFromText, type IpNetwork, networkFromText } from '../net/ip.ts';
 import type { Token } from './tokens.ts';
@@ -217,14 +218,6 @@ export function parseCidr(token: Token): IpNetwork {
   return network;
 }
 
-export interface HostPort {
-  /** Without brackets; empty where the text had none and no default was given. */
-  readonly host: string;
-  readonly port: number;
-}
-
-const PORT_MAX = 65_535;
-
 /**
  * `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, as Go's net.SplitHostPort takes them. The host is not
  * looked at; if it is missing it is `defaultHost`, or else empty, which stands for all addresses.
@@ -245,25 +238,6 @@ export function parseHostPort(
   }
   const host = split.host === '' ? (options.defaultHost ?? '') : split.host;
   return { host, port: Number(split.port) };
-}
-
-function splitHostPort(text: string): { host: string; port: string } | string {
-  const colon = text.lastIndexOf(':');
-  if (colon === -1) return 'missing port in address';
-  let host = text.slice(0, colon);
-  if (text.startsWith('[')) {
-    const end = text.indexOf(']');
-    if (end === -1) return "missing ']' in address";
-    if (end + 1 === text.length) return 'missing port in address';
-    if (end + 1 !== colon) {
-      return text[end + 1] === ':' ? 'too many colons in address' : 'missing port in address';
-    }
-    host = text.slice(1, end);
-  } else if (host.includes(':')) {
-    return 'too many colons in address';
-  }
-  if (/[[\]]/.test(host)) return `unexpected '${/[[\]]/.exec(host)![0]}' in address`;
-  return { host, port: text.slice(colon + 1) };
 }
 
 function checkRange(

@@ -9,6 +9,7 @@
 import type { Corefile, DirectiveUse, ServerBlock, ServerKey } from '../corefile/blocks.ts';
 import { CorefileError, type Report, throwError } from '../corefile/error.ts';
 import { onlyOnce } from '../corefile/options.ts';
+import { formatHostPort } from '../net/host-port.ts';
 import {
   type BlockSettings,
   type Directive,
@@ -187,8 +188,8 @@ export function pointKey({ scheme, host, port }: ListenPoint): string {
 }
 
 /** As in CoreDNS's metrics: `dns://:53`, `tls://169.254.20.10:853`, `dns://[::1]:53`. */
-export function labelOf({ scheme, host, port }: ListenPoint): string {
-  return host.includes(':') ? `${scheme}://[${host}]:${port}` : `${scheme}://${host}:${port}`;
+export function labelOf(point: ListenPoint): string {
+  return `${point.scheme}://${formatHostPort(point)}`;
 }
 
 /** A stream has one port for one thing, and one certificate whatever zone is asked for in it. */

@@ -14,6 +14,7 @@
  * Owns:    the list of node-cache, in its order, and what of it may stand while nobody listens.
  * Is not:  a writer of rules: iptables.ts, nftables.ts and owned-table.ts put them in.
  */
+import { formatHostPort } from '../net/host-port.ts';
 import { type IpAddress, ipFromText } from '../net/ip.ts';
 
 /**
@@ -173,7 +174,7 @@ export interface Firewall {
 /** A rule for people: `raw PREROUTING -p udp to 10.96.0.10:53 NOTRACK`. */
 export function describeRule(rule: Rule): string {
   const { table, chain, protocol, side, address, port, action, life } = rule;
-  const at = rule.family === 6 ? `[${address}]:${port}` : `${address}:${port}`;
+  const at = formatHostPort({ host: address, port });
   const limit = life === 'always' ? '' : ` ${life}`;
   return `${table} ${chain} ${protocol} ${side} ${at} ${action}${limit}`;
 }

@@ -7,14 +7,14 @@
  */
 import { Agent, type ClientRequest, get } from 'node:http';
 import { formatDuration } from '../corefile/values.ts';
-import type { HostPort } from '../net/host-port.ts';
+import { type HostPort, formatHostPort, reachableHost } from '../net/host-port.ts';
 import type { Counter, Histogram } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
 import { type Unready, readyPage } from './ready.ts';
-import { HttpServer, type ListenError, type Page, hostPortText, text } from './server.ts';
+import { HttpServer, type ListenError, type Page, text } from './server.ts';
 
 const SELF_REQUEST_EVERY_MS = 1000;
 const SELF_REQUEST_MS = 3000;
@@ -114,7 +114,7 @@ export class HealthServer {
 
   #report(tookMs: number, failure: string | undefined): void {
     this.#durations.observe(tookMs / 1000);
-    const url = `http://${hostPortText(this.#server.at)}/health`;
+    const url = `http://${formatHostPort(this.#server.at)}/health`;
     if (failure !== undefined) {
       this.#failures.value++;
       this.#log.warning(`plugin/health: Local health request to "${url}" failed: ${failure}`);
@@ -131,10 +131,4 @@ function healthPage({ isServing = () => true, troubles = () => [] }: HealthOptio
   if (!isServing()) return text(503, 'Service Unavailable');
   const lines = troubles();
   return text(200, lines.length === 0 ? 'OK' : `OK, degraded\n${lines.join('\n')}\n`);
-}
-
-/** Where a server on all addresses is reached from its own machine. */
-function reachableHost(host: string): string {
-  if (host === '' || host === '0.0.0.0' || host === 'localhost') return '127.0.0.1';
-  return host === '::' ? '::1' : host;
 }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { HttpServer, ListenError, type Page, type Routes, hostPortText, text } from './server.ts';
+import { HttpServer, ListenError, type Page, type Routes, text } from './server.ts';
 
 const routes: Routes = new Map<string, () => Page | Promise<Page>>([
   ['/page', () => text(200, 'päge')],
@@ -124,10 +124,5 @@ describe('an HTTP server', () => {
     expect(String(answer)).toMatch(/^HTTP\/1\.1 400 /);
     socket.destroy();
     expect((await fetchFrom(serving, '/page')).status).toBe(200);
-  });
-
-  test('addresses are written as in the Corefile', () => {
-    expect(hostPortText({ host: '', port: 8080 })).toBe(':8080');
-    expect(hostPortText({ host: '::1', port: 1 })).toBe('[::1]:1');
   });
 });

@@ -16,7 +16,7 @@ import { type Server as SecureServer, createServer as createSecureServer } from 
 import { isIP } from 'node:net';
 import type { SecureContextOptions } from 'node:tls';
 import { type Readable, pipeline } from 'node:stream';
-import type { HostPort } from '../net/host-port.ts';
+import { type HostPort, formatHostPort } from '../net/host-port.ts';
 import { type StreamSocket, SystemCallError } from '../sys/socket.ts';
 import type { Lent, SocketSource } from '../sys/socket-source.ts';
 import { FollowedCertificate } from '../tls/certificate.ts';
@@ -81,7 +81,7 @@ export class ListenError extends Error {
   readonly code: string;
 
   constructor(at: HostPort, code: string, cause: Error) {
-    const address = hostPortText(at);
+    const address = formatHostPort(at);
     super(`listen tcp ${address}: ${REASONS.get(code) ?? cause.message}`, { cause });
     this.name = 'ListenError';
     this.address = address;
@@ -318,11 +318,6 @@ export class HttpServer {
 /** A page of plain text. */
 export function text(status: number, body: string): Page {
   return { status, contentType: TEXT, body };
-}
-
-/** As the Corefile has it: `:8080`, `127.0.0.1:8080`, `[::1]:8080`. */
-export function hostPortText({ host, port }: HostPort): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** `localhost` is the IPv4 one, as it is to Go, and needs no resolver. */

@@ -1,4 +1,5 @@
 /** What the daemon holds of an open listener, and why one could not be opened. */
+import { formatHostPort } from '../net/host-port.ts';
 import { type Holder, boundPorts, holderOf } from '../sys/bound-sockets.ts';
 
 export interface ListenAddress {
@@ -51,7 +52,7 @@ export function listenError(
     holder === undefined
       ? (CURES[code] ?? error.message)
       : `address already in use: ${holder.command} (process ${holder.pid}) listens there`;
-  return new ListenError(`listen ${transport} ${formatAddress(address)}: bind: ${reason}`, code);
+  return new ListenError(`listen ${transport} ${formatHostPort(address)}: bind: ${reason}`, code);
 }
 
 /** Who has the port; on the very address, if anybody has it there. */
@@ -59,9 +60,4 @@ function holderOfPort(transport: 'udp' | 'tcp', { host, port }: ListenAddress): 
   const bound = boundPorts(port).filter((each) => each.transport === transport);
   const { inode } = bound.find(({ address }) => address === host) ?? bound[0] ?? {};
   return inode === undefined ? undefined : holderOf(inode);
-}
-
-/** `127.0.0.1:53`, `[::1]:53`, `:53`. */
-export function formatAddress({ host, port }: ListenAddress): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }

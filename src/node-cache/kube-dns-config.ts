@@ -12,6 +12,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
+import { PORT_MAX } from '../net/host-port.ts';
 import { ipFromText } from '../net/ip.ts';
 import { reasonOf } from '../observe/reason.ts';
 import type { KubeDnsConfig } from './pillar.ts';
@@ -187,7 +188,7 @@ function checkServer(key: string, server: string, whose: string): void {
   const dotted = /^([^:]*):(\d+)$/.exec(server);
   const [, host = server, port = '53'] = bracketed ?? dotted ?? [];
   const address = ipFromText(host);
-  if (address !== undefined && address.zone === undefined && Number(port) <= 0xffff) return;
+  if (address !== undefined && address.zone === undefined && Number(port) <= PORT_MAX) return;
   const what = `the server ${JSON.stringify(server)}${whose} is neither IP nor IP:PORT`;
   throw new ConfigMapError('CONFIGMAP_SERVER', key, server, what);
 }

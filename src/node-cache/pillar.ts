@@ -7,6 +7,7 @@
  * Is not:  a reader of files (kube-dns-config.ts) or of the language (blocks.ts): it works on text,
  *          because what it replaces need not be valid before.
  */
+import { bracketed } from '../net/host-port.ts';
 import { ipFromText } from '../net/ip.ts';
 
 /** What the kube-dns ConfigMap says; both empty where there is none. */
@@ -82,7 +83,7 @@ export function expandCorefile(template: string, values: PillarValues): Expanded
       ? withoutClusterDns(text, warnings)
       : text.replaceAll(CLUSTER_DNS, values.clusterDnsIp);
   text = text
-    .replaceAll(LOCAL_DNS_WITH_PORT, hostOf(values.localIps[0] ?? ''))
+    .replaceAll(LOCAL_DNS_WITH_PORT, bracketed(values.localIps[0] ?? ''))
     .replaceAll(LOCAL_DNS, bindAddresses)
     .replaceAll(DNS_SERVER, '')
     .replaceAll(DNS_DOMAIN, values.clusterDomain ?? 'cluster.local');
@@ -136,11 +137,6 @@ ${key} {
     forward . ${servers.join(' ')}
 }
 `;
-}
-
-/** With the brackets that an IPv6 address needs before a port. */
-function hostOf(address: string): string {
-  return address.includes(':') ? `[${address}]` : address;
 }
 
 /** What was found out about the upstream Service. */

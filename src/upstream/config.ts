@@ -72,8 +72,3 @@ export interface HealthCheckConfig {
   /** Normalized. */
   readonly domain: string;
 }
-
-/** `127.0.0.1:53`, `[::1]:53`: the label `to`, and in errors. */
-export function formatTarget({ host, port }: { host: string; port: number }): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
-}

@@ -8,11 +8,12 @@
 import type { SecureContext } from 'node:tls';
 import type { NormalizedResponse } from '../dns/response.ts';
 import { rcodeName } from '../dns/rcode.ts';
+import { formatHostPort } from '../net/host-port.ts';
 import type { Counter, Histogram } from '../observe/counters.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
 import type { Attempt, FailureCause } from './attempt.ts';
-import { type UpstreamTarget, type UpstreamTerms, formatTarget } from './config.ts';
+import { type UpstreamTarget, type UpstreamTerms } from './config.ts';
 import { CONNECT_MS, Connection, type ConnectionEvents } from './connection/connection.ts';
 import { Connections, isThere } from './connection/pool.ts';
 import { Health } from './health.ts';
@@ -75,7 +76,7 @@ export class Upstream {
 
   constructor(target: UpstreamTarget, metrics: Metrics) {
     this.target = target;
-    this.label = formatTarget(target);
+    this.label = formatHostPort(target);
     this.#metrics = metrics;
     this.health = new Health(this, metrics);
     this.#connections = new Connections(this.#time, this.label);

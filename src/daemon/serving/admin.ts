@@ -7,17 +7,12 @@
  *          without probes, which kubelet tells soon enough.
  */
 import type { BlockSettings, MetricsPlace } from '../../directives/directive.ts';
-import type { HostPort } from '../../net/host-port.ts';
+import { type HostPort, formatHostPort } from '../../net/host-port.ts';
 import { HealthServer } from '../../http/health.ts';
 import { MetricsPage, metricsServer } from '../../http/metrics.ts';
 import { pprofServer } from '../../http/pprof.ts';
 import { readyServer } from '../../http/ready.ts';
-import {
-  type HttpServer,
-  type HttpTls,
-  type ListenError,
-  hostPortText,
-} from '../../http/server.ts';
+import type { HttpServer, HttpTls, ListenError } from '../../http/server.ts';
 import { readWebConfig } from '../../http/web-config.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -76,7 +71,7 @@ export class Admin {
       settings
         .flatMap(({ ready }) => ready?.address ?? [])
         // `/ready` is there already.
-        .filter((at) => !this.#healthServers.has(hostPortText(at))),
+        .filter((at) => !this.#healthServers.has(formatHostPort(at))),
       (at) => this.#open('ready', at, readyServer(at, this.#state.unready, this.#sockets)),
     );
     this.#metricsServers = await this.#follow(
@@ -166,7 +161,7 @@ export class Admin {
       keepTrying(failed: (error: ListenError) => void, listening: () => void): Promise<void>;
     },
   >(kind: Kind, at: HostPort, server: Server): Promise<Server> {
-    const address = hostPortText(at);
+    const address = formatHostPort(at);
     await server.keepTrying(
       (error) => this.#failed(kind, address, error),
       () => this.#state.troubles.end('listener', address),
@@ -186,5 +181,5 @@ export class Admin {
 /** What tells one listener from another, and what the log says of it. */
 function placeText(at: MetricsPlace): string {
   const { tlsConfigFile: file } = at;
-  return file === undefined ? hostPortText(at) : `${hostPortText(at)} (TLS by ${file})`;
+  return file === undefined ? formatHostPort(at) : `${formatHostPort(at)} (TLS by ${file})`;
 }

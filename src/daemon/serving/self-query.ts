@@ -6,7 +6,7 @@
  */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
-import type { HostPort } from '../../net/host-port.ts';
+import { type HostPort, reachableHost } from '../../net/host-port.ts';
 import { HEADER_OCTETS, RD, writeU16 } from '../../dns/header.ts';
 import { nameFromText } from '../../dns/name.ts';
 import { IN, SOA } from '../../dns/rrtype.ts';
@@ -53,7 +53,7 @@ function ask(
   query: Uint8Array,
   withinMs: number,
 ): Promise<Buffer | undefined> {
-  const target = askable(host);
+  const target = reachableHost(host);
   return new Promise((resolve) => {
     const socket = createSocket(isIPv6(target) ? 'udp6' : 'udp4');
     const end = (answer: Buffer | undefined): void => {
@@ -137,10 +137,4 @@ export class SelfCheck {
 
 function keyOf({ host, port }: HostPort): string {
   return `${host} ${port}`;
-}
-
-/** A wildcard is asked on loopback. */
-function askable(host: string): string {
-  if (host === '::' || host === '') return '::1';
-  return host === '0.0.0.0' ? '127.0.0.1' : host;
 }

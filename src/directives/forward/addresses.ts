@@ -1,14 +1,9 @@
 /** How `forward` writes addresses: with and without port, IPv6 with and without brackets. */
 import { isIP } from 'node:net';
-
-export interface Address {
-  /** An IP address, IPv6 without brackets, perhaps with `%zone`; or a host name. */
-  readonly host: string;
-  readonly port: number;
-}
+import { type HostPort, PORT_MAX } from '../../net/host-port.ts';
 
 /** `1.1.1.1`, `::1`, `1.1.1.1:53`, `[::1]:53`, `[::1]`, `fe80::1%eth0`; undefined if it is none. */
-export function readAddress(text: string, defaultPort: number): Address | undefined {
+export function readAddress(text: string, defaultPort: number): HostPort | undefined {
   if (isIP(text) !== 0) return { host: text, port: defaultPort };
   const bracketed = /^\[([^\]]+)\](?::(\d{1,5}))?$/.exec(text);
   const plain = bracketed ?? /^([^:]+):(\d{1,5})$/.exec(text);
@@ -20,7 +15,7 @@ export function readAddress(text: string, defaultPort: number): Address | undefi
  * `dns.example`, `dns.example:53`: a host name as RFC 1123 section 2.1 has them. One that ends in a
  * number is a mistyped address, and none.
  */
-export function readHostName(text: string, defaultPort: number): Address | undefined {
+export function readHostName(text: string, defaultPort: number): HostPort | undefined {
   const found = /^([^:]+?)\.?(?::(\d{1,5}))?$/.exec(text);
   const name = found?.[1];
   if (name === undefined || name.length > 253) return undefined;
@@ -36,7 +31,7 @@ function withPort(
   host: string,
   text: string | undefined,
   defaultPort: number,
-): Address | undefined {
+): HostPort | undefined {
   const port = text === undefined ? defaultPort : Number(text);
-  return port > 0 && port <= 0xffff ? { host, port } : undefined;
+  return port > 0 && port <= PORT_MAX ? { host, port } : undefined;
 }

@@ -2,7 +2,8 @@
 import { formatDuration } from '../../corefile/values.ts';
 import { rcodeName } from '../../dns/rcode.ts';
 import { isInZone, isInZones } from '../../dns/in-zone.ts';
-import { type ForwardConfig, type UpstreamTarget, formatTarget } from '../../upstream/config.ts';
+import { formatHostPort } from '../../net/host-port.ts';
+import { type ForwardConfig, type UpstreamTarget } from '../../upstream/config.ts';
 import type { Asked } from '../directive.ts';
 import type { ForwardUse } from './index.ts';
 import { DNS_PORT, type To, readNameservers } from './targets.ts';
@@ -52,15 +53,15 @@ function explainUse({ config, to }: ForwardUse, asked: Asked | undefined): strin
 function targetText(to: To): string {
   if (to.target !== undefined) return addressText(to.target);
   if (to.named !== undefined) return addressText(to.named);
-  const named = readNameservers(to.file).map((host) => formatTarget({ host, port: DNS_PORT }));
+  const named = readNameservers(to.file).map((host) => formatHostPort({ host, port: DNS_PORT }));
   return `${to.file} (now ${named.length === 0 ? 'none' : named.join(', ')})`;
 }
 
 function addressText(target: UpstreamTarget): string {
-  if (target.tls === undefined) return formatTarget(target);
+  if (target.tls === undefined) return formatHostPort(target);
   const { serverName } = target.tls;
   const scheme = target.https === undefined ? 'tls' : 'https';
-  return `${scheme}://${formatTarget(target)}${serverName === undefined ? '' : ` as ${serverName}`}`;
+  return `${scheme}://${formatHostPort(target)}${serverName === undefined ? '' : ` as ${serverName}`}`;
 }
 
 function isSecure({ target, named }: To): boolean {

@@ -25,7 +25,8 @@ import {
   parseUnsigned,
 } from '../../corefile/values.ts';
 import { NOERROR, rcodeFromName } from '../../dns/rcode.ts';
-import { type ForwardConfig, type HealthCheckConfig, formatTarget } from '../../upstream/config.ts';
+import { formatHostPort } from '../../net/host-port.ts';
+import { type ForwardConfig, type HealthCheckConfig } from '../../upstream/config.ts';
 import type { Directive } from '../directive.ts';
 import { readAddress } from './addresses.ts';
 import { explainForward } from './explain.ts';
@@ -156,7 +157,7 @@ const OPTIONS: OptionTable<Draft> = {
   resolver: oneOrMore((draft, first, rest) => {
     draft.resolvers = [first, ...rest].map((token) => {
       const address = readAddress(token.text, DNS_PORT);
-      if (address !== undefined) return formatTarget(address);
+      if (address !== undefined) return formatHostPort(address);
       const what = `resolver must be an IP address or IP:port: "${token.text}"`;
       throw badValue(token, what, 'such as 10.0.0.1 or [fd00::1]:5353');
     });
@@ -231,7 +232,7 @@ function warnOfFamilies(to: readonly To[], source: string, warn: (message: strin
   const family = isIP(source);
   for (const { target } of to) {
     if (target === undefined || isIP(target.host) === family) continue;
-    const label = formatTarget(target);
+    const label = formatHostPort(target);
     warn(`plugin/forward: ${label} cannot be asked from source_address ${source}`);
   }
 }

@@ -7,9 +7,10 @@
  */
 import { Resolver, lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { formatHostPort } from '../../net/host-port.ts';
 import type { Log } from '../../observe/log.ts';
 import { reasonOf } from '../../observe/reason.ts';
-import { type UpstreamTarget, formatTarget } from '../../upstream/config.ts';
+import { type UpstreamTarget } from '../../upstream/config.ts';
 import type { ForwardUse } from './index.ts';
 import { DNS_PORT, TARGETS_MAX, fileStamp, readNameservers } from './targets.ts';
 
@@ -114,7 +115,7 @@ export class TargetList {
     const before = this.#targets;
     if (!this.#settle()) return;
     const names = (targets: readonly UpstreamTarget[]): string =>
-      targets.map(formatTarget).join(', ');
+      targets.map(formatHostPort).join(', ');
     if (names(before) === names(this.#targets)) return;
     this.#log.info(`plugin/forward: ${what} changed: upstreams are ${names(this.#targets)}`);
   }

@@ -4,11 +4,12 @@ import { isAbsolute } from 'node:path';
 import { CorefileError } from '../../corefile/error.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue } from '../../corefile/values.ts';
+import type { HostPort } from '../../net/host-port.ts';
 import { reasonOf } from '../../observe/reason.ts';
 import type { UpstreamTarget } from '../../upstream/config.ts';
 import { parseResolvConf } from '../../upstream/resolv-conf.ts';
 import { secureContextOf } from '../../tls/secure-context.ts';
-import { type Address, readAddress, readHostName } from './addresses.ts';
+import { readAddress, readHostName } from './addresses.ts';
 
 /** Upstreams that one forward may have, files and names counted in (CoreDNS). */
 export const TARGETS_MAX = 15;
@@ -84,7 +85,7 @@ function readSecure(token: Token, scheme: 'tls' | 'https', rest: string, options
   const plain = named === null ? rest : `${named[1]}${named[3] ?? ''}`;
   const port = scheme === 'tls' ? TLS_PORT : HTTPS_PORT;
   const https = scheme === 'https' ? dohMethod : undefined;
-  const secured = (address: Address, serverName: string | undefined): UpstreamTarget =>
+  const secured = (address: HostPort, serverName: string | undefined): UpstreamTarget =>
     sendFrom(options, {
       ...address,
       tls: { serverName, ca: tls.ca, cert: tls.cert, key: tls.key },

@@ -5,9 +5,9 @@
  * Owns:    which upstream is ourselves, by address. What comes back by way of others, `loop` finds.
  */
 import { networkInterfaces } from 'node:os';
-import { type UpstreamTarget, formatTarget } from '../../upstream/config.ts';
+import { type UpstreamTarget } from '../../upstream/config.ts';
 import type { BuildContext } from '../directive.ts';
-import type { HostPort } from '../../net/host-port.ts';
+import { type HostPort, formatHostPort } from '../../net/host-port.ts';
 
 let made = 0;
 
@@ -31,7 +31,7 @@ export class UsableTargets {
   choose(targets: readonly UpstreamTarget[]): readonly UpstreamTarget[] {
     const { onLoop, listeners, troubles, log } = this.#context;
     const ours = onLoop === 'disable' ? targets.filter((each) => isOwn(each, listeners)) : [];
-    const names = ours.map(formatTarget).join(', ');
+    const names = ours.map(formatHostPort).join(', ');
     if (names !== this.#told && names !== '') {
       log.error(`plugin/forward: not used by the block ${this.#zone}, as we are it: ${names}`);
     }

@@ -6,6 +6,7 @@
 import { AA, AD, CD, RA, RD, TC, Z, readU16 } from '../../dns/header.ts';
 import { rcodeName } from '../../dns/rcode.ts';
 import { className, typeName } from '../../dns/rrtype.ts';
+import { bracketed } from '../../net/host-port.ts';
 import type { Query } from '../../query/query.ts';
 import { TCP } from '../../query/responder.ts';
 import type { Response } from '../../query/response.ts';
@@ -112,10 +113,6 @@ function flagsOf(query: Query, response: Response): string {
   if ((low & AD) !== 0 && (query.dnssecOk || (askedLow & AD) !== 0)) flags += ',ad';
   if ((askedLow & CD) !== 0) flags += ',cd';
   return flags;
-}
-
-function bracketed(address: string): string {
-  return address.includes(':') ? `[${address}]` : address;
 }
 
 /** Milliseconds as seconds: the shortest plain decimal number of whole nanoseconds. */

@@ -29,7 +29,7 @@ import { ANSWERED, PASS, type Verdict } from '../../query/verdict.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { random16 } from '../../sys/random.ts';
 import type { BuildContext, Directive, Handler } from '../directive.ts';
-import type { HostPort } from '../../net/host-port.ts';
+import { type HostPort, formatHostPort, reachableHost } from '../../net/host-port.ts';
 
 export interface LoopConfig {
   /** What a loop leads to; undefined for what the daemon holds right ({@link BuildContext.onLoop}). */
@@ -136,8 +136,11 @@ class Loop implements Handler {
 
   #found(query: Query): void {
     const { client } = query;
-    const from = client === undefined ? '' : hostPortText(client.remoteAddress, client.remotePort);
-    const to = hostPortText(this.#target.host, this.#target.port);
+    const from =
+      client === undefined
+        ? ''
+        : formatHostPort({ host: client.remoteAddress, port: client.remotePort });
+    const to = formatHostPort(this.#target);
     const text =
       `plugin/loop: Loop (${from} -> ${to}) detected for zone "${this.#zone}", see ` +
       `https://coredns.io/plugins/loop#troubleshooting. Query: "HINFO ${query.name}"`;
@@ -233,16 +236,6 @@ class Probe {
     this.#socket = undefined;
     socket?.close();
   }
-}
-
-/** Where a wildcard listener is reached from its own machine. */
-function reachableHost(host: string): string {
-  if (host === '' || host === '0.0.0.0') return '127.0.0.1';
-  return host === '::' ? '::1' : host;
-}
-
-function hostPortText(host: string, port: number): string {
-  return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 
 /** A HINFO question with RD and no EDNS. */

@@ -8,11 +8,12 @@
  */
 import type { SecureContext } from 'node:tls';
 import { type NormalizedResponse, lowerTtls } from '../../dns/response.ts';
+import { formatHostPort } from '../../net/host-port.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { random16 } from '../../sys/random.ts';
 import { acceptResponse } from '../accept.ts';
 import type { Attempt, FailureCause } from '../attempt.ts';
-import { type UpstreamTarget, formatTarget } from '../config.ts';
+import { type UpstreamTarget } from '../config.ts';
 import { type ConnectionState, nextConnectionState } from './connection-state.ts';
 import { HttpsWire } from '../wire/https.ts';
 import { type Lifespan, isOver } from './lifespan.ts';
@@ -232,7 +233,7 @@ export class Connection implements WireEvents {
     const left = this.attempts();
     this.#outstanding.clear();
     const reason = this.#closeReason ?? {
-      text: `read tcp ${formatTarget(this.#target)}: EOF`,
+      text: `read tcp ${formatHostPort(this.#target)}: EOF`,
       cause: this.#causeOfEnd,
     };
     this.#events.closed(this, left, reason.text, reason.cause);
@@ -285,7 +286,7 @@ export class Connection implements WireEvents {
   }
 
   #describe(error: NodeJS.ErrnoException): string {
-    const to = formatTarget(this.#target);
+    const to = formatHostPort(this.#target);
     const words = GO_WORDS[error.code ?? ''];
     if (this.#wasOpen) return `read tcp ${to}: ${words ?? error.message}`;
     if (words !== undefined) return `dial tcp ${to}: connect: ${words}`;

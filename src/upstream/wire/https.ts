@@ -11,9 +11,10 @@ import { type SecureContext, type TLSSocket, connect as connectTls } from 'node:
 import { AD, readU16, writeU16 } from '../../dns/header.ts';
 import { MESSAGE_OCTETS_MAX } from '../../dns/limits.ts';
 import { copyOctets } from '../../dns/octets.ts';
+import { formatHostPort } from '../../net/host-port.ts';
 import { isAcknowledged, setUserTimeout } from '../../sys/tcp-info.ts';
 import type { Attempt } from '../attempt.ts';
-import { type UpstreamTarget, formatTarget } from '../config.ts';
+import { type UpstreamTarget } from '../config.ts';
 import { USER_TIMEOUT_MS, tlsOptions } from './stream.ts';
 import type { Wire, WireEvents } from './wire.ts';
 
@@ -37,7 +38,7 @@ export class HttpsWire implements Wire {
     this.#method = target.https!;
     const { tls, port } = target;
     this.#authority =
-      tls?.serverName === undefined ? formatTarget(target) : `${tls.serverName}:${port}`;
+      tls?.serverName === undefined ? formatHostPort(target) : `${tls.serverName}:${port}`;
     const socket = connectTls({ ...tlsOptions(target, secure, session), ALPNProtocols: ['h2'] });
     this.#socket = socket;
     socket.setNoDelay(true);
@@ -52,7 +53,7 @@ export class HttpsWire implements Wire {
     });
     socket.on('session', (next: Buffer) => events.onSession(next));
     socket.on('error', (error: NodeJS.ErrnoException) => events.onError(error));
-    this.#session = connectHttp2(`https://${formatTarget(target)}`, {
+    this.#session = connectHttp2(`https://${formatHostPort(target)}`, {
       createConnection: () => socket,
       settings: { enablePush: false },
     });

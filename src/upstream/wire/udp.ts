@@ -7,11 +7,12 @@ import { SocketAddress, isIPv6 } from 'node:net';
 import { AD, HEADER_OCTETS, readU16, writeU16 } from '../../dns/header.ts';
 import { copyOctets } from '../../dns/octets.ts';
 import type { NormalizedResponse } from '../../dns/response.ts';
+import { formatHostPort } from '../../net/host-port.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { random16 } from '../../sys/random.ts';
 import { acceptResponse } from '../accept.ts';
 import type { Attempt } from '../attempt.ts';
-import { type UpstreamTarget, formatTarget } from '../config.ts';
+import { type UpstreamTarget } from '../config.ts';
 
 export interface UdpEvents {
   answered(attempt: Attempt, message: NormalizedResponse): void;
@@ -70,7 +71,7 @@ export class UdpQuery {
   timeOut(): void {
     if (!this.#open) return;
     this.close();
-    const reason = `read udp ${formatTarget(this.#target)}: i/o timeout`;
+    const reason = `read udp ${formatHostPort(this.#target)}: i/o timeout`;
     this.attempt.owner.onFailure(this.attempt, reason, 'timeout');
   }
 
@@ -94,7 +95,7 @@ export class UdpQuery {
   #fail(error: NodeJS.ErrnoException): void {
     if (!this.#open) return;
     this.close();
-    const reason = `write udp ${formatTarget(this.#target)}: ${error.message}`;
+    const reason = `write udp ${formatHostPort(this.#target)}: ${error.message}`;
     this.attempt.owner.onFailure(this.attempt, reason, 'unreachable');
   }
 }
