@@ -11,6 +11,7 @@ import {
   configure,
   labelOf,
 } from '../directives/configure.ts';
+import { QUERY_COUNTERS } from '../directives/contributions.ts';
 import type { Asked, ListenPoint } from '../directives/directive.ts';
 import { A, DS, typeFromName, typeName } from '../dns/rrtype.ts';
 import { isInZone } from '../dns/in-zone.ts';
@@ -118,7 +119,10 @@ function titleOf({ block }: ConfiguredBlock): string {
 
 const NAME_WIDTH = 12;
 
-function explainBlock({ said, settings }: ConfiguredBlock, asked: Asked | undefined): string[] {
+function explainBlock(
+  { said, contributions }: ConfiguredBlock,
+  asked: Asked | undefined,
+): string[] {
   const passed = said.filter(({ directive }) => directive.build !== undefined);
   const besides = said.filter(({ directive }) => directive.build === undefined);
   let seen = asked;
@@ -130,7 +134,8 @@ function explainBlock({ said, settings }: ConfiguredBlock, asked: Asked | undefi
   });
   if (passed.length === 0) lines.push('  REFUSED: no directive of the block handles queries');
   if (asked !== undefined) {
-    const counted = settings.metricsAt === undefined ? 'not counted' : 'counted (prometheus)';
+    const counter = contributions.last(QUERY_COUNTERS);
+    const counted = counter === undefined ? 'not counted' : `counted (${counter})`;
     return [...lines, `  the query is ${counted}`];
   }
   return [...lines, ...besides.flatMap((each) => explainSaid(each, asked))];

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, test } from 'vitest';
 import { FIRST, SECOND } from '../../test/harness/certificates.ts';
 import { parseCorefile } from '../corefile/blocks.ts';
 import type { CorefileError } from '../corefile/error.ts';
+import { TLS_SERVING } from './contributions.ts';
 import { type ConfiguredBlock, DIRECTIVE_NAMES, configure, labelOf } from './configure.ts';
 
 const read = (text: string): ReturnType<typeof parseCorefile> =>
@@ -110,7 +111,7 @@ describe('tls:// keys', () => {
       'tls://127.0.0.1:8853',
       'tls://[::1]:8853',
     ]);
-    expect(block!.settings.tls?.cert).toBe(`${directory}/a.crt`);
+    expect(block!.contributions.last(TLS_SERVING)?.cert).toBe(`${directory}/a.crt`);
   });
 
   test.each([

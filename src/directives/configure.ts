@@ -10,12 +10,8 @@ import type { Corefile, DirectiveUse, ServerBlock, ServerKey } from '../corefile
 import { CorefileError, type Report, throwError } from '../corefile/error.ts';
 import { onlyOnce } from '../corefile/options.ts';
 import { formatHostPort } from '../net/host-port.ts';
-import {
-  type BlockSettings,
-  type Directive,
-  type ListenPoint,
-  emptySettings,
-} from './directive.ts';
+import { Contributions, LISTEN_ADDRESS, TLS_SERVING } from './contributions.ts';
+import type { Directive, ListenPoint, ParseContext } from './directive.ts';
 import { DIRECTIVES } from './index.ts';
 
 /** The names that a Corefile may use. */
@@ -33,8 +29,8 @@ export interface ConfiguredBlock {
   readonly block: ServerBlock;
   /** In the order of the chain. */
   readonly said: readonly Said[];
-  readonly settings: BlockSettings;
-  /** Each port of its keys at each address of `bind`. */
+  readonly contributions: Contributions;
+  /** Each port of its keys at each of its addresses. */
   readonly listeners: readonly ListenPoint[];
 }
 
@@ -64,7 +60,7 @@ export function configure(corefile: Corefile, options: ConfigureOptions): Config
   const readers = corefile.blocks.map((block) => new BlockReader(block, options));
   for (const reader of readers) reader.checkKeys();
   for (const directive of DIRECTIVES) for (const reader of readers) reader.read(directive);
-  for (const reader of readers) reader.checkTls();
+  for (const directive of DIRECTIVES) for (const reader of readers) reader.review(directive);
   const placed = readers.filter(({ isPlaced }) => isPlaced).map((reader) => reader.configured());
   checkOverlaps(placed, report);
   const whole = readers.filter(({ isWhole }) => isWhole).map((reader) => reader.configured());
@@ -74,10 +70,10 @@ export function configure(corefile: Corefile, options: ConfigureOptions): Config
 
 class BlockReader {
   readonly #block: ServerBlock;
-  readonly #options: ConfigureOptions;
+  readonly #context: ParseContext;
   readonly #report: Report;
   readonly #said: Said[] = [];
-  readonly #settings: BlockSettings = emptySettings();
+  readonly #contributions = new Contributions();
   /** Nothing is wrong with it. */
   isWhole = true;
   /** It is known where it listens, and for which zones. */
@@ -85,8 +81,9 @@ class BlockReader {
 
   constructor(block: ServerBlock, options: ConfigureOptions) {
     this.#block = block;
-    this.#options = options;
-    this.#report = options.report ?? throwError;
+    const { defaultPort, warn, report = throwError } = options;
+    this.#context = { zones: block.keys.map(({ zone }) => zone), defaultPort, warn };
+    this.#report = report;
   }
 
   checkKeys(): void {
@@ -97,38 +94,26 @@ class BlockReader {
   read(directive: Directive<unknown>): void {
     const all = this.#block.uses.filter(({ name }) => name === directive.name);
     if (all.length === 0) return;
-    const zones = this.#block.keys.map(({ zone }) => zone);
-    const { defaultPort, warn } = this.#options;
     const uses = this.#attempt(() => selectUses(directive, all)) ?? all.slice(0, 1);
     const configs: unknown[] = [];
     for (const use of uses) {
-      this.#attempt(() => configs.push(directive.parse(use, { zones, defaultPort, warn })));
+      this.#attempt(() => configs.push(directive.parse(use, this.#context)));
     }
-    if (directive.name === 'bind' && configs.length < uses.length) this.isPlaced = false;
+    if (directive.placesBlock && configs.length < uses.length) this.isPlaced = false;
     if (configs.length === 0) return;
-    this.#attempt(() => directive.settle?.(configs, this.#settings));
+    this.#attempt(() => directive.contribute?.(configs, this.#contributions));
     this.#said.push({ directive, configs, uses });
   }
 
-  checkTls(): void {
-    const { keys, uses } = this.#block;
-    const use = uses.find(({ name }) => name === 'tls');
-    const key = keys.find(({ scheme }) => scheme === 'tls');
-    if (use === undefined && key !== undefined) {
-      const what = `tls:// is served with a certificate, and the block has none: "${key.text}"`;
-      const hint = 'add the directive tls CERT KEY to the block';
-      const error = new CorefileError('COREFILE_CONFLICT', key.place, what, { hint });
-      this.#attempt(() => throwError(error));
-    }
-    if (use !== undefined && key === undefined) {
-      this.#options.warn('plugin/tls: no key of the block begins with tls://: it has no effect');
-    }
+  review(directive: Directive<unknown>): void {
+    this.#attempt(() => directive.review?.(this.#block, this.#context));
   }
 
   configured(): ConfiguredBlock {
     const block = this.#block;
-    const settings = this.#settings;
-    return { block, said: this.#said, settings, listeners: listenersOf(block, settings) };
+    const contributions = this.#contributions;
+    const listeners = listenersOf(block, contributions.all(LISTEN_ADDRESS));
+    return { block, said: this.#said, contributions, listeners };
   }
 
   #attempt<T>(read: () => T): T | undefined {
@@ -174,8 +159,8 @@ function isServed(scheme: ServerKey['scheme']): scheme is ListenPoint['scheme'] 
   return scheme === 'dns' || scheme === 'tls';
 }
 
-function listenersOf(block: ServerBlock, settings: BlockSettings): readonly ListenPoint[] {
-  const hosts = settings.bind.length === 0 ? [''] : settings.bind;
+function listenersOf(block: ServerBlock, addresses: readonly string[]): readonly ListenPoint[] {
+  const hosts = addresses.length === 0 ? [''] : addresses;
   const points = block.keys.flatMap(({ scheme, port }) =>
     isServed(scheme) ? hosts.map((host) => ({ scheme, host, port })) : [],
   );
@@ -195,9 +180,10 @@ export function labelOf(point: ListenPoint): string {
 /** A stream has one port for one thing, and one certificate whatever zone is asked for in it. */
 function checkCertificates(blocks: readonly ConfiguredBlock[], report: Report): void {
   const usedAt = new Map<string, { point: ListenPoint; tls: string | undefined }>();
-  for (const { block, settings, listeners } of blocks) {
+  for (const { block, contributions, listeners } of blocks) {
+    const serving = JSON.stringify(contributions.last(TLS_SERVING));
     for (const point of listeners) {
-      const tls = point.scheme === 'tls' ? JSON.stringify(settings.tls) : undefined;
+      const tls = point.scheme === 'tls' ? serving : undefined;
       const address = `${point.host} ${point.port}`;
       const other = usedAt.get(address);
       if (other !== undefined && other.tls !== tls) {
@@ -217,11 +203,12 @@ function checkCertificates(blocks: readonly ConfiguredBlock[], report: Report): 
 function checkOverlaps(blocks: readonly ConfiguredBlock[], report: Report): void {
   const seen = new Set<string>();
   const boundness = new Map<string, { bound: boolean; text: string }>();
-  for (const { block, settings } of blocks) {
-    const bound = settings.bind.length > 0;
+  for (const { block, contributions } of blocks) {
+    const addresses = contributions.all(LISTEN_ADDRESS);
+    const bound = addresses.length > 0;
     for (const { scheme, zone, port, place } of block.keys) {
       const name = `${scheme}://${zone}:${port}`;
-      for (const host of bound ? settings.bind : ['']) {
+      for (const host of bound ? addresses : ['']) {
         const at = host === '' ? name : `${name} on ${host}`;
         const other = boundness.get(name);
         if (seen.has(at)) {

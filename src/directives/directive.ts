@@ -1,11 +1,11 @@
 /**
  * The contract of a directive: its Corefile syntax, and its place to act.
  *
- * A directive parses each of its uses in a server block, may settle things that the block as a whole
- * needs (where it listens, which metrics it serves), and may build a handler for the block's chain.
- * Its position in the chain is its position in directives/index.ts.
+ * A directive parses each of its uses in a server block, may contribute to what the server does for the
+ * block (where it listens, what is served over HTTP: contributions.ts), and may build a handler for the
+ * block's chain. Its position in the chain is its position in directives/index.ts.
  */
-import type { DirectiveUse } from '../corefile/blocks.ts';
+import type { DirectiveUse, ServerBlock } from '../corefile/blocks.ts';
 import type { QueryView } from '../dns/question.ts';
 import type { HostPort } from '../net/host-port.ts';
 import type { Log } from '../observe/log.ts';
@@ -15,8 +15,8 @@ import type { Query, QueryChain } from '../query/query.ts';
 import type { Client } from '../query/responder.ts';
 import type { Response } from '../query/response.ts';
 import type { Verdict } from '../query/verdict.ts';
-import type { ClientAuth } from '../tls/client-auth.ts';
 import type { Upstreams } from '../upstream/upstreams.ts';
+import type { Contributions } from './contributions.ts';
 
 /**
  * What a second use in one server block means: an error; another item of a list; or only the first
@@ -29,8 +29,17 @@ export interface Directive<Config> {
   readonly repeat: Repeat;
   /** Reads one use. Throws CorefileError, and nothing else. Has no side effects. */
   parse(use: DirectiveUse, context: ParseContext): Config;
-  /** Hands to the block what others than the chain act upon. `configs` has at least one element. */
-  settle?(configs: readonly Config[], settings: BlockSettings): void;
+  /** Says what the server shall do for the block, besides its chain. `configs` has an element at least. */
+  contribute?(configs: readonly Config[], block: Contributions): void;
+  /**
+   * Looks at a block as a whole, whether it uses the directive or not, when all directives are read.
+   * Throws CorefileError.
+   */
+  review?(block: ServerBlock, context: ParseContext): void;
+  /** Present if it says where its block listens, which is unknown if one of its uses is wrong. */
+  readonly placesBlock?: true;
+  /** Present if it counts as a part of the chain although it builds no handler. */
+  readonly isInChain?: true;
   /** Makes the block's handler, if this directive handles queries. */
   build?(configs: readonly Config[], context: BuildContext): Handler | undefined;
   /**
@@ -59,85 +68,9 @@ export interface ParseContext {
   readonly warn: (message: string) => void;
 }
 
-/** What directives settle for their block; the daemon acts upon it. */
-export interface BlockSettings {
-  /** Addresses that the block listens on; empty means the wildcard. */
-  bind: string[];
-  tls: TlsServing | undefined;
-  /** Where metrics are served, `host:port`. */
-  metricsAt: MetricsPlace | undefined;
-  healthAt: HostPort | undefined;
-  /** Where profiles are served. */
-  pprofAt: HostPort | undefined;
-  ready: ReadySettings | undefined;
-  /** Whether it has upstreams, and so may be unable to answer. */
-  forwards: boolean;
-  /** How long to go on serving after SIGTERM, in ms. */
-  lameduckMs: number;
-  reload: ReloadSettings | undefined;
-  /** Of TCP clients; what is absent is as the listener has it by default. */
-  timeouts: TimeoutSettings;
-  /** Whether lines of level debug are logged, for the whole process. */
-  debug: boolean;
-  /** A name that the block itself can answer, for the banner; empty if none is known. */
-  exampleName: string;
-}
-
-/** Those of a block in which no directive has settled anything. */
-export function emptySettings(): BlockSettings {
-  return {
-    bind: [],
-    tls: undefined,
-    metricsAt: undefined,
-    healthAt: undefined,
-    pprofAt: undefined,
-    ready: undefined,
-    forwards: false,
-    lameduckMs: 0,
-    reload: undefined,
-    timeouts: {},
-    debug: false,
-    exampleName: '',
-  };
-}
-
 /** An address, and what is spoken there. */
 export interface ListenPoint extends HostPort {
   readonly scheme: 'dns' | 'tls';
-}
-
-/** What tls:// keys are served with: files in PEM form. */
-export interface TlsServing {
-  readonly cert: string;
-  readonly key: string;
-  /** Authorities of clients; undefined is those of the system. */
-  readonly ca: string | undefined;
-  readonly clientAuth: ClientAuth;
-}
-
-/** Named as in listen/tcp.ts. */
-export interface TimeoutSettings {
-  readonly firstMs?: number;
-  readonly writeMs?: number;
-  readonly idleMs?: number;
-  /** 0 for as many queries as come. */
-  readonly queriesMax?: number;
-}
-
-export interface MetricsPlace extends HostPort {
-  /** The file that says how TLS is spoken there; plain HTTP without. */
-  readonly tlsConfigFile?: string;
-}
-
-export interface ReloadSettings {
-  readonly intervalMs: number;
-  readonly jitterMs: number;
-}
-
-export interface ReadySettings {
-  readonly address: HostPort;
-  /** Whether an upstream that falls silent later withdraws readiness. */
-  readonly continuously: boolean;
 }
 
 export interface BuildContext {

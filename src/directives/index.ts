@@ -28,35 +28,27 @@ import { trace } from './trace/index.ts';
 import { whoami } from './whoami/index.ts';
 
 export const DIRECTIVES: readonly Directive<unknown>[] = [
-  erase(metadata),
-  erase(tls),
-  erase(timeouts),
-  erase(reload),
-  erase(bufsize),
-  erase(bind),
-  erase(debug),
-  erase(trace),
-  erase(ready),
-  erase(health),
-  erase(pprof),
-  erase(prometheus),
-  erase(errors),
-  erase(log),
-  erase(dns64),
-  erase(loadbalance),
-  erase(cache),
-  erase(rewrite),
-  erase(template),
-  erase(hosts),
-  erase(loop),
-  erase(forward),
-  erase(whoami),
+  metadata,
+  tls,
+  timeouts,
+  reload,
+  bufsize,
+  bind,
+  debug,
+  trace,
+  ready,
+  health,
+  pprof,
+  prometheus,
+  errors,
+  log,
+  dns64,
+  loadbalance,
+  cache,
+  rewrite,
+  template,
+  hosts,
+  loop,
+  forward,
+  whoami,
 ];
-
-/**
- * Forgets what type of configuration a directive has: whoever calls it hands back to `settle` and
- * `build` what the same directive's `parse` has made.
- */
-function erase<Config>(directive: Directive<Config>): Directive<unknown> {
-  return directive;
-}

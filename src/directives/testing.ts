@@ -5,10 +5,9 @@ import type { Level, Log } from '../observe/log.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { Troubles } from '../observe/troubles.ts';
 import { Upstreams } from '../upstream/upstreams.ts';
+import { type Contribution, Contributions } from './contributions.ts';
 import type { BuildContext, Directive, ParseContext } from './directive.ts';
 import type { HostPort } from '../net/host-port.ts';
-
-export { emptySettings } from './directive.ts';
 
 export interface TestParsing extends ParseContext {
   readonly warnings: string[];
@@ -41,6 +40,18 @@ export function refusal<Config>(
     if (error instanceof CorefileError) return error.message;
     throw error;
   }
+}
+
+/** The values that the uses of one block, each written as in a Corefile, contribute under `key`. */
+export function contributed<Config, Value>(
+  directive: Directive<Config>,
+  key: Contribution<Value>,
+  ...uses: readonly string[]
+): readonly Value[] {
+  const block = new Contributions();
+  const configs = uses.map((text) => parseAs(directive, text));
+  directive.contribute?.(configs, block);
+  return block.all(key);
 }
 
 export interface TestBuilding extends BuildContext {

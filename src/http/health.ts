@@ -13,6 +13,7 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
+import type { Endpoint } from './endpoint.ts';
 import { type Unready, readyPage } from './ready.ts';
 import { HttpServer, type ListenError, type Page, text } from './server.ts';
 
@@ -125,6 +126,18 @@ export class HealthServer {
       );
     }
   }
+}
+
+/** `/health`, and `/ready` beside it. */
+export function healthEndpoint(at: HostPort): Endpoint {
+  return {
+    at,
+    kind: 'health',
+    directive: 'health',
+    alsoServes: ['ready'],
+    open: ({ troubles, ...daemon }) =>
+      new HealthServer(at, { ...daemon, troubles: () => troubles.lines() }),
+  };
 }
 
 function healthPage({ isServing = () => true, troubles = () => [] }: HealthOptions): Page {

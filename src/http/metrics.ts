@@ -5,11 +5,14 @@
  *          addresses: the registry is one.
  */
 import type { HostPort } from '../net/host-port.ts';
+import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { reasonOf } from '../observe/reason.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
+import type { Endpoint } from './endpoint.ts';
 import type { MetricsRegistry } from './metrics-registry.ts';
 import { HttpServer, type HttpTls, type Page, text } from './server.ts';
+import { readWebConfig } from './web-config.ts';
 
 export class MetricsPage {
   readonly #metrics: Metrics;
@@ -45,12 +48,39 @@ export class MetricsPage {
 /** Serves `page` at one address; whose port is taken, is not fatal, and tried again. */
 export function metricsServer(
   at: HostPort,
-  page: MetricsPage,
+  page: Pick<MetricsPage, 'page'>,
   sockets?: SocketSource,
   tls?: HttpTls,
 ): HttpServer {
   const routes = new Map([['/metrics', () => page.page()]]);
   return new HttpServer(at, routes, sockets, tls === undefined ? {} : { tls });
+}
+
+export interface MetricsPlace extends HostPort {
+  /** The file that says how TLS is spoken there; plain HTTP without. */
+  readonly tlsConfigFile?: string;
+}
+
+/** `/metrics` at one address. */
+export function metricsEndpoint(place: MetricsPlace): Endpoint {
+  const { host, port, tlsConfigFile: file } = place;
+  const at = { host, port };
+  return {
+    at,
+    kind: 'metrics',
+    directive: 'prometheus',
+    ...(file === undefined ? {} : { variant: `TLS by ${file}` }),
+    open: ({ metricsPage, sockets, log }) =>
+      metricsServer(at, metricsPage, sockets, file === undefined ? undefined : tlsBy(file, log)),
+  };
+}
+
+function tlsBy(file: string, log: Log): HttpTls {
+  return {
+    read: () => readWebConfig(file),
+    failed: (reason) =>
+      log.error(`plugin/prometheus: the certificate of ${file} stays as it was: ${reason}`),
+  };
 }
 
 /** Without labels a counter is there from the start, at 0: rate() needs a first value. */

@@ -8,6 +8,7 @@ import { getHeapSnapshot } from 'node:v8';
 import type { Session } from 'node:inspector/promises';
 import type { HostPort } from '../net/host-port.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
+import type { Endpoint } from './endpoint.ts';
 import {
   type AnyPage,
   HttpServer,
@@ -50,6 +51,16 @@ const ABSENT: Readonly<Record<string, string>> = {
 /** The listener of `pprof`. */
 export function pprofServer(at: HostPort, sockets?: SocketSource): HttpServer {
   return new HttpServer(at, pprofRoutes(), sockets, { stalledMs: STALLED_MS });
+}
+
+/** Profiles at one address. */
+export function pprofEndpoint(at: HostPort): Endpoint {
+  return {
+    at,
+    kind: 'pprof',
+    directive: 'pprof',
+    open: ({ sockets }) => pprofServer(at, sockets),
+  };
 }
 
 /** Made anew, each set keeps its profiles to one at a time. */

@@ -4,7 +4,7 @@
  * Is not:  the judge: that is asked of whoever plugs it in (daemon/serving/readiness.ts).
  */
 import type { HostPort } from '../net/host-port.ts';
-import type { SocketSource } from '../sys/socket-source.ts';
+import type { Endpoint } from './endpoint.ts';
 import { HttpServer, type Page, text } from './server.ts';
 
 /** What keeps us from being ready, for people; empty if nothing does. Must be quick. */
@@ -15,7 +15,13 @@ export function readyPage(unready: Unready): Page {
   return reasons.length === 0 ? text(200, 'OK') : text(503, `${reasons.join('\n')}\n`);
 }
 
-/** For `ready`, where no `/health` is served at its address. */
-export function readyServer(at: HostPort, unready: Unready, sockets?: SocketSource): HttpServer {
-  return new HttpServer(at, new Map([['/ready', () => readyPage(unready)]]), sockets);
+/** `/ready` at an address of its own; `/health` brings one along (health.ts). */
+export function readyEndpoint(at: HostPort): Endpoint {
+  return {
+    at,
+    kind: 'ready',
+    directive: 'ready',
+    open: ({ unready, sockets }) =>
+      new HttpServer(at, new Map([['/ready', () => readyPage(unready)]]), sockets),
+  };
 }

@@ -149,6 +149,9 @@ function layerFault(found: Import): string | undefined {
         `let ${to}/ implement it`;
 }
 
+/** The files of src/directives/ that are there for every directive. */
+const SHARED: readonly string[] = ['directive.ts', 'contributions.ts'];
+
 function directiveViolation(found: Import): string[] {
   const target = targetOf(found);
   if (target === undefined || !found.file.startsWith('src/directives/')) return [];
@@ -156,9 +159,9 @@ function directiveViolation(found: Import): string[] {
   const [, , own] = found.file.split('/');
   const [, , other] = target.split('/');
   const isDirective = found.file.split('/').length > 3;
-  if (!isDirective || other === own || other === 'directive.ts' || isTest(target)) return [];
+  if (!isDirective || other === own || SHARED.includes(other!) || isTest(target)) return [];
   return [
-    `${placed(found)}: the directive ${own} may import directive.ts and its own folder; move what ` +
+    `${placed(found)}: the directive ${own} may import ${SHARED.join(', ')} and its own folder; move what ` +
       'both need to cache/, upstream/, corefile/ or query/',
   ];
 }

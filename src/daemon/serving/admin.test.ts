@@ -7,16 +7,13 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { AUTHORITY, FIRST } from '../../../test/harness/certificates.ts';
 import { TestLog } from '../../directives/testing.ts';
+import { healthEndpoint } from '../../http/health.ts';
+import { metricsEndpoint } from '../../http/metrics.ts';
+import { readyEndpoint } from '../../http/ready.ts';
+import type { HostPort } from '../../net/host-port.ts';
 import { Metrics } from '../../observe/metrics.ts';
 import { Troubles } from '../../observe/troubles.ts';
-import { Admin, type AdminSettings } from './admin.ts';
-
-const NOWHERE: AdminSettings = {
-  metricsAt: undefined,
-  healthAt: undefined,
-  ready: undefined,
-  pprofAt: undefined,
-};
+import { Admin } from './admin.ts';
 
 let log: TestLog;
 let metrics: Metrics;
@@ -29,10 +26,13 @@ let port: number;
 beforeEach(async () => {
   [log, metrics] = [new TestLog(), new Metrics()];
   troubles = new Troubles(metrics);
-  admin = new Admin(metrics, log, {
+  admin = new Admin({
+    log,
+    metrics,
     isServing: () => true,
     unready: () => ['not yet'],
     troubles,
+    sockets: undefined,
   });
   holder = createServer().listen(0, '127.0.0.1');
   await once(holder, 'listening');
@@ -45,21 +45,22 @@ afterEach(async () => {
   holder.close();
 });
 
-function settings(kind: string, at: number): AdminSettings {
-  const address = { host: '127.0.0.1', port: at };
-  if (kind === 'metrics') return { ...NOWHERE, metricsAt: address };
-  if (kind === 'health') return { ...NOWHERE, healthAt: address };
-  return { ...NOWHERE, ready: { address, continuously: false } };
-}
+const on = (port: number): HostPort => ({ host: '127.0.0.1', port });
 
 describe.each([
-  { kind: 'metrics', directive: 'prometheus', path: '/metrics', status: 200 },
-  { kind: 'health', directive: 'health', path: '/health', status: 200 },
-  { kind: 'ready', directive: 'ready', path: '/ready', status: 503 },
-])('a taken port of $kind', ({ kind, directive, path, status }) => {
+  {
+    kind: 'metrics',
+    directive: 'prometheus',
+    path: '/metrics',
+    status: 200,
+    endpoint: metricsEndpoint,
+  },
+  { kind: 'health', directive: 'health', path: '/health', status: 200, endpoint: healthEndpoint },
+  { kind: 'ready', directive: 'ready', path: '/ready', status: 503, endpoint: readyEndpoint },
+])('a taken port of $kind', ({ kind, directive, path, status, endpoint }) => {
   test('is told and counted, and served once it is free', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    await admin.apply([settings(kind, port)]);
+    await admin.apply([endpoint(on(port))]);
     const taken = `listen tcp 127.0.0.1:${port}: bind: address already in use`;
     expect(log.lines).toEqual([
       `[ERROR] plugin/${directive}: Failed to start ${kind} handler: ${taken}`,
@@ -76,7 +77,7 @@ describe.each([
   });
 
   test('is no trouble any more when nobody wants it', async () => {
-    await admin.apply([settings(kind, port)]);
+    await admin.apply([endpoint(on(port))]);
     expect(troubles.lines()).toHaveLength(1);
     await admin.apply([]);
     expect(troubles.lines()).toEqual([]);
@@ -85,7 +86,7 @@ describe.each([
 
 test('what is served where is one line; /ready beside /health needs no server of its own', async () => {
   expect(admin.describe()).toBe('');
-  await admin.apply([settings('health', 0), settings('ready', 0), settings('metrics', 0)]);
+  await admin.apply([readyEndpoint(on(0)), healthEndpoint(on(0)), metricsEndpoint(on(0))]);
   expect(admin.describe()).toBe('HTTP: metrics on 127.0.0.1:0; health on 127.0.0.1:0');
 });
 
@@ -98,9 +99,9 @@ test('an address may stay, and speak TLS from a reload on', async () => {
   holder.close();
   await once(holder, 'close');
   const at = { host: '127.0.0.1', port };
-  await admin.apply([{ ...NOWHERE, metricsAt: at }]);
+  await admin.apply([metricsEndpoint(at)]);
   expect((await fetch(`http://127.0.0.1:${port}/metrics`)).status).toBe(200);
-  await admin.apply([{ ...NOWHERE, metricsAt: { ...at, tlsConfigFile } }]);
+  await admin.apply([metricsEndpoint({ ...at, tlsConfigFile })]);
   expect(admin.describe()).toBe(`HTTP: metrics on 127.0.0.1:${port} (TLS by ${tlsConfigFile})`);
   await expect(fetch(`http://127.0.0.1:${port}/metrics`)).rejects.toThrow('fetch failed');
   const status = await new Promise((resolve) => {

@@ -1,185 +1,95 @@
 /**
- * The HTTP listeners for operators, metrics, health and readiness: one server per address, kept over
- * reloads.
+ * The HTTP listeners for operators: one server for each endpoint that a block asks for, kept over reloads.
  *
- * Owns:    that a taken port of theirs never stops DNS: it is told, and tried again until it is free.
- *          In CoreDNS that of `health` is fatal at start; but a node without DNS is worse than one
- *          without probes, which kubelet tells soon enough.
+ * Owns:    that a taken port of theirs never stops DNS: the failure is logged, and the port is tried
+ *          again until it is free. In CoreDNS a taken port of `health` is fatal at start; but a node
+ *          without DNS is worse than one without probes, which kubelet reports soon enough.
+ * Is not:  aware of what is served: each endpoint brings its server along (http/endpoint.ts).
  */
-import type { BlockSettings, MetricsPlace } from '../../directives/directive.ts';
-import { type HostPort, formatHostPort } from '../../net/host-port.ts';
-import { HealthServer } from '../../http/health.ts';
-import { MetricsPage, metricsServer } from '../../http/metrics.ts';
-import { pprofServer } from '../../http/pprof.ts';
-import { readyServer } from '../../http/ready.ts';
-import type { HttpServer, HttpTls, ListenError } from '../../http/server.ts';
-import { readWebConfig } from '../../http/web-config.ts';
-import type { Log } from '../../observe/log.ts';
-import type { Metrics } from '../../observe/metrics.ts';
-import type { Troubles } from '../../observe/troubles.ts';
-import type { SocketSource } from '../../sys/socket-source.ts';
+import type { DaemonView, Endpoint, EndpointServer } from '../../http/endpoint.ts';
+import { MetricsPage } from '../../http/metrics.ts';
+import type { ListenError } from '../../http/server.ts';
+import { formatHostPort } from '../../net/host-port.ts';
 
-/** What the pages tell. */
-export interface AdminState {
-  readonly isServing: () => boolean;
-  readonly unready: () => readonly string[];
-  readonly troubles: Troubles;
+interface Served {
+  readonly endpoint: Endpoint;
+  readonly server: EndpointServer;
 }
-
-/** Where a block wants what. */
-export type AdminSettings = Pick<BlockSettings, 'metricsAt' | 'healthAt' | 'ready' | 'pprofAt'>;
-
-type Kind = 'metrics' | 'health' | 'ready' | 'pprof';
-const DIRECTIVES: Readonly<Record<Kind, string>> = {
-  metrics: 'prometheus',
-  health: 'health',
-  ready: 'ready',
-  pprof: 'pprof',
-};
-
-/** By address. */
-type Servers<Server> = ReadonlyMap<string, Server>;
 
 export class Admin {
-  readonly #metrics: Metrics;
-  readonly #log: Log;
-  readonly #page: MetricsPage;
-  readonly #state: AdminState;
-  readonly #sockets: SocketSource | undefined;
-  #metricsServers: Servers<HttpServer> = new Map();
-  #healthServers: Servers<HealthServer> = new Map();
-  #readyServers: Servers<HttpServer> = new Map();
-  #pprofServers: Servers<HttpServer> = new Map();
+  readonly #daemon: DaemonView;
+  /** By kind, address and variant. */
+  #served: ReadonlyMap<string, Served> = new Map();
 
-  constructor(metrics: Metrics, log: Log, state: AdminState, sockets?: SocketSource) {
-    this.#metrics = metrics;
-    this.#sockets = sockets;
-    this.#log = log;
-    this.#state = state;
-    this.#page = new MetricsPage(metrics);
+  constructor(daemon: Omit<DaemonView, 'metricsPage'>) {
+    this.#daemon = { ...daemon, metricsPage: new MetricsPage(daemon.metrics) };
   }
 
-  /** Listens where the blocks say, and no longer where they do not. Never rejects. */
-  async apply(settings: readonly AdminSettings[]): Promise<void> {
-    this.#healthServers = await this.#follow(
-      this.#healthServers,
-      settings.flatMap(({ healthAt }) => healthAt ?? []),
-      (at) => this.#openHealth(at),
-    );
-    this.#readyServers = await this.#follow(
-      this.#readyServers,
-      settings
-        .flatMap(({ ready }) => ready?.address ?? [])
-        // `/ready` is there already.
-        .filter((at) => !this.#healthServers.has(formatHostPort(at))),
-      (at) => this.#open('ready', at, readyServer(at, this.#state.unready, this.#sockets)),
-    );
-    this.#metricsServers = await this.#follow(
-      this.#metricsServers,
-      settings.flatMap(({ metricsAt }) => metricsAt ?? []),
-      (at) => this.#openMetrics(at),
-    );
-    this.#pprofServers = await this.#follow(
-      this.#pprofServers,
-      settings.flatMap(({ pprofAt }) => pprofAt ?? []),
-      (at) => this.#open('pprof', at, pprofServer(at, this.#sockets)),
-    );
-  }
-
-  /** One line for the log: what is served where. */
-  describe(): string {
-    const parts = [
-      ['metrics', this.#metricsServers],
-      ['health', this.#healthServers],
-      ['ready', this.#readyServers],
-      ['pprof', this.#pprofServers],
-    ] as const;
-    const told = parts
-      .filter(([, servers]) => servers.size > 0)
-      .map(([kind, servers]) => `${kind} on ${[...servers.keys()].join(', ')}`);
-    return told.length === 0 ? '' : `HTTP: ${told.join('; ')}`;
-  }
-
-  /** Listens no more. Those who are being answered have `graceMs` for that. */
-  async close(graceMs: number = 0): Promise<void> {
-    const servers = [
-      ...this.#metricsServers.values(),
-      ...this.#healthServers.values(),
-      ...this.#readyServers.values(),
-      ...this.#pprofServers.values(),
-    ];
-    await Promise.all(servers.map((server) => server.close(graceMs)));
-  }
-
-  async #follow<Server extends { close(): Promise<void> }>(
-    before: Servers<Server>,
-    wanted: readonly MetricsPlace[],
-    open: (at: MetricsPlace) => Promise<Server>,
-  ): Promise<Map<string, Server>> {
-    const places = new Set(wanted.map(placeText));
-    // First those that go: an address may stay, and speak TLS from now on.
-    const gone = [...before].filter(([key]) => !places.has(key));
-    for (const [key] of gone) this.#state.troubles.end('listener', key);
-    await Promise.all(gone.map(([, server]) => server.close()));
-    const after = new Map<string, Server>();
-    for (const at of wanted) {
-      const key = placeText(at);
-      if (!after.has(key)) after.set(key, before.get(key) ?? (await open(at)));
+  /** Listens where the endpoints say, and no longer where they do not. Never rejects. */
+  async apply(endpoints: readonly Endpoint[]): Promise<void> {
+    const wanted = new Map(ownServers(endpoints).map((each) => [keyOf(each), each]));
+    // The ones that go are closed first: another endpoint may take their address.
+    const gone = [...this.#served].filter(([key]) => !wanted.has(key)).map(([, each]) => each);
+    for (const { endpoint } of gone) {
+      this.#daemon.troubles.end('listener', formatHostPort(endpoint.at));
     }
-    return after;
+    await Promise.all(gone.map(({ server }) => server.close()));
+    const served = new Map<string, Served>();
+    for (const [key, endpoint] of wanted) {
+      served.set(key, this.#served.get(key) ?? (await this.#open(endpoint)));
+    }
+    this.#served = served;
   }
 
-  async #openMetrics(at: MetricsPlace): Promise<HttpServer> {
-    const { tlsConfigFile: file } = at;
-    const tls = file === undefined ? undefined : this.#tlsBy(file);
-    return this.#open('metrics', at, metricsServer(at, this.#page, this.#sockets, tls));
+  /** One line for the log: what is served where. Empty if nothing is. */
+  describe(): string {
+    const placesOf = new Map<string, string[]>();
+    for (const { endpoint } of this.#served.values()) {
+      const { kind } = endpoint;
+      placesOf.set(kind, [...(placesOf.get(kind) ?? []), placeText(endpoint)]);
+    }
+    const parts = [...placesOf].map(([kind, places]) => `${kind} on ${places.join(', ')}`);
+    // Metrics, which every node has, stand first: the directive is the lowest in the chain.
+    return parts.length === 0 ? '' : `HTTP: ${parts.toReversed().join('; ')}`;
   }
 
-  #tlsBy(file: string): HttpTls {
-    return {
-      read: () => readWebConfig(file),
-      failed: (reason) =>
-        this.#log.error(`plugin/prometheus: the certificate of ${file} stays as it was: ${reason}`),
-    };
+  /** Stops listening. Clients that are being answered have `graceMs` for that. */
+  async close(graceMs: number = 0): Promise<void> {
+    await Promise.all([...this.#served.values()].map(({ server }) => server.close(graceMs)));
   }
 
-  async #openHealth(at: HostPort): Promise<HealthServer> {
-    const { isServing, unready, troubles } = this.#state;
-    const server = new HealthServer(at, {
-      log: this.#log,
-      metrics: this.#metrics,
-      isServing,
-      unready,
-      troubles: () => troubles.lines(),
-      sockets: this.#sockets,
-    });
-    return this.#open('health', at, server);
-  }
-
-  async #open<
-    Server extends {
-      keepTrying(failed: (error: ListenError) => void, listening: () => void): Promise<void>;
-    },
-  >(kind: Kind, at: HostPort, server: Server): Promise<Server> {
-    const address = formatHostPort(at);
+  async #open(endpoint: Endpoint): Promise<Served> {
+    const server = endpoint.open(this.#daemon);
     await server.keepTrying(
-      (error) => this.#failed(kind, address, error),
-      () => this.#state.troubles.end('listener', address),
+      (error) => this.#failed(endpoint, error),
+      () => this.#daemon.troubles.end('listener', formatHostPort(endpoint.at)),
     );
-    return server;
+    return { endpoint, server };
   }
 
-  #failed(kind: Kind, address: string, error: ListenError): void {
-    this.#metrics.counter('nodelocald_listener_errors_total', { address }).value++;
-    this.#state.troubles.begin('listener', address, `no ${kind} there yet: ${error.message}`);
-    this.#log.error(
-      `plugin/${DIRECTIVES[kind]}: Failed to start ${kind} handler: ${error.message}`,
-    );
+  #failed({ at, kind, directive }: Endpoint, error: ListenError): void {
+    const { log, metrics, troubles } = this.#daemon;
+    const address = formatHostPort(at);
+    metrics.counter('nodelocald_listener_errors_total', { address }).value++;
+    troubles.begin('listener', address, `no ${kind} there yet: ${error.message}`);
+    log.error(`plugin/${directive}: Failed to start ${kind} handler: ${error.message}`);
   }
 }
 
-/** What tells one listener from another, and what the log says of it. */
-function placeText(at: MetricsPlace): string {
-  const { tlsConfigFile: file } = at;
-  return file === undefined ? formatHostPort(at) : `${formatHostPort(at)} (TLS by ${file})`;
+/** Without those that the server of another endpoint at their address serves as well. */
+function ownServers(endpoints: readonly Endpoint[]): Endpoint[] {
+  const besides = new Set(
+    endpoints.flatMap(({ at, alsoServes = [] }) =>
+      alsoServes.map((kind) => `${kind} ${formatHostPort(at)}`),
+    ),
+  );
+  return endpoints.filter(({ at, kind }) => !besides.has(`${kind} ${formatHostPort(at)}`));
+}
+
+function keyOf(endpoint: Endpoint): string {
+  return `${endpoint.kind} ${placeText(endpoint)}`;
+}
+
+function placeText({ at, variant }: Endpoint): string {
+  return variant === undefined ? formatHostPort(at) : `${formatHostPort(at)} (${variant})`;
 }

@@ -14,14 +14,17 @@ import {
   labelOf,
   pointKey,
 } from '../../directives/configure.ts';
-import type {
-  BlockSettings,
-  BuildContext,
-  Handler,
-  ListenPoint,
-  TimeoutSettings,
-  TlsServing,
-} from '../../directives/directive.ts';
+import {
+  type Contribution,
+  NEEDS_UPSTREAMS,
+  QUERY_COUNTERS,
+  READINESS_PROOF,
+  TCP_TIMEOUTS,
+  TLS_SERVING,
+  type TimeoutSettings,
+  type TlsServing,
+} from '../../directives/contributions.ts';
+import type { BuildContext, Handler, ListenPoint } from '../../directives/directive.ts';
 import type { HostPort } from '../../net/host-port.ts';
 import type { Log } from '../../observe/log.ts';
 import type { Metrics } from '../../observe/metrics.ts';
@@ -68,7 +71,8 @@ export interface Generation {
   readonly corefile: Corefile;
   /** By `scheme host port`. */
   readonly served: ReadonlyMap<string, Served>;
-  readonly settings: readonly BlockSettings[];
+  /** What directives have contributed under a key, in the order of the blocks. */
+  contributed<Value>(key: Contribution<Value>): readonly Value[];
   /** The blocks that must have answered before we are ready. */
   readonly proofs: readonly Proof[];
   /** What the next generation may take over, by what it was made from. */
@@ -130,11 +134,13 @@ class Builder {
         const chain = this.#chain(parsed);
         parsed.listeners.forEach((address, server) => {
           const key = pointKey(address);
-          const tls = address.scheme === 'tls' ? parsed.settings.tls : undefined;
+          const tls = address.scheme === 'tls' ? parsed.contributions.last(TLS_SERVING) : undefined;
           const label = labelOf(address);
           const at = served.get(key) ?? { address, label, tls, bindings: [], timeouts: {} };
           served.set(key, at);
-          at.timeouts = { ...at.timeouts, ...parsed.settings.timeouts };
+          for (const timeouts of parsed.contributions.all(TCP_TIMEOUTS)) {
+            at.timeouts = { ...at.timeouts, ...timeouts };
+          }
           at.bindings.push(...this.#bindings(parsed, chain, address, server));
         });
       }
@@ -147,7 +153,7 @@ class Builder {
     return {
       corefile,
       served,
-      settings: blocks.map(({ settings }) => settings),
+      contributed: (key) => blocks.flatMap(({ contributions }) => contributions.all(key)),
       proofs: proofsOf(blocks),
       heirlooms: this.#heirlooms,
       start: () => {
@@ -197,52 +203,50 @@ class Builder {
   }
 
   #bindings(
-    { block, settings, said }: ConfiguredBlock,
+    parsed: ConfiguredBlock,
     chain: Chain,
     address: ListenPoint,
     server: number,
   ): ZoneBinding[] {
+    const { block, contributions } = parsed;
     const { metrics } = this.#surroundings;
     const label = labelOf(address);
+    const isCounted = contributions.has(QUERY_COUNTERS);
+    if (isCounted) this.#showDirectives(parsed, label);
+    const hits = hitPathOf(chain.handlers);
     const keys = block.keys.filter(
       ({ scheme, port }) => scheme === address.scheme && port === address.port,
     );
-    const hits = hitPathOf(chain.handlers);
-    if (settings.metricsAt !== undefined) {
-      const first = block.keys[0]!.zone;
-      for (const { directive } of said) {
-        if (directive.build === undefined && directive.name !== 'prometheus') continue;
-        metrics.gauge('coredns_plugin_enabled', {
-          server: label,
-          zone: first,
-          view: '',
-          name: directive.name,
-        }).value = 1;
-      }
-    }
     return keys.map(({ zone }) => ({
       zone,
       chain,
-      counters:
-        settings.metricsAt === undefined
-          ? undefined
-          : new DnsCounters(metrics, label, zone, hits?.writer),
+      counters: isCounted ? new DnsCounters(metrics, label, zone, hits?.writer) : undefined,
       hits,
       server,
     }));
   }
+
+  #showDirectives({ block, said }: ConfiguredBlock, server: string): void {
+    const { zone } = block.keys[0]!;
+    for (const { directive } of said) {
+      if (directive.build === undefined && !directive.isInChain) continue;
+      const labels = { server, zone, view: '', name: directive.name };
+      this.#surroundings.metrics.gauge('coredns_plugin_enabled', labels).value = 1;
+    }
+  }
 }
 
-/** Those that say `ready`, or else those that say `health`, as far as they depend on upstreams. */
+/** The blocks that contribute a proof, fallbacks where there is no other, as far as they need upstreams. */
 function proofsOf(blocks: readonly ConfiguredBlock[]): Proof[] {
-  const saying = blocks.filter(({ settings }) => settings.ready !== undefined);
-  const counted =
-    saying.length > 0 ? saying : blocks.filter(({ settings }) => settings.healthAt !== undefined);
-  return counted.flatMap(({ block, settings, listeners }) => {
+  const contributed = blocks.flatMap(({ contributions }) => contributions.all(READINESS_PROOF));
+  const onlyFallbacks = contributed.every(({ isFallback }) => isFallback);
+  return blocks.flatMap(({ block, contributions, listeners }) => {
+    const proof = contributions
+      .all(READINESS_PROOF)
+      .find(({ isFallback }) => isFallback === onlyFallbacks);
     const at = listeners.find(({ scheme }) => scheme === 'dns');
-    if (!settings.forwards || at === undefined) return [];
-    const continuously = settings.ready?.continuously === true;
-    return [{ zone: block.keys[0]!.zone, at, continuously }];
+    if (proof === undefined || at === undefined || !contributions.has(NEEDS_UPSTREAMS)) return [];
+    return [{ zone: block.keys[0]!.zone, at, continuously: proof.continuously }];
   });
 }
 

@@ -4,7 +4,7 @@
  * Owns:    that a change of addresses opens all the new ones first, and changes nothing if one of
  *          them cannot be had.
  */
-import type { TlsServing } from '../../directives/directive.ts';
+import type { TlsServing } from '../../directives/contributions.ts';
 import type { HostPort } from '../../net/host-port.ts';
 import { ListenError, type Listener } from '../../listen/listener.ts';
 import type { QueryJournal } from '../../listen/query-journal.ts';

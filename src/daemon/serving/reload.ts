@@ -6,7 +6,7 @@
  * Is not:  the change itself: `load` builds a new generation, and changes nothing if it throws.
  */
 import { createHash } from 'node:crypto';
-import type { ReloadSettings } from '../../directives/directive.ts';
+import type { ReloadSettings } from '../../directives/contributions.ts';
 import type { Metrics } from '../../observe/metrics.ts';
 import type { Log } from '../../observe/log.ts';
 import { reasonOf } from '../../observe/reason.ts';

@@ -3,7 +3,7 @@
  *
  * Owns:    following the files, over reloads of the Corefile too; what is logged and counted of that.
  */
-import type { TlsServing } from '../../directives/directive.ts';
+import type { TlsServing } from '../../directives/contributions.ts';
 import { FollowedCertificate } from '../../tls/certificate.ts';
 import type { TcpSettings } from '../../listen/tcp.ts';
 import { TlsStreams } from '../../listen/tls.ts';

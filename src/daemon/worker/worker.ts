@@ -8,6 +8,16 @@ import { rmSync, writeFileSync } from 'node:fs';
 import type { Flags } from '../../cli/flags.ts';
 import { parseCorefile } from '../../corefile/blocks.ts';
 import { DIRECTIVE_NAMES } from '../../directives/configure.ts';
+import {
+  DEBUG_LOG,
+  EXAMPLE_NAME,
+  HTTP_ENDPOINT,
+  LAMEDUCK_MS,
+  RELOAD_INTERVAL,
+  type ReloadSettings,
+} from '../../directives/contributions.ts';
+import type { Endpoint } from '../../http/endpoint.ts';
+import { metricsEndpoint } from '../../http/metrics.ts';
 import type { HostPort } from '../../net/host-port.ts';
 import type { StreamLog } from '../../observe/log.ts';
 import { Metrics } from '../../observe/metrics.ts';
@@ -17,7 +27,7 @@ import { nowMs } from '../../sys/clock.ts';
 import { random30 } from '../../sys/random.ts';
 import type { SocketSource } from '../../sys/socket-source.ts';
 import { Upstreams } from '../../upstream/upstreams.ts';
-import { Admin, type AdminSettings } from '../serving/admin.ts';
+import { Admin } from '../serving/admin.ts';
 import { CacheLegacy } from '../inheritance/cache.ts';
 import { CorefileSource } from '../serving/corefile-source.ts';
 import { type CorefileText, type Generation, loadGeneration } from '../serving/generation.ts';
@@ -118,16 +128,14 @@ export class Worker {
       this.#metrics,
     );
     if (replacesWorker(supervision)) this.#readiness.resume();
-    this.#admin = new Admin(
-      this.#metrics,
+    this.#admin = new Admin({
       log,
-      {
-        isServing,
-        unready: () => this.#readiness.unready(),
-        troubles: this.#troubles,
-      },
+      metrics: this.#metrics,
+      isServing,
+      unready: () => this.#readiness.unready(),
+      troubles: this.#troubles,
       sockets,
-    );
+    });
     log.dropped = this.#metrics.counter('nodelocald_log_lines_dropped_total', {});
     const [errors] = SETUP_ERRORS.map((errortype) =>
       this.#metrics.counter('coredns_nodecache_setup_errors_total', { errortype }),
@@ -272,7 +280,7 @@ export class Worker {
   /** Answers on. Not before we serve at all: there is nobody to wait for. */
   async #grace(drainMs: number): Promise<void> {
     if (this.#generation === undefined) return;
-    const lameduckMs = Math.max(0, ...this.#generation.settings.map((each) => each.lameduckMs));
+    const lameduckMs = Math.max(0, ...this.#generation.contributed(LAMEDUCK_MS));
     if (lameduckMs > 0) {
       this.#log.info(`plugin/health: Going into lameduck mode for ${lameduckMs / 1000}s`);
     }
@@ -343,38 +351,35 @@ export class Worker {
   /** Puts the generation in the place of the one that serves; or rejects, and that goes on. */
   async #serve(generation: Generation): Promise<void> {
     try {
-      await this.#admin.apply([...generation.settings, ...this.#setupMetrics()]);
+      await this.#admin.apply(this.#endpoints(generation));
       if (this.#stopping) throw new Error('shutting down');
       await this.#listeners.apply(generation);
     } catch (error) {
       generation.stop();
       if (this.#generation !== undefined && !this.#stopping) {
-        await this.#admin.apply([...this.#generation.settings, ...this.#setupMetrics()]);
+        await this.#admin.apply(this.#endpoints(this.#generation));
       }
       throw error;
     }
     const before = this.#generation;
     this.#generation = generation;
-    this.#log.debugging = generation.settings.some(({ debug }) => debug);
+    this.#log.debugging = generation.contributed(DEBUG_LOG).length > 0;
     generation.start();
     before?.stop();
     this.#readiness.follow(generation.proofs);
     this.#reloader?.follow(reloadSettings(generation));
   }
 
+  #endpoints(generation: Generation): readonly Endpoint[] {
+    return [...generation.contributed(HTTP_ENDPOINT), ...this.#setupMetrics()];
+  }
+
   /** node-cache serves its metrics on a second address as well, for those of its set-up. */
-  #setupMetrics(): readonly AdminSettings[] {
+  #setupMetrics(): readonly Endpoint[] {
     const at = /^(.*):(\d+)$/.exec(this.#flags.setupMetricsAt);
     if (this.#node === undefined || at === null) return [];
     const host = at[1]!.replace(/^\[(.*)\]$/, '$1');
-    return [
-      {
-        metricsAt: { host, port: Number(at[2]) },
-        healthAt: undefined,
-        ready: undefined,
-        pprofAt: undefined,
-      },
-    ];
+    return [metricsEndpoint({ host, port: Number(at[2]) })];
   }
 
   #fingerprint(): string {
@@ -403,7 +408,7 @@ export class Worker {
     this.#log.banner(`nodelocald-${VERSION}`);
     this.#log.banner(`${process.platform}/${process.arch}, node ${process.version}`);
     const [address] = this.#listeners.addresses;
-    const name = generation.settings.find(({ exampleName }) => exampleName !== '')?.exampleName;
+    const [name] = generation.contributed(EXAMPLE_NAME);
     const http = this.#admin.describe();
     if (http !== '') this.#log.info(http);
     if (address !== undefined && name !== undefined) {
@@ -429,8 +434,8 @@ function replacesWorker(supervision: Supervision | undefined): boolean {
 }
 
 /** One watcher per process: the last block that says `reload` counts (CoreDNS). */
-function reloadSettings({ settings }: Generation): Generation['settings'][number]['reload'] {
-  return settings.findLast(({ reload }) => reload !== undefined)?.reload;
+function reloadSettings(generation: Generation): ReloadSettings | undefined {
+  return generation.contributed(RELOAD_INTERVAL).at(-1);
 }
 
 /** How to ask us: the wildcard is asked on loopback. */

@@ -2,7 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { parseUse } from '../../corefile/blocks.ts';
 import { CorefileError } from '../../corefile/error.ts';
 import { readUse } from '../../corefile/options.ts';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { LISTEN_ADDRESS } from '../contributions.ts';
+import { contributed, refusal } from '../testing.ts';
 import { bind, parse } from './index.ts';
 
 const interfaces = new Map([
@@ -53,9 +54,9 @@ describe('bind', () => {
   });
 
   test('uses add up, in their order', () => {
-    const settings = emptySettings();
-    bind.settle!([parseAs(bind, 'bind 192.0.2.2'), parseAs(bind, 'bind 192.0.2.1 ::1')], settings);
-    expect(settings.bind).toEqual(['192.0.2.2', '192.0.2.1', '::1']);
+    const uses = ['bind 192.0.2.2', 'bind 192.0.2.1 ::1'];
+    const addresses = contributed(bind, LISTEN_ADDRESS, ...uses);
+    expect(addresses).toEqual(['192.0.2.2', '192.0.2.1', '::1']);
   });
 
   test('the interfaces are those of the machine', () => {

@@ -11,6 +11,7 @@ import { type OptionTable, any, readOptions, readUse } from '../../corefile/opti
 import { nearest } from '../../corefile/suggest.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue } from '../../corefile/values.ts';
+import { LISTEN_ADDRESS } from '../contributions.ts';
 import type { Directive } from '../directive.ts';
 
 /** Addresses as text: IPv6 without brackets, link-local ones with `%INTERFACE`. At least one. */
@@ -20,8 +21,9 @@ export const bind: Directive<BindConfig> = {
   name: 'bind',
   repeat: 'accumulate',
   parse: (use) => readUse(use, () => parse(use, interfaceAddresses())),
-  settle: (configs, settings) => {
-    settings.bind.push(...configs.flat());
+  placesBlock: true,
+  contribute: (configs, block) => {
+    for (const address of configs.flat()) block.add(LISTEN_ADDRESS, address);
   },
 };
 

@@ -1,13 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { DEBUG_LOG } from '../contributions.ts';
+import { contributed, refusal } from '../testing.ts';
 import { debug } from './index.ts';
 
 describe('debug', () => {
   test('switches the level on', () => {
-    const settings = emptySettings();
-    expect(settings.debug).toBe(false);
-    debug.settle!([parseAs(debug, 'debug')], settings);
-    expect(settings.debug).toBe(true);
+    expect(contributed(debug, DEBUG_LOG, 'debug')).toEqual([true]);
   });
 
   test.each([

@@ -4,6 +4,7 @@
  * Is not:  an end of the recovery from faults, as in CoreDNS: a fault costs one query a SERVFAIL.
  */
 import { noArguments, noBlock, readUse } from '../../corefile/options.ts';
+import { DEBUG_LOG } from '../contributions.ts';
 import type { Directive } from '../directive.ts';
 
 export const debug: Directive<true> = {
@@ -15,7 +16,5 @@ export const debug: Directive<true> = {
       noBlock(use);
       return true;
     }),
-  settle: (_, settings) => {
-    settings.debug = true;
-  },
+  contribute: (_, block) => block.add(DEBUG_LOG, true),
 };

@@ -27,6 +27,7 @@ import {
 import { NOERROR, rcodeFromName } from '../../dns/rcode.ts';
 import { formatHostPort } from '../../net/host-port.ts';
 import { type ForwardConfig, type HealthCheckConfig } from '../../upstream/config.ts';
+import { NEEDS_UPSTREAMS } from '../contributions.ts';
 import type { Directive } from '../directive.ts';
 import { readAddress } from './addresses.ts';
 import { explainForward } from './explain.ts';
@@ -174,9 +175,7 @@ export const forward: Directive<ForwardUse> = {
 
   parse: (use, context) => readUse(use, () => readForward(use, context.warn)),
 
-  settle: (_, settings) => {
-    settings.forwards = true;
-  },
+  contribute: (_, block) => block.add(NEEDS_UPSTREAMS, true),
 
   build: (uses, context) => new ForwardHandler(uses, context),
 

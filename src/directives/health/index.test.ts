@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { HTTP_ENDPOINT, LAMEDUCK_MS } from '../contributions.ts';
+import { contributed, parseAs, refusal } from '../testing.ts';
 import { health } from './index.ts';
 
 describe('health', () => {
@@ -32,12 +33,9 @@ describe('health', () => {
   });
 
   test('the last use counts', () => {
-    const settings = emptySettings();
     const uses = ['health :1 {\nlameduck 5s\n}', 'health :2'];
-    health.settle!(
-      uses.map((use) => parseAs(health, use)),
-      settings,
-    );
-    expect(settings).toMatchObject({ healthAt: { host: '', port: 2 }, lameduckMs: 0 });
+    const at = { host: '', port: 2 };
+    expect(contributed(health, HTTP_ENDPOINT, ...uses)).toMatchObject([{ at, kind: 'health' }]);
+    expect(contributed(health, LAMEDUCK_MS, ...uses)).toEqual([0]);
   });
 });

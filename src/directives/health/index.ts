@@ -14,6 +14,8 @@ import {
 import { CorefileError } from '../../corefile/error.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue, parseDuration, parseHostPort } from '../../corefile/values.ts';
+import { healthEndpoint } from '../../http/health.ts';
+import { HTTP_ENDPOINT, LAMEDUCK_MS, READINESS_PROOF } from '../contributions.ts';
 import type { Directive } from '../directive.ts';
 import type { HostPort } from '../../net/host-port.ts';
 
@@ -33,10 +35,11 @@ export const health: Directive<HealthConfig> = {
       const at = address === undefined ? DEFAULT_ADDRESS : parseHostPort(address);
       return readOptions(use, OPTIONS, { address: at, lameduckMs: 0 });
     }),
-  settle: (configs, settings) => {
-    const last = configs.at(-1)!;
-    settings.healthAt = last.address;
-    settings.lameduckMs = last.lameduckMs;
+  contribute: (configs, block) => {
+    const { address, lameduckMs } = configs.at(-1)!;
+    block.add(HTTP_ENDPOINT, healthEndpoint(address));
+    block.add(LAMEDUCK_MS, lameduckMs);
+    block.add(READINESS_PROOF, { continuously: false, isFallback: true });
   },
 };
 

@@ -27,6 +27,7 @@ import type { Query } from '../../query/query.ts';
 import { Response } from '../../query/response.ts';
 import { synthesize } from '../../query/synthesize.ts';
 import { ANSWERED, PASS, type Verdict } from '../../query/verdict.ts';
+import { EXAMPLE_NAME } from '../contributions.ts';
 import type { BuildContext, Directive, Handler, ParseContext } from '../directive.ts';
 import { HostsTable, readHostsLine } from './table.ts';
 import { WatchedFile } from '../../files/watched-file.ts';
@@ -54,9 +55,10 @@ export const hosts: Directive<HostsConfig> = {
   name: 'hosts',
   repeat: 'refuse',
   parse: (use, context) => readUse(use, () => parse(use, context)),
-  settle: ([config], settings) => {
+  contribute: ([config], block) => {
     const first = config!.inline.map(readHostsLine).find((line) => line !== undefined);
-    settings.exampleName = first?.names[0] ?? '';
+    const name = first?.names[0];
+    if (name !== undefined) block.add(EXAMPLE_NAME, name);
   },
   build: (configs, context) => new Hosts(configs[0]!, context),
 };

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { HTTP_ENDPOINT } from '../contributions.ts';
+import { contributed, refusal } from '../testing.ts';
 import { pprof } from './index.ts';
 
 describe('pprof', () => {
@@ -10,9 +11,7 @@ describe('pprof', () => {
     { use: 'pprof {\nblock\n}', at: { host: 'localhost', port: 6053 } },
     { use: 'pprof 127.0.0.1:1 {\nblock 20\n}', at: { host: '127.0.0.1', port: 1 } },
   ])('$use', ({ use, at }) => {
-    const settings = emptySettings();
-    pprof.settle!([parseAs(pprof, use)], settings);
-    expect(settings.pprofAt).toEqual(at);
+    expect(contributed(pprof, HTTP_ENDPOINT, use)).toMatchObject([{ at, kind: 'pprof' }]);
   });
 
   test.each([

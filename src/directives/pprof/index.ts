@@ -11,6 +11,8 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { badValue, isInteger, parseHostPort } from '../../corefile/values.ts';
+import { pprofEndpoint } from '../../http/pprof.ts';
+import { HTTP_ENDPOINT } from '../contributions.ts';
 import type { Directive } from '../directive.ts';
 import type { HostPort } from '../../net/host-port.ts';
 
@@ -27,9 +29,7 @@ export const pprof: Directive<HostPort> = {
       readOptions(use, OPTIONS, undefined);
       return at;
     }),
-  settle: ([at], settings) => {
-    settings.pprofAt = at!;
-  },
+  contribute: ([at], block) => block.add(HTTP_ENDPOINT, pprofEndpoint(at!)),
 };
 
 /** Nothing of ours waits for a lock, so the rate of that profile is read and without effect. */

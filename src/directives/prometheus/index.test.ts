@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { HTTP_ENDPOINT, QUERY_COUNTERS } from '../contributions.ts';
+import { contributed, parseAs, refusal } from '../testing.ts';
 import { prometheus } from './index.ts';
 
 describe('prometheus', () => {
@@ -12,9 +13,18 @@ describe('prometheus', () => {
     { use: 'prometheus :1 {\nruntime_metrics\n}', host: '', port: 1 },
     { use: 'prometheus :1 {\ntls web.yml\n}', host: '', port: 1, tlsConfigFile: 'web.yml' },
   ])('$use', ({ use, ...place }) => {
-    const settings = emptySettings();
-    prometheus.settle!([parseAs(prometheus, use)], settings);
-    expect(settings.metricsAt).toEqual(place);
+    expect(parseAs(prometheus, use)).toEqual(place);
+  });
+
+  test('serves metrics at its address, and has the queries of its block counted', () => {
+    const use = 'prometheus :1 {\ntls web.yml\n}';
+    const [endpoint] = contributed(prometheus, HTTP_ENDPOINT, use);
+    expect(endpoint).toMatchObject({
+      at: { host: '', port: 1 },
+      kind: 'metrics',
+      variant: 'TLS by web.yml',
+    });
+    expect(contributed(prometheus, QUERY_COUNTERS, use)).toEqual(['prometheus']);
   });
 
   test.each([

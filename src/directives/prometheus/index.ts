@@ -14,7 +14,9 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { parseHostPort } from '../../corefile/values.ts';
-import type { Directive, MetricsPlace } from '../directive.ts';
+import { type MetricsPlace, metricsEndpoint } from '../../http/metrics.ts';
+import { HTTP_ENDPOINT, QUERY_COUNTERS } from '../contributions.ts';
+import type { Directive } from '../directive.ts';
 import type { HostPort } from '../../net/host-port.ts';
 
 const DEFAULT_ADDRESS: HostPort = { host: 'localhost', port: 9153 };
@@ -28,8 +30,10 @@ export const prometheus: Directive<MetricsPlace> = {
       const at = address === undefined ? DEFAULT_ADDRESS : parseHostPort(address);
       return readOptions(use, OPTIONS, { ...at });
     }),
-  settle: (configs, settings) => {
-    settings.metricsAt = configs[0]!;
+  isInChain: true,
+  contribute: ([place], block) => {
+    block.add(QUERY_COUNTERS, 'prometheus');
+    block.add(HTTP_ENDPOINT, metricsEndpoint(place!));
   },
 };
 

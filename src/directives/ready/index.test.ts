@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { HTTP_ENDPOINT, READINESS_PROOF } from '../contributions.ts';
+import { contributed, refusal } from '../testing.ts';
 import { ready } from './index.ts';
 
 describe('ready', () => {
@@ -15,9 +16,10 @@ describe('ready', () => {
       continuously: false,
     },
   ])('$use', ({ use, host, port, continuously }) => {
-    const settings = emptySettings();
-    ready.settle!([parseAs(ready, use)], settings);
-    expect(settings.ready).toEqual({ address: { host, port }, continuously });
+    const at = { host, port };
+    expect(contributed(ready, HTTP_ENDPOINT, use)).toMatchObject([{ at, kind: 'ready' }]);
+    const proof = { continuously, isFallback: false };
+    expect(contributed(ready, READINESS_PROOF, use)).toEqual([proof]);
   });
 
   test.each([

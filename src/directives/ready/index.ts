@@ -12,12 +12,20 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { parseHostPort, parseWord } from '../../corefile/values.ts';
-import type { Directive, ReadySettings } from '../directive.ts';
+import { readyEndpoint } from '../../http/ready.ts';
+import { HTTP_ENDPOINT, READINESS_PROOF } from '../contributions.ts';
+import type { Directive } from '../directive.ts';
 import type { HostPort } from '../../net/host-port.ts';
 
 const DEFAULT_ADDRESS: HostPort = { host: '', port: 8181 };
 
-export const ready: Directive<ReadySettings> = {
+export interface ReadyConfig {
+  readonly address: HostPort;
+  /** Whether an upstream that falls silent later withdraws readiness. */
+  readonly continuously: boolean;
+}
+
+export const ready: Directive<ReadyConfig> = {
   name: 'ready',
   repeat: 'refuse',
   parse: (use) =>
@@ -26,8 +34,10 @@ export const ready: Directive<ReadySettings> = {
       const at = address === undefined ? DEFAULT_ADDRESS : parseHostPort(address);
       return readOptions(use, OPTIONS, { address: at, continuously: false });
     }),
-  settle: (configs, settings) => {
-    settings.ready = configs[0]!;
+  contribute: ([config], block) => {
+    const { address, continuously } = config!;
+    block.add(HTTP_ENDPOINT, readyEndpoint(address));
+    block.add(READINESS_PROOF, { continuously, isFallback: false });
   },
 };
 

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { RELOAD_INTERVAL } from '../contributions.ts';
+import { contributed, parseAs, refusal } from '../testing.ts';
 import { reload } from './index.ts';
 
 describe('reload', () => {
@@ -25,11 +26,7 @@ describe('reload', () => {
   });
 
   test('the first use counts', () => {
-    const settings = emptySettings();
-    reload.settle!(
-      ['reload 5s', 'reload 6s'].map((use) => parseAs(reload, use)),
-      settings,
-    );
-    expect(settings.reload).toEqual({ intervalMs: 5000, jitterMs: 2500 });
+    const settings = contributed(reload, RELOAD_INTERVAL, 'reload 5s', 'reload 6s');
+    expect(settings).toEqual([{ intervalMs: 5000, jitterMs: 2500 }]);
   });
 });

@@ -6,7 +6,8 @@
 import { countArguments, noBlock, readUse } from '../../corefile/options.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue, parseDuration } from '../../corefile/values.ts';
-import type { Directive, ReloadSettings } from '../directive.ts';
+import { RELOAD_INTERVAL, type ReloadSettings } from '../contributions.ts';
+import type { Directive } from '../directive.ts';
 
 const DEFAULT_INTERVAL_MS = 30_000;
 const DEFAULT_JITTER_MS = 15_000;
@@ -24,9 +25,7 @@ export const reload: Directive<ReloadSettings> = {
       const jitterMs = jitter === undefined ? DEFAULT_JITTER_MS : parseJitter(jitter);
       return { intervalMs, jitterMs: Math.min(jitterMs, intervalMs / 2) };
     }),
-  settle: (configs, settings) => {
-    settings.reload = configs[0]!;
-  },
+  contribute: ([config], block) => block.add(RELOAD_INTERVAL, config!),
 };
 
 function parseInterval(token: Token): number {

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { TCP_TIMEOUTS } from '../contributions.ts';
+import { contributed, parseAs, refusal } from '../testing.ts';
 import { timeouts } from './index.ts';
 
 describe('timeouts', () => {
@@ -44,13 +45,8 @@ describe('timeouts', () => {
   });
 
   test('of several uses the later one overrides what it says', () => {
-    const settings = emptySettings();
-    timeouts.settle!(
-      ['timeouts {\nread 2s\nidle 20s\n}', 'timeouts {\nread 4s\n}'].map((use) =>
-        parseAs(timeouts, use),
-      ),
-      settings,
-    );
-    expect(settings.timeouts).toEqual({ firstMs: 4000, idleMs: 20_000 });
+    const uses = ['timeouts {\nread 2s\nidle 20s\n}', 'timeouts {\nread 4s\n}'];
+    const times = contributed(timeouts, TCP_TIMEOUTS, ...uses);
+    expect(Object.assign({}, ...times)).toEqual({ firstMs: 4000, idleMs: 20_000 });
   });
 });

@@ -16,7 +16,8 @@ import {
 } from '../../corefile/options.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import { badValue, formatDuration, isInteger, parseDuration } from '../../corefile/values.ts';
-import type { Directive, TimeoutSettings } from '../directive.ts';
+import { TCP_TIMEOUTS, type TimeoutSettings } from '../contributions.ts';
+import type { Directive } from '../directive.ts';
 
 const TIMEOUT_MS_MIN = 1000;
 const TIMEOUT_MS_MAX = 24 * 3600 * 1000;
@@ -26,8 +27,8 @@ export const timeouts: Directive<TimeoutSettings> = {
   name: 'timeouts',
   repeat: 'accumulate',
   parse: (use) => readUse(use, () => parse(use)),
-  settle: (configs, settings) => {
-    settings.timeouts = Object.assign({}, ...configs) as TimeoutSettings;
+  contribute: (configs, block) => {
+    for (const config of configs) block.add(TCP_TIMEOUTS, config);
   },
 };
 

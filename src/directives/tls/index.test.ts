@@ -3,7 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
 import { AUTHORITY, FIRST, SECOND } from '../../../test/harness/certificates.ts';
-import { emptySettings, parseAs, refusal } from '../testing.ts';
+import { TLS_SERVING } from '../contributions.ts';
+import { contributed, parseAs, refusal } from '../testing.ts';
 import { tls } from './index.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'tls-'));
@@ -37,9 +38,7 @@ describe('tls CERT KEY [CA]', () => {
   ])('$use', ({ use, is }) => {
     const config = parseAs(tls, use);
     expect(config).toEqual({ cert, key, ...is });
-    const settings = emptySettings();
-    tls.settle!([config], settings);
-    expect(settings.tls).toBe(config);
+    expect(contributed(tls, TLS_SERVING, use)).toEqual([config]);
   });
 
   test.each([

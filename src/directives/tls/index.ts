@@ -15,7 +15,8 @@ import {
 import { parseWord } from '../../corefile/values.ts';
 import { reasonOf } from '../../observe/reason.ts';
 import { readKeyPair } from '../../tls/key-pair.ts';
-import type { Directive, TlsServing } from '../directive.ts';
+import { TLS_SERVING, type TlsServing } from '../contributions.ts';
+import type { Directive } from '../directive.ts';
 
 const CLIENT_AUTH = [
   'nocert',
@@ -55,7 +56,16 @@ export const tls: Directive<TlsServing> = {
       }
       return { ...files, clientAuth };
     }),
-  settle: ([config], settings) => {
-    settings.tls = config;
+  contribute: ([config], block) => block.add(TLS_SERVING, config!),
+  review: ({ keys, uses }, { warn }) => {
+    const isUsed = uses.some(({ name }) => name === 'tls');
+    const key = keys.find(({ scheme }) => scheme === 'tls');
+    if (isUsed && key === undefined) {
+      warn('plugin/tls: no key of the block begins with tls://: it has no effect');
+    }
+    if (isUsed || key === undefined) return;
+    const what = `tls:// is served with a certificate, and the block has none: "${key.text}"`;
+    const hint = 'add the directive tls CERT KEY to the block';
+    throw new CorefileError('COREFILE_CONFLICT', key.place, what, { hint });
   },
 };
