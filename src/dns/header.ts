@@ -37,6 +37,8 @@ export const NSCOUNT_AT = 8;
 export const ARCOUNT_AT = 10;
 
 export const OPCODE_QUERY = 0;
+/** RFC 1035 section 4.1.1. */
+export const OPCODE_STATUS = 2;
 /** RFC 1996 section 3. */
 export const OPCODE_NOTIFY = 4;
 

@@ -5,7 +5,8 @@
  *          a question that is gone.
  * Is not:  sent anywhere: see lookup.ts for the whole server, and `Query.child` for the chain below.
  */
-import { HEADER_OCTETS, QDCOUNT_AT, ARCOUNT_AT, readU16, writeU16 } from '../dns/header.ts';
+import { buildQuery } from '../dns/build-query.ts';
+import { HEADER_OCTETS, readU16 } from '../dns/header.ts';
 import { skipName } from '../dns/name.ts';
 import { type QueryFacts, QueryView, READ_QUERY, readQuery } from '../dns/question.ts';
 
@@ -41,17 +42,14 @@ export function derive(asked: QueryFacts, change: Change): QueryView | undefined
   const nameFrom = at + HEADER_OCTETS;
   const name = change.name ?? msg.subarray(nameFrom, nameFrom + asked.nameOctets);
   const opt = change.opt ?? optOf(asked);
-  const questionEnd = HEADER_OCTETS + name.length + 4;
-  const derived = new Uint8Array(questionEnd + opt.length);
-  derived.set(msg.subarray(at, at + QDCOUNT_AT));
-  writeU16(derived, QDCOUNT_AT, 1);
-  derived.set(name, HEADER_OCTETS);
-  writeU16(derived, questionEnd - 4, change.qtype ?? asked.qtype);
-  writeU16(derived, questionEnd - 2, change.qclass ?? asked.qclass);
-  if (opt.length > 0) {
-    writeU16(derived, ARCOUNT_AT, 1);
-    derived.set(opt, questionEnd);
-  }
+  const derived = buildQuery({
+    name,
+    qtype: change.qtype ?? asked.qtype,
+    qclass: change.qclass ?? asked.qclass,
+    id: readU16(msg, at),
+    flags: readU16(msg, at + 2),
+    opt,
+  });
   const view = new QueryView(asked.hashSeed);
   const whole = readQuery(view, derived, 0, derived.length) === READ_QUERY;
   // A name with octets behind its root label would have moved the type and class.

@@ -1,11 +1,13 @@
 /**
  * For tests: a query as the server would make it of a client's message, and a client that waits.
  */
+import { buildQuery } from '../dns/build-query.ts';
+import { emptyOpt } from '../dns/edns.ts';
 import { QueryView, READ_QUERY, readQuery } from '../dns/question.ts';
-import { CD, HEADER_OCTETS, RD, writeU16 } from '../dns/header.ts';
+import { CD, RD } from '../dns/header.ts';
 import { PAYLOAD_OCTETS_MIN } from '../dns/limits.ts';
 import { nameFromText } from '../dns/name.ts';
-import { IN, OPT, classFromName, typeFromName } from '../dns/rrtype.ts';
+import { IN, classFromName, typeFromName } from '../dns/rrtype.ts';
 import { type Family, type ReplyPath, TCP, UDP } from './responder.ts';
 import { Query } from './query.ts';
 import type { Response } from './response.ts';
@@ -65,23 +67,23 @@ export function queryMessage(name: string, type: string, options: AskOptions = {
   const qtype = typeFromName(type);
   if (qname === undefined || qtype === undefined)
     throw new Error(`no name or type: ${name} ${type}`);
-  const hasEdns = options.edns !== undefined || options.dnssecOk === true;
-  const questionEnd = HEADER_OCTETS + qname.length + 4;
-  const msg = new Uint8Array(questionEnd + (hasEdns ? 11 : 0));
-  writeU16(msg, 0, options.id ?? 4711);
-  msg[2] = ((options.opcode ?? 0) << 3) | (options.recursionDesired === false ? 0 : RD);
-  msg[3] = options.checkingDisabled === true ? CD : 0;
-  writeU16(msg, 4, 1);
-  msg.set(qname, HEADER_OCTETS);
-  writeU16(msg, questionEnd - 4, qtype);
-  writeU16(msg, questionEnd - 2, classFromName(options.qclass ?? 'IN') ?? IN);
-  if (hasEdns) {
-    writeU16(msg, 10, 1);
-    writeU16(msg, questionEnd + 1, OPT);
-    writeU16(msg, questionEnd + 3, options.edns ?? PAYLOAD_OCTETS_MIN);
-    msg[questionEnd + 7] = options.dnssecOk === true ? 0x80 : 0;
-  }
-  return msg;
+  const opt = options.edns === undefined && options.dnssecOk !== true ? undefined : optOf(options);
+  const opcode = (options.opcode ?? 0) << 3;
+  const high = opcode | (options.recursionDesired === false ? 0 : RD);
+  return buildQuery({
+    name: qname,
+    qtype,
+    qclass: classFromName(options.qclass ?? 'IN') ?? IN,
+    id: options.id ?? 4711,
+    flags: (high << 8) | (options.checkingDisabled === true ? CD : 0),
+    ...(opt === undefined ? {} : { opt }),
+  });
+}
+
+function optOf({ edns, dnssecOk }: AskOptions): Uint8Array {
+  const opt = emptyOpt(edns ?? PAYLOAD_OCTETS_MIN);
+  opt[7] = dnssecOk === true ? 0x80 : 0;
+  return opt;
 }
 
 function replyPath(options: AskOptions): ReplyPath {

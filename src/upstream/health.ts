@@ -9,8 +9,10 @@
  * response, whatever its RCODE. A suspect is asked after those that are up; one that is down only if
  * all are. (CoreDNS goes on asking it in turn until it is down, 2 s each time.)
  */
-import { HEADER_OCTETS, RD } from '../dns/header.ts';
+import { buildQuery } from '../dns/build-query.ts';
+import { RD } from '../dns/header.ts';
 import { nameFromText } from '../dns/name.ts';
+import { NS } from '../dns/rrtype.ts';
 import type { Counter } from '../observe/counters.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
@@ -22,7 +24,6 @@ export type HealthState = 'up' | 'suspect' | 'down';
 
 /** A check that is not answered by then has failed. */
 const CHECK_MS = 1000;
-const TYPE_NS = 2;
 
 export class Health implements AttemptOwner {
   readonly #upstream: Upstream;
@@ -104,12 +105,8 @@ export class Health implements AttemptOwner {
   /** The query that shows whether the upstream answers: `. NS` unless configured. */
   probe(owner: AttemptOwner): Attempt {
     const domain = nameFromText(this.config.domain) ?? Uint8Array.of(0);
-    const query = new Uint8Array(HEADER_OCTETS + domain.length + 4);
-    query[2] = this.config.recursionDesired ? RD : 0;
-    query[5] = 1;
-    query.set(domain, HEADER_OCTETS);
-    query[query.length - 3] = TYPE_NS;
-    query[query.length - 1] = 1;
+    const flags = this.config.recursionDesired ? RD << 8 : 0;
+    const query = buildQuery({ name: domain, qtype: NS, flags });
     const attempt = new Attempt(owner, this.#upstream, query, domain.length, false);
     attempt.isProbe = true;
     return attempt;

@@ -6,10 +6,11 @@
  */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';
+import { buildQuery } from '../../dns/build-query.ts';
 import { type HostPort, reachableHost } from '../../net/host-port.ts';
-import { HEADER_OCTETS, RD, writeU16 } from '../../dns/header.ts';
+import { HEADER_OCTETS, OPCODE_STATUS, RD } from '../../dns/header.ts';
 import { nameFromText } from '../../dns/name.ts';
-import { IN, SOA } from '../../dns/rrtype.ts';
+import { NS, SOA } from '../../dns/rrtype.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { random16 } from '../../sys/random.ts';
 
@@ -19,8 +20,13 @@ const CHECK_EVERY_MS = 1000;
 /** Checks that may fail in a row before we are taken to be dead. */
 const SILENT_MS_MAX = 3000;
 
-/** A header with opcode STATUS (RFC 1035 section 4.1.1), and the question `. NS IN`. */
-const STATUS_QUERY = Uint8Array.of(1, 1, 2 << 3, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 2, 0, 1);
+/** `. NS IN` with opcode STATUS (RFC 1035 section 4.1.1). */
+const STATUS_QUERY = buildQuery({
+  name: Uint8Array.of(0),
+  qtype: NS,
+  id: 0x0101,
+  flags: OPCODE_STATUS << 11,
+});
 
 /** Whether something answers DNS over UDP at that address, asked for up to 5 s. */
 export async function answersSoon(host: string, port: number): Promise<boolean> {
@@ -74,14 +80,7 @@ function ask(
 /** With RD and a random ID, without EDNS. */
 function zoneQuery(zone: string): Uint8Array {
   const name = nameFromText(zone) ?? Uint8Array.of(0);
-  const message = new Uint8Array(HEADER_OCTETS + name.length + 4);
-  writeU16(message, 0, random16());
-  message[2] = RD;
-  writeU16(message, 4, 1);
-  message.set(name, HEADER_OCTETS);
-  writeU16(message, message.length - 4, SOA);
-  writeU16(message, message.length - 2, IN);
-  return message;
+  return buildQuery({ name, qtype: SOA, id: random16(), flags: RD << 8 });
 }
 
 /** Asks every address once a second; for `/health`, which an upstream's trouble must not fail. */

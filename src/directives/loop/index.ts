@@ -19,10 +19,11 @@ import {
   readUse,
 } from '../../corefile/options.ts';
 import { parseWord } from '../../corefile/values.ts';
+import { buildQuery } from '../../dns/build-query.ts';
 import { HEADER_OCTETS, RD, isResponse, readU16, writeU16 } from '../../dns/header.ts';
 import { nameFromText } from '../../dns/name.ts';
 import { SERVFAIL } from '../../dns/rcode.ts';
-import { HINFO, IN } from '../../dns/rrtype.ts';
+import { HINFO } from '../../dns/rrtype.ts';
 import type { Query } from '../../query/query.ts';
 import { Response } from '../../query/response.ts';
 import { ANSWERED, PASS, type Verdict } from '../../query/verdict.ts';
@@ -241,13 +242,7 @@ class Probe {
 /** A HINFO question with RD and no EDNS. */
 function probeMessage(name: string): Uint8Array {
   const qname = nameFromText(name) ?? Uint8Array.of(0);
-  const message = new Uint8Array(HEADER_OCTETS + qname.length + 4);
-  message[2] = RD;
-  writeU16(message, 4, 1);
-  message.set(qname, HEADER_OCTETS);
-  writeU16(message, message.length - 4, HINFO);
-  writeU16(message, message.length - 2, IN);
-  return message;
+  return buildQuery({ name: qname, qtype: HINFO, flags: RD << 8 });
 }
 
 /** 0 to 2^63 - 1 in decimal, as Go's rand.Int. */

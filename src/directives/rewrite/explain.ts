@@ -1,6 +1,7 @@
 /** What `rewrite` makes of a question, for people: `nodelocald explain`. */
 import { formatDuration } from '../../corefile/values.ts';
-import { HEADER_OCTETS, QDCOUNT_AT, writeU16 } from '../../dns/header.ts';
+import { buildQuery } from '../../dns/build-query.ts';
+
 import { nameFromText } from '../../dns/name.ts';
 import { QueryView, readQuery } from '../../dns/question.ts';
 import { rcodeName } from '../../dns/rcode.ts';
@@ -61,14 +62,9 @@ function draftOf(rules: readonly Rule[], asked: Asked): Draft {
 /** As a client on this machine would ask, without EDNS. */
 function queryFor({ name, qtype }: Asked): Query {
   const qname = nameFromText(name)!; // it is normalized
-  const questionEnd = HEADER_OCTETS + qname.length + 4;
-  const msg = new Uint8Array(questionEnd);
-  writeU16(msg, QDCOUNT_AT, 1);
-  msg.set(qname, HEADER_OCTETS);
-  writeU16(msg, questionEnd - 4, qtype);
-  writeU16(msg, questionEnd - 2, IN);
+  const msg = buildQuery({ name: qname, qtype });
   const view = new QueryView(0);
-  readQuery(view, msg, 0, questionEnd);
+  readQuery(view, msg, 0, msg.length);
   return new Query(view, HERE, 0, { deliver: () => undefined });
 }
 
