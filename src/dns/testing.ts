@@ -1,5 +1,5 @@
 /** For tests: responses as lines of a zone file, and back. */
-import { isIPv6 } from 'node:net';
+import { ipFromText } from '../net/ip.ts';
 import { type Rdata, type ResourceRecord, decodeMessage, encodeRecord } from './codec.ts';
 import { ANCOUNT_AT, HEADER_OCTETS, QDCOUNT_AT, QR, RD, writeU16, writeU32 } from './header.ts';
 import { nameFromText } from './name.ts';
@@ -135,8 +135,7 @@ function rdataFromText(type: string, words: readonly string[]): Rdata {
 function rdataToText(rdata: Rdata): string {
   switch (rdata.kind) {
     case 'address': {
-      const { address } = rdata;
-      return isIPv6(address) ? new URL(`http://[${address}]`).hostname.slice(1, -1) : address;
+      return ipFromText(rdata.address)?.text ?? rdata.address;
     }
     case 'name':
       return rdata.target;

@@ -21,8 +21,8 @@ import {
   TCP,
 } from '../query/responder.ts';
 import { nowMs } from '../sys/clock.ts';
-import { SystemCallError } from '../sys/socket.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
+import { SystemCallError } from '../sys/system-call-error.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
 import type { Secured } from './tls.ts';
 

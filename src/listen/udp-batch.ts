@@ -20,17 +20,11 @@ import {
 } from '../query/responder.ts';
 import { nowMs, toDs } from '../sys/clock.ts';
 import { type Libc, loadLibc } from '../sys/libc.ts';
-import {
-  DatagramVector,
-  addressText,
-  arrivalText,
-  familyOf,
-  portOf,
-  receiveDatagrams,
-  sendDatagrams,
-} from '../sys/mmsg.ts';
-import { type DatagramSocket, SystemCallError } from '../sys/socket.ts';
+import { DatagramVector, arrivalText, receiveDatagrams, sendDatagrams } from '../sys/mmsg.ts';
+import { addressText, familyOf, portOf } from '../sys/sockaddr.ts';
+import { type DatagramSocket } from '../sys/socket.ts';
 import type { Lent, SocketSource } from '../sys/socket-source.ts';
+import { SystemCallError } from '../sys/system-call-error.ts';
 import { BATCH_SLOTS, SLOT_OCTETS } from './batch-size.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
 import { type LeftDatagram, type QueryJournal, socketNumber } from './query-journal.ts';

@@ -16,8 +16,8 @@ import {
   type Responder,
   UDP,
 } from '../query/responder.ts';
-import { SystemCallError } from '../sys/socket.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
+import { SystemCallError } from '../sys/system-call-error.ts';
 import { type Listener, type ListenAddress, listenError } from './listener.ts';
 
 /**

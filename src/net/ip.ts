@@ -28,16 +28,16 @@ export interface IpNetwork {
 export function ipFromText(text: string): IpAddress | undefined {
   const percent = text.indexOf('%');
   const zone = percent === -1 ? undefined : text.slice(percent + 1);
-  const octets = octetsFromText(percent === -1 ? text : text.slice(0, percent));
+  const octets = ipOctets(percent === -1 ? text : text.slice(0, percent));
   if (octets === undefined || zone === '') return undefined;
   if (zone !== undefined && octets.length === 4) return undefined;
-  const unmapped = octets.length === 16 && isMapped(octets) ? octets.slice(12) : octets;
+  const plain = unmapped(octets);
   const suffix = zone === undefined ? '' : `%${zone}`;
   return {
-    family: unmapped.length === 4 ? 4 : 6,
-    octets: unmapped,
+    family: plain.length === 4 ? 4 : 6,
+    octets: plain,
     zone,
-    text: `${ipToText(unmapped)}${suffix}`,
+    text: `${ipToText(plain)}${suffix}`,
   };
 }
 
@@ -45,7 +45,7 @@ export function ipFromText(text: string): IpAddress | undefined {
 export function networkFromText(text: string): IpNetwork | undefined {
   const slash = text.indexOf('/');
   if (slash === -1) return undefined;
-  const octets = octetsFromText(text.slice(0, slash));
+  const octets = ipOctets(text.slice(0, slash));
   const digits = text.slice(slash + 1);
   if (octets === undefined || !/^\d{1,4}$/.test(digits)) return undefined;
   const prefixLength = Number(digits);
@@ -85,11 +85,19 @@ function longestZeros(groups: readonly number[]): { at: number; length: number }
   return best;
 }
 
-function isMapped(octets: Uint8Array): boolean {
-  return octets.subarray(0, 12).every((octet, i) => octet === (i < 10 ? 0 : 0xff));
+/** Whether the 16 octets at `at` are an IPv4 address in IPv6's form, `::ffff:a.b.c.d`. Hot path, stop 1. */
+export function isMapped(octets: Uint8Array, at: number): boolean {
+  for (let i = 0; i < 10; i++) if (octets[at + i] !== 0) return false;
+  return octets[at + 10] === 0xff && octets[at + 11] === 0xff;
 }
 
-function octetsFromText(text: string): Uint8Array | undefined {
+/** The 4 octets of an IPv4 address in IPv6's form; any other address as it is. */
+export function unmapped(octets: Uint8Array): Uint8Array {
+  return octets.length === 16 && isMapped(octets, 0) ? octets.slice(12) : octets;
+}
+
+/** The 4 or 16 octets as the text has them, a mapped address as 16; undefined if it is none. */
+export function ipOctets(text: string): Uint8Array | undefined {
   if (!text.includes(':')) return quadOctets(text);
   const halves = text.split('::');
   if (halves.length > 2) return undefined;

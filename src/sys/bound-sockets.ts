@@ -4,6 +4,7 @@
  * Where /proc cannot be read nothing is found: callers take that for nobody.
  */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
+import { ipToText } from '../net/ip.ts';
 
 export interface BoundPort {
   readonly transport: 'udp' | 'tcp';
@@ -64,9 +65,7 @@ export function readTable(table: string, transport: 'udp' | 'tcp'): BoundPort[] 
 function addressOf(hex: string): string {
   const octets = Buffer.from(hex, 'hex');
   octets.swap32();
-  if (octets.length === 4) return octets.join('.');
-  const groups = Array.from({ length: 8 }, (_, i) => octets.readUInt16BE(2 * i).toString(16));
-  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+  return ipToText(octets);
 }
 
 /** The inodes of all sockets that this process has open. */

@@ -7,7 +7,7 @@
  */
 import { Buffer } from 'node:buffer';
 import { type DuplexPollHandle, loadLibc } from './libc.ts';
-import { SystemCallError } from './socket.ts';
+import { SystemCallError } from './system-call-error.ts';
 import {
   MESSAGE_OCTETS_MAX,
   closeDescriptor,

@@ -6,6 +6,7 @@
  */
 import { createRequire } from 'node:module';
 import type Koffi from 'koffi';
+import { F_DUPFD_CLOEXEC, MAP_SHARED, PROT_READ_WRITE } from './linux.ts';
 
 /** Memory outside of V8's heap that does not move: a struct in it may point to another part of it. */
 export interface NativeMemory {
@@ -70,14 +71,6 @@ export interface Libc {
   /** Calls back whenever `fd` is readable, has failed, or while that is asked for is writable. */
   pollDuplex(fd: number, ready: () => void): DuplexPollHandle;
 }
-
-export const EAGAIN = 11;
-export const EINTR = 4;
-export const ENOBUFS = 105;
-
-const F_DUPFD_CLOEXEC = 1030;
-const PROT_READ_WRITE = 3;
-const MAP_SHARED = 1;
 
 let loaded: Libc | undefined | 'not tried' = 'not tried';
 

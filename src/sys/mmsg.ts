@@ -14,20 +14,18 @@
  *          sockets.
  * Hot path, stops 1 and 6 of 6: no allocation.
  */
-import { EAGAIN, EINTR, ENOBUFS, type Libc, type NativeMemory } from './libc.ts';
-import { SOCKADDR_OCTETS } from './socket.ts';
+import { ipToText, unmapped } from '../net/ip.ts';
+import type { Libc, NativeMemory } from './libc.ts';
+import { EAGAIN, EINTR, ENOBUFS, IPPROTO_IP, MSG_DONTWAIT, MSG_TRUNC } from './linux.ts';
+import { SOCKADDR_OCTETS } from './sockaddr.ts';
 
 const HEADER_OCTETS = 64;
 const IOVEC_OCTETS = 16;
 const NAME_OCTETS = 32;
 /** Room for one in6_pktinfo, which is the larger one, and its cmsghdr: 16 + 20, rounded up. */
 const CONTROL_OCTETS = 64;
-const MSG_DONTWAIT = 0x40;
-const MSG_TRUNC = 0x20;
-const AF_INET6 = 10;
 /** struct cmsghdr: length (8), level (4), type (4); then in_pktinfo or in6_pktinfo. */
 const CMSG_DATA_AT = 16;
-const IPPROTO_IP = 0;
 
 /** What a vector takes up. */
 export function vectorOctets(slots: number, slotOctets: number): number {
@@ -225,42 +223,12 @@ export function sendDatagrams(
   return next;
 }
 
-/** 1 for IPv4, also where it comes to an IPv6 socket as `::ffff:a.b.c.d`; 2 for IPv6. */
-export function familyOf(octets: Uint8Array, nameAt: number): 1 | 2 {
-  return octets[nameAt] === AF_INET6 && !isMapped(octets, nameAt + 8) ? 2 : 1;
-}
-
-function isMapped(octets: Uint8Array, at: number): boolean {
-  for (let i = 0; i < 10; i++) if (octets[at + i] !== 0) return false;
-  return octets[at + 10] === 0xff && octets[at + 11] === 0xff;
-}
-
-/** The address of a struct sockaddr as text, mapped ones as IPv4. */
-export function addressText(name: Uint8Array): string {
-  if (name[0] !== AF_INET6) return name.subarray(4, 8).join('.');
-  return ipv6Text(name.subarray(8, 24));
-}
-
 /** The address that a datagram came to, from its control data; undefined without. */
 export function arrivalText(control: Uint8Array): string | undefined {
   if (control.length < CMSG_DATA_AT + 12) return undefined;
   const level = control[8];
   // in_pktinfo: interface, local address, destination; in6_pktinfo: destination, interface.
   return level === IPPROTO_IP
-    ? control.subarray(CMSG_DATA_AT + 4, CMSG_DATA_AT + 8).join('.')
-    : ipv6Text(control.subarray(CMSG_DATA_AT, CMSG_DATA_AT + 16));
-}
-
-export function portOf(name: Uint8Array): number {
-  return (name[2]! << 8) | name[3]!;
-}
-
-/** In the form of RFC 5952, by way of the one parser that Node has for it. */
-function ipv6Text(octets: Uint8Array): string {
-  if (isMapped(octets, 0)) return octets.subarray(12, 16).join('.');
-  const groups: string[] = [];
-  for (let i = 0; i < 16; i += 2) {
-    groups.push(((octets[i]! << 8) | octets[i + 1]!).toString(16));
-  }
-  return new URL(`http://[${groups.join(':')}]`).hostname.slice(1, -1);
+    ? ipToText(control.subarray(CMSG_DATA_AT + 4, CMSG_DATA_AT + 8))
+    : ipToText(unmapped(control.subarray(CMSG_DATA_AT, CMSG_DATA_AT + 16)));
 }

@@ -1,8 +1,8 @@
 /** Processes that nobody waits for. */
 import { loadLibc } from './libc.ts';
+import { WNOHANG } from './linux.ts';
 
 const ANY_CHILD = -1;
-const WNOHANG = 1;
 
 /**
  * Waits for children that have ended. The first process of a container gets those of its children that

@@ -2,7 +2,7 @@ import { fstatSync, readSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { loadLibc } from './libc.ts';
 import { createMemoryFile, mapMemoryFile } from './shared-memory.ts';
-import { SystemCallError } from './socket.ts';
+import { SystemCallError } from './system-call-error.ts';
 import { closeDescriptor, duplicate } from './unix-socket.ts';
 
 describe.runIf(loadLibc() !== undefined)('memory that is shared', () => {

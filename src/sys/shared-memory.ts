@@ -6,9 +6,8 @@
  *          a file that another shortens while it is mapped ends us (SIGBUS).
  */
 import { type NativeMemory, loadLibc } from './libc.ts';
-import { SystemCallError } from './socket.ts';
-
-const MFD_CLOEXEC = 1;
+import { MFD_CLOEXEC } from './linux.ts';
+import { SystemCallError } from './system-call-error.ts';
 
 /**
  * A file in memory of so many octets, all 0, that take up room once they are written to. Returns its

@@ -1,22 +1,12 @@
 import { type Socket, createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { EAGAIN, type Libc, loadLibc } from './libc.ts';
-import {
-  DatagramVector,
-  addressText,
-  arrivalText,
-  familyOf,
-  portOf,
-  receiveDatagrams,
-  sendDatagrams,
-} from './mmsg.ts';
-import {
-  type DatagramSocket,
-  SOCKADDR_OCTETS,
-  SystemCallError,
-  openDatagramSocket,
-} from './socket.ts';
+import { type Libc, loadLibc } from './libc.ts';
+import { EAGAIN } from './linux.ts';
+import { DatagramVector, arrivalText, receiveDatagrams, sendDatagrams } from './mmsg.ts';
+import { SOCKADDR_OCTETS, addressText, familyOf, portOf } from './sockaddr.ts';
+import { type DatagramSocket, openDatagramSocket } from './socket.ts';
+import { SystemCallError } from './system-call-error.ts';
 
 const libc = loadLibc();
 const SLOTS = 4;

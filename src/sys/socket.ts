@@ -2,32 +2,31 @@
  * Sockets made by ourselves on Linux: with the options that node:dgram and node:net cannot set before
  * they bind, and for datagrams a receive buffer as large as we are allowed.
  */
-import { getSystemErrorName } from 'node:util';
 import { isIPv6 } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { type Libc, loadLibc } from './libc.ts';
-
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_REUSEADDR = 2;
-const SO_RCVBUF = 8;
-const SO_REUSEPORT = 15;
-const SO_SNDBUF = 7;
-const SO_SNDBUFFORCE = 32;
-const SO_RCVBUFFORCE = 33;
-const IPPROTO_IP = 0;
-const IP_PKTINFO = 8;
-const IP_FREEBIND = 15;
-const IPPROTO_IPV6 = 41;
-const IPV6_V6ONLY = 26;
-const IPV6_RECVPKTINFO = 49;
-
-export const SOCKADDR_OCTETS = 28;
+import {
+  AF_INET,
+  AF_INET6,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPV6_RECVPKTINFO,
+  IPV6_V6ONLY,
+  IP_FREEBIND,
+  IP_PKTINFO,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+} from './linux.ts';
+import { SOCKADDR_OCTETS, socketAddress } from './sockaddr.ts';
+import { SystemCallError } from './system-call-error.ts';
 
 export interface BindAddress {
   /** An IP address; `::` is every address of both families. An IPv6 one may carry `%interface`. */
@@ -58,17 +57,6 @@ export interface DatagramSocket {
   readonly wildcard: boolean;
   /** What the kernel granted; it counts its own overhead in. */
   readonly receiveBufferOctets: number;
-}
-
-/** A system call that failed; `code` is like `EADDRINUSE`. */
-export class SystemCallError extends Error {
-  readonly code: string;
-  constructor(call: string, errno: number) {
-    const code = getSystemErrorName(-errno);
-    super(`${call}: ${code}`);
-    this.name = 'SystemCallError';
-    this.code = code;
-  }
 }
 
 /** Opens and binds; `libc` must be there. Throws SystemCallError, and leaves nothing open. */
@@ -189,55 +177,4 @@ function boundPort(libc: Libc, fd: number): number {
     throw new SystemCallError('getsockname', libc.errno());
   }
   return (address[2]! << 8) | address[3]!;
-}
-
-/** A struct sockaddr_in or sockaddr_in6. */
-function socketAddress(host: string, port: number, family: 4 | 6): Uint8Array {
-  const [text, scope] = host.split('%');
-  const address = new Uint8Array(family === 6 ? SOCKADDR_OCTETS : 16);
-  address[0] = family === 6 ? AF_INET6 : AF_INET;
-  address[2] = port >> 8;
-  address[3] = port & 0xff;
-  if (family === 4) {
-    address.set(text!.split('.').map(Number), 4);
-  } else {
-    address.set(ipv6Octets(text!), 8);
-    if (scope !== undefined) address.set(scopeOctets(scope), 24);
-  }
-  return address;
-}
-
-/** The index of an interface, or that number itself, as sin6_scope_id. */
-function scopeOctets(scope: string): Uint8Array {
-  // A global address of the interface has the scope 0 there.
-  const known = networkInterfaces()[scope]?.find(
-    (info) => info.family === 'IPv6' && info.scopeid !== 0,
-  );
-  const index = known?.family === 'IPv6' ? known.scopeid : Number(scope);
-  return new Uint8Array(Uint32Array.of(Number.isInteger(index) ? index : 0).buffer);
-}
-
-/** The 16 octets of a valid IPv6 address in text form. */
-function ipv6Octets(text: string): Uint8Array {
-  const octets = new Uint8Array(16);
-  const dotted = /^(.*:)(\d+)\.(\d+)\.(\d+)\.(\d+)$/.exec(text);
-  const groups =
-    dotted === null
-      ? text
-      : dotted[1]! + hex(dotted[2]!, dotted[3]!) + ':' + hex(dotted[4]!, dotted[5]!);
-  const [head, tail] = groups.split('::');
-  const before = head === '' ? [] : head!.split(':');
-  const after = tail === undefined || tail === '' ? [] : tail.split(':');
-  const missing = 8 - before.length - after.length;
-  const all = [...before, ...Array.from({ length: missing }, () => '0'), ...after];
-  all.forEach((group, i) => {
-    const value = Number.parseInt(group, 16);
-    octets[2 * i] = value >> 8;
-    octets[2 * i + 1] = value & 0xff;
-  });
-  return octets;
-}
-
-function hex(high: string, low: string): string {
-  return ((Number(high) << 8) | Number(low)).toString(16);
 }

@@ -4,10 +4,8 @@
  */
 import type { Socket } from 'node:net';
 import { loadLibc } from './libc.ts';
+import { IPPROTO_TCP, TCP_INFO, TCP_USER_TIMEOUT } from './linux.ts';
 
-const IPPROTO_TCP = 6;
-const TCP_INFO = 11;
-const TCP_USER_TIMEOUT = 18;
 /** struct tcp_info up to and with what is read: 32-bit numbers at octets 24 and 56. */
 const INFO_OCTETS = 104;
 const UNACKED_WORD = 24 / 4;

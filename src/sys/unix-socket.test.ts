@@ -13,7 +13,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { loadLibc } from './libc.ts';
-import { SystemCallError, openDatagramSocket, openStreamSocket } from './socket.ts';
+import { openDatagramSocket, openStreamSocket } from './socket.ts';
+import { SystemCallError } from './system-call-error.ts';
 import {
   DESCRIPTORS_MAX,
   MESSAGE_OCTETS_MAX,

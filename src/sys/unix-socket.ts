@@ -8,30 +8,33 @@
  * Callers: have seen that `loadLibc()` gives something.
  */
 import { Buffer } from 'node:buffer';
-import { EAGAIN, EINTR, type Libc, type NativeMemory, loadLibc } from './libc.ts';
-import { addressText, portOf } from './mmsg.ts';
-import { SOCKADDR_OCTETS, SystemCallError } from './socket.ts';
-
-const AF_UNIX = 1;
-const AF_INET = 2;
-const AF_INET6 = 10;
-const SOCK_STREAM = 1;
-const SOCK_DGRAM = 2;
-const SOCK_SEQPACKET = 5;
-const SOCK_NONBLOCK = 0o4000;
-const SOCK_CLOEXEC = 0o2000000;
-const SOL_SOCKET = 1;
-const SO_TYPE = 3;
-const SO_PEERCRED = 17;
-const SO_ACCEPTCONN = 30;
-const SO_DOMAIN = 39;
-const SCM_RIGHTS = 1;
-const MSG_DONTWAIT = 0x40;
-const MSG_NOSIGNAL = 0x4000;
-const MSG_CMSG_CLOEXEC = 0x40000000;
-const MSG_CTRUNC = 0x8;
-const MSG_TRUNC = 0x20;
-const ENOTCONN = 107;
+import { type Libc, type NativeMemory, loadLibc } from './libc.ts';
+import {
+  AF_INET,
+  AF_INET6,
+  AF_UNIX,
+  EAGAIN,
+  EINTR,
+  ENOTCONN,
+  MSG_CMSG_CLOEXEC,
+  MSG_CTRUNC,
+  MSG_DONTWAIT,
+  MSG_NOSIGNAL,
+  MSG_TRUNC,
+  SCM_RIGHTS,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_SEQPACKET,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  SO_ACCEPTCONN,
+  SO_DOMAIN,
+  SO_PEERCRED,
+  SO_TYPE,
+} from './linux.ts';
+import { SOCKADDR_OCTETS, addressText, portOf } from './sockaddr.ts';
+import { SystemCallError } from './system-call-error.ts';
 
 /** A path and its end in a struct sockaddr_un. */
 const PATH_OCTETS_MAX = 107;

@@ -49,7 +49,7 @@ const OFF_THE_HOT_PATH: readonly string[] = [
   'Server.lookUp',
   'Server.serve',
   'hitPathOf',
-  'ipv6Text',
+
   'listenBatchUdp',
   'readDrops',
   'socketNumber',

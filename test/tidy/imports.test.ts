@@ -15,8 +15,9 @@ const ROWS: readonly (readonly string[])[] = [
   ['http'],
   ['cache', 'upstream', 'corefile', 'gotemplate', 'node-cache'],
   ['query', 'tls', 'files'],
-  ['observe', 'dns', 'net'],
+  ['observe', 'dns'],
   ['sys'],
+  ['net'],
 ];
 
 /** Package to the files or folders that may import it. */

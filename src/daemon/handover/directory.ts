@@ -11,7 +11,7 @@ import { closeSync, constants, fstatSync, mkdirSync, openSync, rmSync } from 'no
 import { join } from 'node:path';
 import { reasonOf } from '../../observe/reason.ts';
 import { tryLock, unlock } from '../../sys/file-lock.ts';
-import { SystemCallError } from '../../sys/socket.ts';
+import { SystemCallError } from '../../sys/system-call-error.ts';
 import {
   closeDescriptor,
   connectUnix,

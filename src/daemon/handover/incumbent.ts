@@ -7,7 +7,7 @@
  */
 import { Channel } from '../../sys/channel.ts';
 import { type PollHandle, loadLibc } from '../../sys/libc.ts';
-import { SystemCallError } from '../../sys/socket.ts';
+import { SystemCallError } from '../../sys/system-call-error.ts';
 import { acceptUnix, closeDescriptor } from '../../sys/unix-socket.ts';
 import { isOwnUser } from './directory.ts';
 import {

@@ -5,7 +5,7 @@ import type { Log } from '../../observe/log.ts';
 import { SHARED_CLOCK_OFFSET_MS, nowMs, toDs } from '../../sys/clock.ts';
 import { loadLibc } from '../../sys/libc.ts';
 import { createMemoryFile, mapNativeMemory } from '../../sys/shared-memory.ts';
-import { SystemCallError } from '../../sys/socket.ts';
+import { SystemCallError } from '../../sys/system-call-error.ts';
 import { closeDescriptor } from '../../sys/unix-socket.ts';
 import type { Supervision } from '../ipc/supervisor-link.ts';
 
