@@ -124,6 +124,8 @@ export interface Handler {
    * the walk of a miss.
    */
   readonly seesHits: boolean;
+  /** Whether queries of other classes than IN are for it too; if they are, the server lets them in. */
+  readonly takesEveryClass?: boolean;
   /** Whether it can expect an answer soon; absent means yes. False while every upstream is silent. */
   isReachable?(): boolean;
   /** In the cache's handler: what the server asks before it makes a query walk the chain. */

@@ -62,6 +62,7 @@ const answering: Handler = {
 const keeping: Handler = {
   name: 'forward',
   seesHits: false,
+  takesEveryClass: true,
   onQuery: (query) => {
     kept.push(query);
     return LATER;

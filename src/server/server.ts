@@ -280,7 +280,7 @@ export class Server implements Responder, LookupServer {
     outAt: number,
     outEnd: number,
   ): number {
-    const classRefused = view.qclass !== IN && !this.#zones.forwards;
+    const classRefused = view.qclass !== IN && !this.#zones.takesEveryClass;
     if (!classRefused && view.hasEdns && view.ednsVersion !== 0) {
       return writeExtendedRcode(out, outAt, writeEmpty(view, out, outAt, BADVERS), BADVERS);
     }

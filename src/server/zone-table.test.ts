@@ -1,14 +1,15 @@
 import { describe, expect, test } from 'vitest';
 import { QueryView, readQuery } from '../dns/question.ts';
 import { Counter } from '../observe/counters.ts';
+import type { Handler } from '../directives/directive.ts';
 import { TestLog } from '../directives/testing.ts';
 import { queryMessage } from '../query/testing.ts';
 import { ZoneTable } from './zone-table.ts';
 import { Chain } from './chain.ts';
 
-/** A table of these zones; `forwards` has a handler of that name in each. */
-function tableOf(zones: readonly string[], handler = 'hosts'): ZoneTable {
-  const handlers = [{ name: handler, seesHits: false }];
+/** A table of these zones, with such a handler in each. */
+function tableOf(zones: readonly string[], handler: Partial<Handler> = {}): ZoneTable {
+  const handlers = [{ name: 'hosts', seesHits: false, ...handler }];
   const chain = new Chain(handlers, new Counter(), new TestLog());
   const rest = { chain, counters: undefined, hits: undefined };
   return new ZoneTable(zones.map((zone, server) => ({ zone, server, ...rest })));
@@ -77,8 +78,8 @@ describe('DS belongs to the parent’s side of a zone cut (RFC 4035 section 3.1.
   });
 });
 
-test('whether any block forwards is known: then every class is let in', () => {
-  expect(tableOf(['.'], 'forward').forwards).toBe(true);
-  expect(tableOf(['.'], 'hosts').forwards).toBe(false);
-  expect(tableOf([]).forwards).toBe(false);
+test('a table lets every class in if one handler takes them', () => {
+  expect(tableOf(['.'], { takesEveryClass: true }).takesEveryClass).toBe(true);
+  expect(tableOf(['.']).takesEveryClass).toBe(false);
+  expect(tableOf([]).takesEveryClass).toBe(false);
 });

@@ -33,8 +33,8 @@ export class ZoneTable {
   /** Zones by the length of their wire form: all that can match a name's suffix of that length. */
   readonly #byOctets: readonly (readonly WireZone[] | undefined)[];
   readonly bindings: readonly ZoneBinding[];
-  /** Whether any block forwards: then every class is let in (CoreDNS). */
-  readonly forwards: boolean;
+  /** Whether a block's handler takes classes other than IN: then all blocks are asked them (CoreDNS). */
+  readonly takesEveryClass: boolean;
 
   constructor(bindings: readonly ZoneBinding[]) {
     const byOctets: WireZone[][] = [];
@@ -45,8 +45,8 @@ export class ZoneTable {
     // Filled to the full length, so that the hot path never reads past the end of the array.
     this.#byOctets = Array.from({ length: 256 }, (_, octets) => byOctets[octets]);
     this.bindings = bindings;
-    this.forwards = bindings.some(({ chain }) =>
-      chain.handlers.some(({ name }) => name === 'forward'),
+    this.takesEveryClass = bindings.some(({ chain }) =>
+      chain.handlers.some((handler) => handler.takesEveryClass),
     );
   }
 

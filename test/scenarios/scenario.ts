@@ -38,6 +38,7 @@ const ZONE = '.';
 class Upstream implements Handler {
   readonly name = 'forward';
   readonly seesHits = false;
+  readonly takesEveryClass = true;
   readonly waiting: Query[] = [];
   reachable = true;
 

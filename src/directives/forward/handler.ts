@@ -31,6 +31,7 @@ const FAILOVER_DEFAULT: readonly number[] = [SERVFAIL, REFUSED];
 export class ForwardHandler implements Handler {
   readonly name = 'forward';
   readonly seesHits = false;
+  readonly takesEveryClass = true;
   readonly #forwarders: readonly Forwarder[];
 
   constructor(uses: readonly ForwardUse[], context: BuildContext) {
