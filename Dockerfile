@@ -21,6 +21,9 @@ RUN --mount=type=bind,from=npm-cache,target=/npm-cache,rw \
     npm ci --ignore-scripts --no-audit --no-fund --cache /npm-cache ${NPM_FLAGS}
 COPY tsconfig.json ./
 COPY src src
+COPY deploy/pack-pages.sh deploy/
+# The pages that errors name: docs/directives/NAME.md.
+RUN sh deploy/pack-pages.sh docs/directives
 RUN npm run build && npm prune --omit=dev --ignore-scripts --offline
 
 FROM ${RUNTIME_IMAGE} AS root
@@ -47,6 +50,7 @@ COPY --from=root /rootfs/ /
 COPY LICENSE package.json /app/
 COPY --from=build /app/node_modules /app/node_modules
 COPY --from=build /app/dist /app/dist
+COPY --from=build /app/docs /app/docs
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin NODE_ENV=production
 # Kubernetes gives added capabilities to root only, so interface and rules want root, which is what
 # node-cache runs as too. Without them (-setupinterface=false -setupiptables=false) 65532 will do.

@@ -11,7 +11,8 @@ const PLUGIN_CFG = (
 describe('the chain', () => {
   test('has the order of plugin.cfg, which Corefiles rely on', () => {
     const names = DIRECTIVES.map(({ name }) => name);
-    expect(names).toEqual(PLUGIN_CFG.filter((name) => names.includes(name)));
+    const theirs = names.filter((name) => PLUGIN_CFG.includes(name));
+    expect(theirs).toEqual(PLUGIN_CFG.filter((name) => names.includes(name)));
   });
 
   test.each<{ names: string; repeat: readonly Repeat[] }>([

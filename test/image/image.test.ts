@@ -2,6 +2,7 @@
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { DIRECTIVES } from '../../src/directives/index.ts';
 import { dig } from '../harness/dig.ts';
 import { useLab } from '../harness/lab.ts';
 import { run } from '../harness/process.ts';
@@ -68,6 +69,11 @@ describe('what is in the image', () => {
     expect(present(wanted)).toEqual(Object.keys(wanted));
     expect(present(project.devDependencies)).toEqual([]);
     expect(['app/src', 'app/test', 'app/bench', 'app/.git'].filter(inImage)).toEqual([]);
+  });
+
+  test('the manual pages that errors name are', () => {
+    const pages = DIRECTIVES.map(({ name }) => `docs/directives/${name}.md`);
+    expect(pages.filter((page) => !inImage(join('app', page)))).toEqual([]);
   });
 
   test('koffi’s native part loads', async () => {

@@ -1,23 +1,32 @@
-/** Every directive has its manual page, complete, and is in the list of docs/corefile.md. */
-import { existsSync, mkdtempSync, writeFileSync } from 'node:fs';
+/** Every directive has its manual page in its folder, complete and true, and packed where errors say. */
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { inspect } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { FOREIGN_DIRECTIVES } from '../../src/corefile/foreign.ts';
 import { parseUse } from '../../src/corefile/blocks.ts';
+import { unknownOption } from '../../src/corefile/options.ts';
 import type { Repeat } from '../../src/directives/directive.ts';
 import { DIRECTIVES } from '../../src/directives/index.ts';
 import { formatDuration } from '../../src/corefile/values.ts';
-import { testParsing } from '../../src/directives/testing.ts';
+import { refusal, testParsing } from '../../src/directives/testing.ts';
 import { TCP_DEFAULTS } from '../../src/listen/tcp.ts';
 import { METRICS } from '../../src/observe/metrics.ts';
 import { FIRST } from '../harness/certificates.ts';
-import { filesBelow, textOf } from './source-files.ts';
+import { filesBelow, lineOf, textOf, withoutComments } from './source-files.ts';
+
+const ROOT = join(import.meta.dirname, '../..');
 
 const NAMES = DIRECTIVES.map(({ name }) => name);
-/** Their pages stand in docs/directives alone; each is to move to its directive's README.md. */
-const PAGE_OWED: readonly string[] = [];
+/** How a page says what a second use in a block means. */
+const REPEATED: Readonly<Record<Repeat, string>> = {
+  refuse: 'It may stand once in a block',
+  accumulate: 'Several uses in a block add up',
+  first: 'Of several uses in a block the first counts',
+  last: 'Of several uses in a block the last counts',
+};
 const SECTIONS = ['## Syntax', '## Differences from CoreDNS'];
 
 /** The keys of the option tables of a directive's folder. */
@@ -80,10 +89,25 @@ function placed(name: string, text: string): string {
   return path;
 }
 
+/** The directive with nothing but what it needs: for one that is not in LEAST, as its page has it. */
+function leastOf(name: string): string {
+  const [, example = name] = new RegExp(`^ *(${name}\\b[^{\\n]*)`, 'm').exec(exampleOf(name)) ?? [];
+  return LEAST[name] ?? (isRefused(name, name) ? example.trimEnd() : name);
+}
+
+function exampleOf(name: string): string {
+  return pageOf(name).split('\n## Example')[1] ?? '';
+}
+
+function isRefused(name: string, text: string): boolean {
+  const directive = DIRECTIVES.find((candidate) => candidate.name === name)!;
+  return refusal(directive, text) !== undefined;
+}
+
 /** What the directive makes of one option, or of none, as text. */
 function configOf(name: string, option: string): string {
   const directive = DIRECTIVES.find((candidate) => candidate.name === name)!;
-  const use = parseUse(`${LEAST[name] ?? name} {\n${option}\n}`);
+  const use = parseUse(`${leastOf(name)} {\n${option}\n}`);
   return inspect(directive.parse(use, testParsing()), { depth: 10 });
 }
 
@@ -92,9 +116,7 @@ function exists(path: string): boolean {
 }
 
 function pageOf(name: string): string {
-  const page = PAGE_OWED.includes(name)
-    ? `docs/directives/${name}.md`
-    : `src/directives/${name}/README.md`;
+  const page = `src/directives/${name}/README.md`;
   const cure = `write ${page}: syntax, options with defaults and ranges, example, differences`;
   expect(exists(page), cure).toBe(true);
   return textOf(page);
@@ -109,10 +131,13 @@ describe.each(NAMES)('the directive %s', (name) => {
     expect(missing.map((section) => `${cure} "${section}"`)).toEqual([]);
   });
 
-  test('has the same page in docs/directives', () => {
-    const copy = `docs/directives/${name}.md`;
-    const same = exists(copy) && textOf(copy) === pageOf(name);
-    expect(same, `${copy} is not the directive's README.md: npm run docs`).toBe(true);
+  test('says on its page what a second use in a block means', () => {
+    const { repeat } = DIRECTIVES.find((candidate) => candidate.name === name)!;
+    const said = Object.values(REPEATED).filter((sentence) =>
+      pageOf(name).replaceAll('\n', ' ').includes(sentence),
+    );
+    const cure = `src/directives/${name}/README.md: say "${REPEATED[repeat]}" and nothing else of it`;
+    expect(said, cure).toEqual([REPEATED[repeat]]);
   });
 
   test('has each of its options on the page', () => {
@@ -174,24 +199,6 @@ test('timeouts has the defaults of the listener', () => {
 });
 
 describe('the directives as a whole', () => {
-  test('a page that was owed is in its place', () => {
-    const moved = PAGE_OWED.filter((name) => exists(`src/directives/${name}/README.md`));
-    const cure = 'has its README.md: take it out of PAGE_OWED in this test';
-    expect(moved.map((name) => `${name} ${cure}`)).toEqual([]);
-  });
-
-  test('docs/corefile.md lists them, in the order of the chain', () => {
-    const rows = [
-      ...textOf('docs/corefile.md').matchAll(/^\| \[(\w+)\]\(directives\/(\w+)\.md\)/gm),
-    ];
-    const cure = 'docs/corefile.md: the list of directives is that of src/directives/index.ts';
-    expect(
-      rows.map(([, title]) => title),
-      cure,
-    ).toEqual(NAMES);
-    expect(rows.filter(([, title, page]) => title !== page)).toEqual([]);
-  });
-
   test('docs/corefile.md lists those that are refused, with what to do instead', () => {
     const rows = [...new Set(FOREIGN_DIRECTIVES.values())].map((cure) => {
       const names = [...FOREIGN_DIRECTIVES].filter(([, other]) => other === cure);
@@ -200,35 +207,6 @@ describe('the directives as a whole', () => {
     const page = textOf('docs/corefile.md').replaceAll(/ {2,}/g, ' ');
     const missing = rows.filter((row) => !page.includes(row));
     expect(missing, 'docs/corefile.md: the table of refused directives lacks a row').toEqual([]);
-  });
-
-  test('docs/corefile.md says of each what a second use in a block means', () => {
-    const said: Record<Repeat, readonly string[]> = {
-      refuse: ['error'],
-      accumulate: ['adds up', 'tried in turn', 'the last counts'],
-      first: ['the first counts'],
-      last: ['the last counts'],
-    };
-    const rows = textOf('docs/corefile.md').matchAll(/^\| \[(\w+)\]\(.*\| ([^|]+?) +\|$/gm);
-    const wrong = [...rows].filter(([, name, text]) => {
-      const directive = DIRECTIVES.find((candidate) => candidate.name === name);
-      return directive !== undefined && !said[directive.repeat].includes(text!);
-    });
-    expect(wrong.map(([row]) => `docs/corefile.md: not so: ${row}`)).toEqual([]);
-  });
-
-  test('none that is there is said not to be there yet', () => {
-    const [, list = ''] = /^Of node-cache's directives ([\s\S]*?) not\s+there yet/m.exec(
-      textOf('docs/corefile.md'),
-    ) ?? [''];
-    const wrong = NAMES.filter((name) => list.includes(`\`${name}\``));
-    expect(wrong.map((name) => `docs/corefile.md: ${name} is there: take it out`)).toEqual([]);
-  });
-
-  test('docs/directives has no other pages', () => {
-    const pages = new Set(NAMES.map((name) => `docs/directives/${name}.md`));
-    const extra = filesBelow('docs/directives', '.md').filter((page) => !pages.has(page));
-    expect(extra.map((page) => `${page}: no directive in the list has this name`)).toEqual([]);
   });
 
   test('every folder of a directive is in the list', () => {
@@ -240,4 +218,46 @@ describe('the directives as a whole', () => {
     const unlisted = [...folders].filter((folder) => !NAMES.includes(folder));
     expect(unlisted.map((folder) => `src/directives/index.ts: ${folder} is missing`)).toEqual([]);
   });
+});
+
+describe('the manual pages in a package or an image', () => {
+  const packed = mkdtempSync(join(tmpdir(), 'tidy-pages-'));
+  const unknown = parseUse('x {\nno-such-option\n}').options[0]!.name;
+  execFileSync('sh', [join(ROOT, 'deploy/pack-pages.sh'), packed]);
+
+  test.each(NAMES)('the page that errors of %s name is packed', (name) => {
+    const { hint } = unknownOption(parseUse(name), unknown, []);
+    const [, file] = /docs\/directives\/(\S+)$/.exec(hint ?? '') ?? [];
+    expect(readFileSync(join(packed, file!), 'utf8')).toMatch(new RegExp(`^# ${name}\n`));
+  });
+
+  test('their links lead to other pages among them', () => {
+    const broken = NAMES.flatMap((name) => {
+      const text = readFileSync(join(packed, `${name}.md`), 'utf8');
+      const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].map(([, link]) => link!);
+      return links
+        .filter((link) => !existsSync(join(packed, link)))
+        .map((link) => `src/directives/${name}/README.md: no such page: ${link}`);
+    });
+    expect(broken).toEqual([]);
+  });
+
+  test('npm packs them, and the image holds them, at the path that errors name', () => {
+    expect(textOf('package.json')).toContain('sh deploy/pack-pages.sh docs/directives');
+    const dockerfile = textOf('Dockerfile');
+    expect(dockerfile).toContain('RUN sh deploy/pack-pages.sh docs/directives\n');
+    expect(dockerfile).toContain('COPY --from=build /app/docs /app/docs\n');
+  });
+});
+
+test('no directive is known by name outside its folder', () => {
+  const compared = new RegExp(`\\bname\\b\\W*\\s[!=]==\\s'(?:${NAMES.join('|')})'`, 'g');
+  const found = filesBelow('src', '.ts')
+    .filter((file) => !/\.test\.ts$|^src\/directives\/\w+\//.test(file))
+    .flatMap((file) => {
+      const text = withoutComments(textOf(file));
+      return [...text.matchAll(compared)].map(({ index }) => `${file}:${lineOf(text, index)}`);
+    });
+  const cure = 'let the directive say it: a key of contributions.ts, or a property of its handler';
+  expect(found.map((place) => `${place}: a directive is known by name; ${cure}`)).toEqual([]);
 });
