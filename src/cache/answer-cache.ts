@@ -33,7 +33,7 @@ export interface EntryLog {
 
 export class AnswerCache {
   readonly config: CacheConfig;
-  /** What a successor of this process could take over is written there. */
+  /** Each kept answer is written there, for the next worker to inherit. */
   log: EntryLog | undefined;
   readonly success: Store;
   readonly denial: Store;

@@ -83,10 +83,10 @@ export interface BuildContext {
   readonly metrics: Metrics;
   readonly upstreams: Upstreams;
   /**
-   * Something that outlives a reload of an unchanged block: what was made under that name when the
-   * same block was loaded before, or what `create` makes now.
+   * Something that a reload keeps while its block is unchanged: the value made under that name when
+   * the same block was loaded before, or else the one that `create` makes now.
    */
-  inherit<T>(name: string, create: () => T): T;
+  keep<T>(name: string, create: () => T): T;
   /** Runs once the block serves. */
   onStart(action: () => void): void;
   /** Runs when the block has stopped serving: a reload has replaced it, or the process ends. */

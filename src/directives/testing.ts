@@ -79,7 +79,7 @@ export function testBuilding(
     fatals,
     troubles: new Troubles(metrics),
     onLoop: 'exit',
-    inherit: (_name, create) => create(),
+    keep: (_name, create) => create(),
     onStart: (action) => void starts.push(action),
     onStop: (action) => void stops.push(action),
     fatal: (message) => void fatals.push(message),

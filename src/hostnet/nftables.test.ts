@@ -51,7 +51,7 @@ describe('the table of our own', () => {
     expect(await firewall.apply([], RULES)).toEqual([]);
   });
 
-  test('of a predecessor is replaced in one transaction', async () => {
+  test('a table left by an earlier process is replaced in one transaction', async () => {
     const node = new FakeNode();
     node.nftTable = 'table inet nodelocald { }';
     expect(await new Nftables(node.run).apply(RULES, RULES)).toHaveLength(10);

@@ -68,7 +68,7 @@ export class Nftables implements Firewall {
   ): Promise<string[]> {
     const script = wanted.length === 0 ? DELETE_TABLE : DELETE_TABLE + tableText(wanted);
     if (this.#written === script && (await this.#print(signal)) === this.#printed) return [];
-    // A table that a predecessor left is replaced too: that is atomic, so no query notices.
+    // A table left by an earlier process is replaced too: that is atomic, so no query notices.
     await this.#run('nft', ['-f', '-'], script, signal);
     this.#written = script;
     this.#printed = await this.#print(signal);

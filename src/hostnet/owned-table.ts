@@ -18,7 +18,7 @@ import type { Rule } from './rules.ts';
 const ANSWER_MS = 3000;
 
 export class OwnedTable {
-  /** Like no other's, so that a successor has its own beside it; pids repeat among containers. */
+  /** Like no other's, so that the next worker has its own beside it; pids repeat among containers. */
   readonly name: string = `nodelocald_host_${randomBytes(4).toString('hex')}`;
   readonly #hold: Hold;
   #process: HeldProcess | undefined;

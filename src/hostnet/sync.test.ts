@@ -73,7 +73,7 @@ describe('one life, in order', () => {
     expect(told).toContain('failed iptables failed');
   });
 
-  test('what is ceded is neither added nor diverted, and a predecessor is cleared all the same', async () => {
+  test('ceded addresses are neither added nor diverted, and rules of an earlier process still go', async () => {
     const before = network({ crashSafe: false });
     await before.setUp();
     await before.divert();
@@ -155,7 +155,7 @@ describe('one life, in order', () => {
     expect(node.allRules).toHaveLength(20);
   });
 
-  test('rules of a predecessor can be withdrawn before anything else is done', async () => {
+  test('rules of an earlier process can be withdrawn before anything else is done', async () => {
     await network({ crashSafe: false }).divert();
     expect(await network().withdraw()).toBe(true);
     expect(node.allRules).toEqual([]);
@@ -183,7 +183,7 @@ describe('which firewall', () => {
     expect(node.nftTable === undefined).toBe(expected === 'iptables');
   });
 
-  test('rules that a predecessor left by the other one go', async () => {
+  test('rules that an earlier process left in the other firewall go', async () => {
     await network({ firewall: 'nftables', crashSafe: false }).divert();
     await network({ firewall: 'iptables' }).divert();
     expect(node.nftTable).toBeUndefined();

@@ -116,8 +116,8 @@ export class HostNetwork {
   }
 
   /**
-   * Leaves these addresses to others; before `setUp`. What a predecessor has put in for them is still
-   * taken out.
+   * Leaves these addresses to others; before `setUp`. Rules that an earlier process has put in for
+   * them are still taken out.
    */
   cede(addresses: Iterable<string>): void {
     const theirs = new Set(addresses);
@@ -347,7 +347,7 @@ export class HostNetwork {
   }
 
   /**
-   * Removes what a predecessor left by the other firewall: its rules would go on without anyone to
+   * Removes what an earlier process left in the other firewall: its rules would go on without anyone to
    * look after them. Once; that it cannot be looked at is no news.
    */
   async #clearOther(chosen: Firewall, signal?: AbortSignal): Promise<void> {

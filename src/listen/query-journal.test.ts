@@ -25,9 +25,9 @@ function receive({ received }: QueryJournal, ...texts: string[]): void {
   });
 }
 
-function left(of: QueryJournal, socket = SOCKET): string[] {
+function inherited(of: QueryJournal, socket = SOCKET): string[] {
   return of
-    .leftFor(socket)
+    .inheritedFor(socket)
     .map(
       ({ name, message }) => `${Buffer.from(name).toString()}: ${Buffer.from(message).toString()}`,
     );
@@ -40,10 +40,10 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     before.begin(SOCKET, 10, false);
     receive(before, 'a', 'b');
     const after = journal(on);
-    expect(left(after, SOCKET + 1)).toEqual([]);
-    expect(left(after)).toEqual(['from a: a', 'from b: b']);
-    expect(left(after)).toEqual([]);
-    expect(left(journal(on))).toEqual([]);
+    expect(inherited(after, SOCKET + 1)).toEqual([]);
+    expect(inherited(after)).toEqual(['from a: a', 'from b: b']);
+    expect(inherited(after)).toEqual([]);
+    expect(inherited(journal(on))).toEqual([]);
   });
 
   test('are not those that were answered', () => {
@@ -53,7 +53,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     receive(before, 'a', 'b');
     before.end(2);
     before.begin(SOCKET, 10, false); // and none came: what is in the vector is old
-    expect(left(journal(on))).toEqual([]);
+    expect(inherited(journal(on))).toEqual([]);
   });
 
   test('are those whose answer was to come later, until it is sent', () => {
@@ -64,7 +64,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     const [, second] = [before.keep(0), before.keep(1), before.keep(2)];
     before.end(3);
     before.forget(second);
-    expect(left(journal(on)).toSorted()).toEqual(['from a: a', 'from c: c']);
+    expect(inherited(journal(on)).toSorted()).toEqual(['from a: a', 'from c: c']);
   });
 
   test.each([
@@ -80,14 +80,14 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
       first.end(1);
     }
     const second = journal(on);
-    expect(left(second)).toEqual(['from a: a']);
+    expect(inherited(second)).toEqual(['from a: a']);
     second.begin(SOCKET, 11, true);
     receive(second, 'a');
     if (later) {
       second.keep(0);
       second.end(1);
     }
-    expect(left(journal(on))).toEqual([]);
+    expect(inherited(journal(on))).toEqual([]);
   });
 
   test.each([
@@ -100,7 +100,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     receive(before, 'a');
     before.keep(0);
     before.end(1);
-    expect(left(journal(on, nowDs))).toEqual(is);
+    expect(inherited(journal(on, nowDs))).toEqual(is);
   });
 
   test('are the 1,024 newest, and none that is longer than any name needs', () => {
@@ -116,7 +116,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     });
     before.forget(kept[0]!); // whose place another has taken
     before.end(1);
-    const found = left(journal(on));
+    const found = inherited(journal(on));
     expect(found).toHaveLength(1024);
     expect(found).toContain('from q76: q76');
     expect(found).not.toContain('from q75: q75');
@@ -128,7 +128,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     before.begin(SOCKET, 10, false);
     receive(before, 'a');
     new Uint32Array(on.octets.buffer, on.octets.byteOffset)[0] = 7;
-    expect(left(journal(on))).toEqual([]);
+    expect(inherited(journal(on))).toEqual([]);
   });
 
   test('are read without a throw, whatever a crash has made of the memory', () => {
@@ -143,7 +143,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
           receive(before, 'a');
           before.keep(0);
           for (const [at, value] of scribbles) words[at + 1] = value;
-          for (const { message, name, control } of journal(on).leftFor(SOCKET)) {
+          for (const { message, name, control } of journal(on).inheritedFor(SOCKET)) {
             expect(message.length).toBeLessThanOrEqual(4096);
             expect(name.length).toBeLessThanOrEqual(32);
             expect(control.length).toBeLessThanOrEqual(64);

@@ -1,6 +1,6 @@
 /**
  * The datagrams that were taken from a socket and are not answered yet, in memory that outlives the
- * worker: its successor answers them, so that a crash costs no client its query.
+ * worker: the next worker answers them, so that a crash costs no client its query.
  *
  *   0   what the memory is: a number that changes with the layout below
  *   4   the batch that is being read, answered or sent: FREE, FIRST or AGAIN
@@ -46,8 +46,8 @@ const PATIENCE_DS = 50;
 const RING_AT = HEADER_OCTETS + ((vectorOctets(BATCH_SLOTS, SLOT_OCTETS) + 63) & ~63);
 export const QUERY_JOURNAL_OCTETS: number = RING_AT + RING_SLOTS * RING_SLOT_OCTETS;
 
-/** A datagram that a predecessor has read. */
-export interface LeftDatagram {
+/** A datagram that the previous worker has read. */
+export interface InheritedDatagram {
   readonly name: Uint8Array;
   readonly control: Uint8Array;
   readonly message: Uint8Array;
@@ -59,7 +59,7 @@ export class QueryJournal {
   readonly #octets: Uint8Array;
   readonly #words: Uint32Array;
   readonly #clockOffsetDs: number;
-  readonly #left = new Map<number, LeftDatagram[]>();
+  readonly #inherited = new Map<number, InheritedDatagram[]>();
   /** What is written now: whether it is tried for the first time. */
   #state = FIRST;
   #sequence = 0;
@@ -67,8 +67,8 @@ export class QueryJournal {
   #filled = BATCH_SLOTS;
 
   /**
-   * Takes over what is in `memory`, which is QUERY_JOURNAL_OCTETS long. `clockOffsetDs` is what makes
-   * `nowDs` the time of a clock that predecessors shared.
+   * Inherits what is in `memory`, which is QUERY_JOURNAL_OCTETS long. `clockOffsetDs` is what makes
+   * `nowDs` the time of a clock that all workers share.
    */
   constructor(libc: Libc, memory: NativeMemory, nowDs: number, clockOffsetDs: number) {
     this.#octets = memory.octets;
@@ -79,21 +79,21 @@ export class QueryJournal {
       address: memory.address + HEADER_OCTETS,
     };
     this.received = new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS, vector);
-    if (this.#words[0] === LAYOUT) this.#takeOver(nowDs + clockOffsetDs);
+    if (this.#words[0] === LAYOUT) this.#inherit(nowDs + clockOffsetDs);
     this.#words.fill(0, 0, HEADER_OCTETS >> 2);
     for (let slot = 0; slot < RING_SLOTS; slot++) this.#words[wordOf(slot)] = FREE;
     this.#words[0] = LAYOUT;
     this.#clear();
   }
 
-  /** What a predecessor has read from the socket and not answered; given out once. */
-  leftFor(socket: number): readonly LeftDatagram[] {
-    const left = this.#left.get(socket) ?? [];
-    this.#left.delete(socket);
-    return left;
+  /** The datagrams that the previous worker has read from the socket and not answered; given out once. */
+  inheritedFor(socket: number): readonly InheritedDatagram[] {
+    const inherited = this.#inherited.get(socket) ?? [];
+    this.#inherited.delete(socket);
+    return inherited;
   }
 
-  /** Before a batch is received; `again` if it is one that a predecessor had. */
+  /** Before a batch is received; `again` if it is one that the previous worker had. */
   begin(socket: number, nowDs: number, again: boolean): void {
     this.#clear();
     this.#state = again ? AGAIN : FIRST;
@@ -151,7 +151,7 @@ export class QueryJournal {
     this.#filled = BATCH_SLOTS;
   }
 
-  #takeOver(sharedNowDs: number): void {
+  #inherit(sharedNowDs: number): void {
     const words = this.#words;
     const { received } = this;
     if (words[1] === FIRST && sharedNowDs - words[3]! <= PATIENCE_DS) {
@@ -183,10 +183,10 @@ export class QueryJournal {
     }
   }
 
-  #leave(socket: number, datagram: LeftDatagram): void {
-    const left = this.#left.get(socket);
-    if (left === undefined) this.#left.set(socket, [datagram]);
-    else left.push(datagram);
+  #leave(socket: number, datagram: InheritedDatagram): void {
+    const inherited = this.#inherited.get(socket);
+    if (inherited === undefined) this.#inherited.set(socket, [datagram]);
+    else inherited.push(datagram);
   }
 }
 
@@ -208,7 +208,7 @@ function copy(from: Uint8Array, at: number, to: Uint8Array, toAt: number, octets
   for (let i = 0; i < octets; i++) to[toAt + i] = from[at + i]!;
 }
 
-/** By what a socket is known to a successor: a number of 32 bits of its address as it was asked for. */
+/** The number by which the next worker knows a socket: 32 bits, of its address as it was asked for. */
 export function socketNumber(host: string, port: number): number {
   let hash = 0x811c_9dc5; // FNV-1a
   for (const char of `${host} ${port}`) {

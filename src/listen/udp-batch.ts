@@ -27,7 +27,7 @@ import type { Lent, SocketSource } from '../sys/socket-source.ts';
 import { SystemCallError } from '../sys/system-call-error.ts';
 import { BATCH_SLOTS, SLOT_OCTETS } from './batch-size.ts';
 import { type ListenAddress, type Listener, listenError } from './listener.ts';
-import { type LeftDatagram, type QueryJournal, socketNumber } from './query-journal.ts';
+import { type InheritedDatagram, type QueryJournal, socketNumber } from './query-journal.ts';
 
 /** Batches per wake-up: 256 queries take about 1 ms; then the others have their turn. */
 const ROUNDS_MAX = 4;
@@ -83,7 +83,7 @@ export function canBatch(): boolean {
 class BatchSocket {
   readonly socket: DatagramSocket;
   readonly host: string;
-  /** Keeps what is not answered yet for a successor; undefined where nobody holds it. */
+  /** Keeps unanswered queries for the next worker; undefined if no supervisor holds it. */
   readonly journal: QueryJournal | undefined;
   readonly #number: number;
   readonly #buffers: Buffers;
@@ -116,8 +116,8 @@ class BatchSocket {
     this.#counters = counters;
     this.#client = new BatchClient(this);
     this.#poll = this.#buffers.libc.pollReadable(socket.fd, () => this.#readable());
-    const left = journal?.leftFor(this.#number) ?? [];
-    if (left.length > 0) setImmediate(() => this.#serveLeft(left));
+    const inherited = journal?.inheritedFor(this.#number) ?? [];
+    if (inherited.length > 0) setImmediate(() => this.#serveInherited(inherited));
   }
 
   get received(): DatagramVector {
@@ -142,11 +142,11 @@ class BatchSocket {
     return count;
   }
 
-  /** Answers what a predecessor had read when it ended. */
-  #serveLeft(left: readonly LeftDatagram[]): void {
+  /** Answers the queries that the previous worker had read when it ended. */
+  #serveInherited(inherited: readonly InheritedDatagram[]): void {
     const { received } = this.#buffers;
-    for (let from = 0; from < left.length && !this.#closed; from += BATCH_SLOTS) {
-      const some = left.slice(from, from + BATCH_SLOTS);
+    for (let from = 0; from < inherited.length && !this.#closed; from += BATCH_SLOTS) {
+      const some = inherited.slice(from, from + BATCH_SLOTS);
       this.journal?.begin(this.#number, toDs(nowMs()), true);
       some.forEach(({ name, control, message }, slot) => {
         received.addressTo(slot, name, control);
@@ -346,8 +346,8 @@ class BatchReplyPath implements ReplyPath {
 }
 
 /**
- * Listens on the address. Throws ListenError if it cannot be had. `journal` keeps what is not answered
- * yet for a successor.
+ * Listens on the address. Throws ListenError if it cannot be had. `journal` keeps
+ * unanswered queries for the next worker.
  */
 export function listenBatchUdp(
   address: ListenAddress,

@@ -80,7 +80,7 @@ export function openDatagramSocket(options: DatagramSocketOptions): DatagramSock
  */
 export function openStreamSocket(options: BindOptions, backlog: number): StreamSocket {
   return openBound(SOCK_STREAM, options, (libc, fd) => {
-    // As node:net does: connections of a predecessor that linger do not keep us from listening.
+    // As node:net does: lingering connections of an earlier process do not keep us from listening.
     setOption(libc, fd, SOL_SOCKET, SO_REUSEADDR, 1);
     bindTo(libc, fd, options);
     if (libc.listen(fd, backlog) < 0) throw new SystemCallError('listen', libc.errno());

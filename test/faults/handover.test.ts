@@ -1,5 +1,5 @@
 /**
- * Replacements of a daemon by another one beside it, under load. By hand, longer and harder:
+ * Handovers from a daemon to its replacement, under load. By hand, longer and harder:
  * HANDOVERS=10 HANDOVER_QPS=20000 HANDOVER_MISS_QPS=1000 npx vitest run --project system test/faults/handover
  */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
@@ -41,14 +41,14 @@ const blockFor = (zone: string): string => `${zone}:53 {
   forward . ${upstream.endpoint.host}
 }
 `;
-/** What is asked for again and again has a cache of its own, whose hits can be told from the others. */
+/** Names that are asked for repeatedly have a cache of their own, whose hits are counted apart. */
 const COREFILE = blockFor('hot.test') + blockFor('.');
 
 function start(): Promise<Daemon> {
   return Daemon.start(lab, COREFILE, ['-handover', directory, '-drain', '0']);
 }
 
-/** Until the daemon that served has gone. */
+/** Starts a newcomer; resolves when the incumbent has ended. */
 async function replaced(old: Daemon): Promise<Daemon> {
   const next = await start();
   expect(await old.child.ended).toMatchObject({ code: 0 });
@@ -68,7 +68,7 @@ class Load {
     this.#child = new Child(lab, 'dnsperf', ['dnsperf', ...options.split(' ')]);
   }
 
-  /** Ends it. What is under way then is not lost. */
+  /** Ends it. Queries under way then do not count as lost. */
   async result(): Promise<{ sent: number; lost: number; output: string }> {
     this.#child.kill('SIGINT');
     await this.#child.ended;
@@ -110,7 +110,7 @@ function linkOf(path: string): string {
 }
 
 describe(`${HANDOVERS} replacements under load`, () => {
-  test('lose no query, keep the cache warm, and leave nothing open', async () => {
+  test('replacements under load lose no query, keep the cache warm, and leave no descriptor open', async () => {
     let daemon = await start();
     const idle = descriptors(daemon);
     const names = Array.from({ length: NAMES }, (_, i) => `hit-${i}.hot.test`);
@@ -134,7 +134,7 @@ describe(`${HANDOVERS} replacements under load`, () => {
       expect(lost, output).toBe(0);
     }
     expect(daemon.complaints).toEqual([]);
-    // Upstream connections come and go; sockets that were handed over are as many as ever.
+    // Upstream connections come and go; the sockets that were handed over are as many as before.
     await until('connections have been closed', () => {
       const now = descriptors(daemon);
       return now[0] === idle[0] && now[1]! <= idle[1]! + 8;
@@ -145,11 +145,11 @@ describe(`${HANDOVERS} replacements under load`, () => {
 
 describe('a newcomer that is killed', () => {
   test.each([
-    { ms: 60, because: 'its supervisor begins' },
+    { ms: 60, because: 'its supervisor is starting' },
     { ms: 250, because: 'it has, or is about to have, the sockets' },
-    { ms: 400, because: 'its worker begins' },
+    { ms: 400, because: 'its worker is starting' },
   ])(
-    'after $ms ms changes nothing for the one that serves: $because',
+    'a newcomer killed after $ms ms changes nothing for the incumbent: $because',
     async ({ ms }) => {
       const daemon = await start();
       const load = new Load(['hit-1.hot.test'], 500);
@@ -162,11 +162,11 @@ describe('a newcomer that is killed', () => {
       const { lost, output } = await load.result();
       expect(lost, output).toBe(0);
       if (!daemon.child.hasEnded) {
-        // The next one finds it as if nothing had been.
+        // The next newcomer finds the incumbent as if nothing had happened.
         const next = await replaced(daemon);
         await next.child.stop();
       } else {
-        // As fast as that: the newcomer had served, and so was the daemon itself.
+        // The machine was so fast that the newcomer served already, and the incumbent has ended.
         expect(newcomer.stdout).toContain('nodelocald-');
       }
     },
@@ -174,20 +174,20 @@ describe('a newcomer that is killed', () => {
   );
 });
 
-describe('a predecessor that does not take part', () => {
-  test('stopped in its tracks, is waited for in vain, and served beside', async () => {
+describe('an incumbent that does not take part', () => {
+  test('a newcomer waits 3 s for an incumbent that hangs, and then serves beside it', async () => {
     const old = await start();
     old.child.kill('SIGSTOP');
     const next = await start();
     expect(next.child.stdout).toContain('hands nothing over: no answer within 3 s');
     old.child.kill('SIGCONT');
     expect(await old.child.stop()).toMatchObject({ code: 0 });
-    // It is found all the same by those who come later.
+    // Later newcomers find it all the same.
     const last = await replaced(next);
     await last.child.stop();
   }, 30_000);
 
-  test('killed together with its worker, has left nothing but a name', async () => {
+  test('an incumbent killed together with its worker does not disturb a newcomer', async () => {
     const old = await start();
     const worker = readFileSync(`/proc/${old.pid}/task/${old.pid}/children`, 'utf8').trim();
     process.kill(Number(worker), 'SIGKILL');
@@ -199,7 +199,7 @@ describe('a predecessor that does not take part', () => {
   });
 });
 
-test('a worker that crashes leaves its cache to the next one', async () => {
+test('the next worker inherits the cache of a worker that crashes', async () => {
   const daemon = await start();
   const load = new Load(
     Array.from({ length: 300 }, (_, i) => `hit-${i}.hot.test`),
@@ -210,9 +210,9 @@ test('a worker that crashes leaves its cache to the next one', async () => {
   });
   const worker = readFileSync(`/proc/${daemon.pid}/task/${daemon.pid}/children`, 'utf8').trim();
   process.kill(Number(worker), 'SIGKILL');
-  await daemon.child.ready(() => /\d+ answers taken over/.test(daemon.child.stdout));
-  const taken = /(\d+) answers taken over from the worker before/.exec(daemon.child.stdout)?.[1];
-  expect(Number(taken)).toBeGreaterThan(280); // some are asked for again before they are read
+  await daemon.child.ready(() => /\d+ answers inherited/.test(daemon.child.stdout));
+  const inherited = /(\d+) answers inherited/.exec(daemon.child.stdout)?.[1];
+  expect(Number(inherited)).toBeGreaterThan(280); // some are asked for again before they are read
   const from = await cacheCounts();
   await sleep(300);
   expect(ratio(from, await cacheCounts())).toBeGreaterThan(0.95);
@@ -235,7 +235,7 @@ test('in Kubernetes the old container stays, without sockets, until SIGTERM', as
   delete process.env['KUBERNETES_SERVICE_HOST'];
 }, 30_000);
 
-test('SIGTERM in the middle of a handover waits for its end', async () => {
+test('an incumbent that gets SIGTERM in the middle of a handover ends after it', async () => {
   const old = await start();
   const path = lab.write('Corefile-next', COREFILE);
   const next = launchMain(lab, ['-conf', path, '-handover', directory]);

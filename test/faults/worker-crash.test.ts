@@ -53,12 +53,12 @@ const COREFILE = `
 const hot = Array.from({ length: HOT_NAMES }, (_, i) => `h${i}.load.test`);
 let fresh = 0;
 
-/** Names that nobody has asked for. */
+/** Names that no query has asked for. */
 function freshNames(count: number): string[] {
   return Array.from({ length: count }, () => `m${fresh++}.load.test`);
 }
 
-/** The crowd: hits and misses beside each other. Resolves to what became of both together. */
+/** The crowd: hits and misses at the same time. Resolves to the outcome of both together. */
 async function crowd(seconds: number, patienceSec: number) {
   const load = { at, seconds, patienceSec };
   const reports = await Promise.all([
@@ -95,7 +95,7 @@ async function workerOf(daemon: Daemon): Promise<number> {
   return daemon.workerPid!;
 }
 
-/** Sends `signal` to the worker, and waits until another one is there. */
+/** Sends `signal` to the worker, and waits until the next one is there. */
 async function strike(daemon: Daemon, signal: 'SIGKILL' | 'SIGSTOP'): Promise<void> {
   const worker = await workerOf(daemon);
   process.kill(worker, signal);
@@ -130,7 +130,7 @@ test(`SIGKILL every ${EVERY_SEC} s for ${SECONDS} s loses no query, and no descr
   expect(daemon.complaints.every((line) => line.includes('has ended by SIGKILL'))).toBe(true);
 }, 120_000);
 
-test('a worker that hangs is replaced within 3.5 s, and nobody with 5 s patience loses a query', async () => {
+test('a worker that hangs is replaced within 3.5 s, and no client with 5 s patience loses a query', async () => {
   const daemon = await start();
   const crowded = crowd(6, 5);
   await sleep(1000);
@@ -144,7 +144,7 @@ test('a worker that hangs is replaced within 3.5 s, and nobody with 5 s patience
 }, 60_000);
 
 describe('a worker that crashes', () => {
-  test('leaves the queries that wait for an upstream to its successor, who answers them', async () => {
+  test('the next worker answers the queries that waited for an upstream when a worker crashed', async () => {
     const slow = await FakeUpstream.start(
       lab,
       { host: lab.address(3), port: DNS_PORT },
@@ -167,21 +167,21 @@ describe('a worker that crashes', () => {
     expect(new Set(answered)).toEqual(new Set(ids));
   });
 
-  test('finds the Corefile broken, and the one before serves on until it is mended', async () => {
+  test('if the Corefile is broken when a worker crashes, the previous one serves on until it is repaired', async () => {
     const daemon = await start(COREFILE.replace('reload 2s 1s', ''));
     writeFileSync(daemon.corefile, COREFILE.replace('force_tcp', 'force_tpc'));
     await strike(daemon, 'SIGKILL');
     const name = freshNames(1)[0]!;
     expect((await ask(lab, at, query(name, 'A'))).answers[0]?.data).toBe('192.0.2.7');
     await until('it is said', () => daemon.complaints.some((line) => line.includes('force_tpc')));
-    expect(daemon.complaints.join('\n')).toContain('is refused, the one before serves on');
+    expect(daemon.complaints.join('\n')).toContain('is refused, the previous one serves on');
     expect((await scrape(metricsAt)).sum('coredns_reload_failed_total')).toBe(1);
     writeFileSync(daemon.corefile, COREFILE);
     daemon.child.kill('SIGUSR1');
     await until('it is loaded', () => daemon.child.stdout.includes('Reloading complete'));
   });
 
-  test('leaves the probe of kubelet to its successor', async () => {
+  test('the next worker answers a probe of kubelet that comes after a crash', async () => {
     const daemon = await start();
     process.kill(await workerOf(daemon), 'SIGKILL');
     const response = await fetch(`http://${at.host}:8080/health`);
@@ -190,7 +190,7 @@ describe('a worker that crashes', () => {
 });
 
 describe('a supervisor that is killed', () => {
-  test('takes its worker along, and the next daemon finds the addresses free', async () => {
+  test('a killed supervisor takes its worker along, and the next daemon finds the addresses free', async () => {
     const before = await start();
     const worker = await workerOf(before);
     const crowded = crowd(4, 2);
@@ -202,7 +202,7 @@ describe('a supervisor that is killed', () => {
     });
     const report = await crowded;
     console.info(`started again after ${gapMs.toFixed()} ms: ${JSON.stringify(report)}`);
-    // Who asks while nobody holds the sockets is lost, and no other; the crowd's own pace allowed for.
+    // Only queries sent while no process holds the sockets are lost; the crowd's own pace is allowed for.
     const askedMeanwhile = (gapMs / 1000) * (HITS_PER_SEC + MISSES_PER_SEC);
     expect(report.lost).toBeGreaterThan(0);
     expect(report.lost).toBeLessThan(askedMeanwhile * 1.2);
@@ -214,21 +214,24 @@ describe('a daemon that is told to end', () => {
   test.each([
     { signals: ['SIGTERM'], code: 0 },
     { signals: ['SIGINT'], code: 0 },
-  ] as const)('by $signals ends with $code, and its worker with it', async ({ signals, code }) => {
-    const daemon = await start();
-    const worker = await workerOf(daemon);
-    // The worker leaves them to its supervisor.
-    for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'] as const) {
-      process.kill(worker, signal);
-    }
-    await sleep(300);
-    expect(isAlive(worker)).toBe(true);
-    for (const signal of signals) daemon.child.kill(signal);
-    expect(await daemon.child.ended).toEqual({ code, signal: null });
-    expect(isAlive(worker)).toBe(false);
-  });
+  ] as const)(
+    'a daemon that gets $signals ends with $code, and its worker with it',
+    async ({ signals, code }) => {
+      const daemon = await start();
+      const worker = await workerOf(daemon);
+      // The worker ignores signals: they are for its supervisor.
+      for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR1'] as const) {
+        process.kill(worker, signal);
+      }
+      await sleep(300);
+      expect(isAlive(worker)).toBe(true);
+      for (const signal of signals) daemon.child.kill(signal);
+      expect(await daemon.child.ended).toEqual({ code, signal: null });
+      expect(isAlive(worker)).toBe(false);
+    },
+  );
 
-  test('twice by SIGINT ends at once with 2', async () => {
+  test('a second SIGINT ends the daemon at once with 2', async () => {
     const lameduck = COREFILE.replace('8080', '8080 {\n lameduck 20s\n }');
     const daemon = await start(lameduck);
     const worker = await workerOf(daemon);

@@ -191,7 +191,7 @@ describe('the template', () => {
 });
 
 describe('an end without notice', () => {
-  test("leaves queries to the Service to kube-proxy's DNAT; a successor takes over again", async () => {
+  test("leaves queries to the Service to kube-proxy's DNAT; the next daemon diverts them again", async () => {
     const { pod, node } = fixture;
     const daemon = await fixture.start();
     const { lost } = await fixture.askOnAndOn(SERVICE, CLUSTER_NAME, async () => {
@@ -214,8 +214,8 @@ describe('an end without notice', () => {
     expect(await node.tracked(SERVICE)).toEqual([]);
   });
 
-  // The worker still reads the Corefile before it withdraws what a predecessor left.
-  test("leaves nobody diverted to nothing, even if the successor's Corefile is wrong", async () => {
+  // The worker still reads the Corefile before it withdraws the rules that an earlier daemon left.
+  test("diverts no client to nothing, even if the next daemon's Corefile is wrong", async () => {
     const daemon = await fixture.start(['-crash-safe-diversion=false']);
     await daemon.end('SIGKILL');
     expect(await fixture.ask(fixture.pod, SERVICE, CLUSTER_NAME)).toBe('nobody');

@@ -1,4 +1,4 @@
-/** One daemon in the place of another on a node: whatever the order, nothing of the node is lost. */
+/** One daemon replaces another on a node: in any order, interface and rules survive. */
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { sleep } from '../harness/timing.ts';
 import { KUBE_DNS, NodeFixture, type RunningDaemon } from './node-fixture.ts';
@@ -34,8 +34,8 @@ async function leavesNothing(daemon: RunningDaemon): Promise<void> {
   await expect(fixture.node.ip(`link show ${DEVICE}`)).rejects.toThrow('does not exist');
 }
 
-describe('a pod that takes over from the one before (-handover, as in deploy/base)', () => {
-  test('loses no query of pods, and leaves device and rules as they are', async () => {
+describe('a handover from pod to pod (-handover, as in deploy/base)', () => {
+  test('a handover loses no query of pods, and device and rules stay as they are', async () => {
     const first = await fixture.start();
     const before = await state();
     const rounds: RunningDaemon[] = [first];
@@ -54,7 +54,7 @@ describe('a pod that takes over from the one before (-handover, as in deploy/bas
     await leavesNothing(rounds.at(-1)!);
   }, 60_000);
 
-  test('with a broken Corefile ends, and the one before serves on', async () => {
+  test('a newcomer with a broken Corefile ends, and the incumbent serves on', async () => {
     const first = await fixture.start();
     const before = await state();
     fixture.install.setCorefile('. {\n nonsense\n}\n');
@@ -66,13 +66,13 @@ describe('a pod that takes over from the one before (-handover, as in deploy/bas
     await leavesNothing(first);
   });
 
-  test('that is told to end before it serves leaves the node to the one before', async () => {
+  test('a newcomer that gets SIGTERM before it serves leaves the node to the incumbent', async () => {
     const first = await fixture.start();
     const before = await state();
     for (const afterMs of [150, 350, 500]) {
       const newcomer = fixture.launch();
       await sleep(afterMs);
-      if (newcomer.output.includes('HTTP')) break; // as fast as that: it serves
+      if (newcomer.output.includes('HTTP')) break; // the machine was so fast that it serves
       await newcomer.end('SIGTERM');
       expect(await state()).toEqual(before);
     }
@@ -84,7 +84,7 @@ describe('a pod that takes over from the one before (-handover, as in deploy/bas
 describe('two daemons that share the ports and know nothing of each other', () => {
   const alone = ['-handover', ''];
 
-  test('the end of the old one leaves device and rules to the new one', async () => {
+  test('the old daemon ends and leaves device and rules to the new one', async () => {
     const old = await fixture.start(alone);
     const before = await state();
     const next = await fixture.start(alone);
@@ -96,7 +96,7 @@ describe('two daemons that share the ports and know nothing of each other', () =
     await leavesNothing(next);
   }, 60_000);
 
-  test('a newcomer that cannot start leaves them to the old one', async () => {
+  test('a newcomer that cannot start leaves device and rules to the old daemon', async () => {
     const old = await fixture.start(alone);
     const before = await state();
     fixture.install.setCorefile('. {\n nonsense\n}\n');

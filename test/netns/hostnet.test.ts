@@ -244,7 +244,7 @@ describe.each(['nft', 'legacy'] as const)('the rules through iptables-%s', (vari
     );
     expect(await started[0]!.check()).toHaveLength(5);
     expect((await rules('iptables')).sort()).toEqual(clean.sort());
-    // The same process's successor, with the other form:
+    // The next process, with the other form:
     await hostNetwork({ crashSafe: true }).divert();
     expect((await rules('iptables')).filter((rule) => rule.includes('--nowildcard'))).toHaveLength(
       4,

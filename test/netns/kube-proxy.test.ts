@@ -78,11 +78,11 @@ describe.concurrent('kube-proxy in the mode', () => {
     expect(await daemon.end('SIGTERM')).toBe(0);
     expect(await answers()).toEqual(without);
     await fixture.network.makeDevice();
-    const successor = await fixture.start();
+    const next = await fixture.start();
     expect(await answers()).toEqual(during);
     const health = await fixture.get(`http://${LINK_LOCAL}:8080/health`);
     const isDegraded = mode === 'ipvs' && addresses === ADDRESSES;
     expect(health.startsWith(isDegraded ? 'OK, degraded\n' : 'OK\n')).toBe(true);
-    expect(await successor.end('SIGTERM')).toBe(0);
+    expect(await next.end('SIGTERM')).toBe(0);
   });
 });

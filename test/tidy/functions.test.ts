@@ -41,7 +41,7 @@ const TOO_MANY_PARAMETERS: readonly string[] = [
 const OFF_THE_HOT_PATH: readonly string[] = [
   'AnswerCache.isNewerThan',
   'BatchSocket.#keepUnsent',
-  'BatchSocket.#serveLeft',
+  'BatchSocket.#serveInherited',
   'DnsCounters.#addRequests',
   'DnsCounters.#addResponses',
   'DnsCounters.#addSize',

@@ -1,6 +1,6 @@
 /**
- * Entries of a cache as octets that another process of the same machine can read: what is handed to a
- * successor, and what a worker that died has left.
+ * Entries of a cache as octets that another process of the same machine can read: the
+ * snapshot that is handed to a newcomer, and the journal that the next worker inherits.
  *
  *   segment, 64 KB                            record, behind each other up to the first that is none
  *    0 magic              4 version            0 checksum of the rest, begun with the segment's

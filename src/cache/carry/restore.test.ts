@@ -89,7 +89,7 @@ async function handedOver(kept: Kept, options?: CacheOptions): Promise<AnswerCac
   return after;
 }
 
-describe('what a successor takes over', () => {
+describe('the next worker inherits', () => {
   test.each<{ kept: Kept; found: string | undefined }>([
     { kept: { says: { answers: ['a.test. 60 A 192.0.2.1'] } }, found: '0: a.test. 60 A 192.0.2.1' },
     {
@@ -168,7 +168,7 @@ describe('what a successor takes over', () => {
   });
 });
 
-describe('what a successor does not take', () => {
+describe('the next worker does not inherit', () => {
   const says = { answers: ['a.test. 60 A 192.0.2.1'] };
 
   test('from a block of another text', async () => {

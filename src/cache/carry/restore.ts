@@ -1,5 +1,5 @@
 /**
- * What another process has kept, taken over: each record is looked at as if it came from the network.
+ * Reads what another process has kept: each record is examined as if it came from the network.
  *
  * Owns:    that nothing gets into a cache that the cache would not have kept itself: the response is
  *          read and brought into normal form, its class and lifetime are decided anew.

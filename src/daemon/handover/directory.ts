@@ -1,11 +1,11 @@
 /**
- * The directory of `-handover`: where a daemon can be found by its successor.
+ * The directory of `-handover`, where a newcomer finds the incumbent.
  *
- * Owns:    the socket in it, of which there is one, and a lock on the directory while it is looked for
- *          or replaced: of two daemons that start at the same instant one finds the other.
+ * Owns:    the one socket in it, and a lock on the directory while a daemon looks for the socket or
+ *          replaces it: of two daemons that start at the same instant, one finds the other.
  *
- * Whoever can write to the directory can have the sockets, and put itself in the place of the daemon.
- * So it must be ours alone, and each peer must be of our own user too.
+ * A process that can write to the directory can obtain the sockets and impersonate the daemon. So only
+ * our own user may write to it, and each peer must run as our own user too.
  */
 import { closeSync, constants, fstatSync, mkdirSync, openSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
@@ -20,11 +20,11 @@ import {
 } from '../../sys/unix-socket.ts';
 
 const SOCKET_NAME = 'handover.sock';
-/** Nobody holds the lock for longer than some system calls take. */
+/** The lock is held only for as long as a few system calls take. */
 const LOCK_STEP_MS = 10;
 const LOCK_TRIES_MAX = 100;
 
-/** A directory that cannot be used: the operator's to mend. */
+/** The directory cannot be used, which the operator must correct. */
 export class HandoverDirectoryError extends Error {
   constructor(path: string, reason: string) {
     super(`-handover ${path}: ${reason}`);
@@ -36,14 +36,14 @@ export class HandoverDirectory {
   readonly #path: string;
   readonly #fd: number;
 
-  /** Makes the directory if only that is missing. Throws HandoverDirectoryError. */
+  /** Creates the directory if its parent exists. Throws HandoverDirectoryError. */
   constructor(path: string) {
     this.#path = path;
     this.#fd = openDirectory(path);
   }
 
   /**
-   * Connects to the daemon that listens here; or where there is none, listens. Rejects with
+   * Connects to the daemon that listens here, or listens itself if there is none. Rejects with
    * HandoverDirectoryError.
    */
   find(): Promise<{ readonly connection: number } | { readonly listener: number }> {
@@ -53,14 +53,14 @@ export class HandoverDirectory {
         return { connection: connectUnix(path) };
       } catch (error) {
         const code = error instanceof SystemCallError ? error.code : '';
-        // Of a daemon that has ended, or one that is stuck with nobody to accept.
+        // The daemon has ended, or is stuck and accepts nothing.
         if (code !== 'ENOENT' && code !== 'ECONNREFUSED' && code !== 'EAGAIN') throw error;
         return { listener: this.#listen() };
       }
     });
   }
 
-  /** Listens, from now on in the place of whoever has listened here. Rejects likewise. */
+  /** Listens in place of the daemon that has listened here. Rejects with HandoverDirectoryError. */
   replace(): Promise<number> {
     return this.#locked(() => this.#listen());
   }
@@ -91,7 +91,7 @@ export class HandoverDirectory {
   }
 }
 
-/** The descriptor of the directory, which is ours alone to write to. */
+/** The descriptor of the directory, checked: only our own user may write to it. */
 function openDirectory(path: string): number {
   let fd: number;
   try {
@@ -124,7 +124,7 @@ function openOrMake(path: string): number {
   }
 }
 
-/** Whether the other end of a connection is of our own user; if not it is closed. */
+/** Whether the peer runs as our own user; if not, the connection is closed. */
 export function isOwnUser(connection: number): boolean {
   const { uid } = peerCredentials(connection);
   if (uid === process.getuid!()) return true;

@@ -23,11 +23,11 @@ import {
   connectUnix,
   internetSocketOf,
 } from '../../sys/unix-socket.ts';
-import { HandOver, type HandoverOwner } from './incumbent.ts';
+import { Incumbent, type IncumbentOwner } from './incumbent.ts';
 import { HandoverDirectory, HandoverDirectoryError } from './directory.ts';
 import { HELLO, SNAPSHOT_KEY } from './protocol.ts';
 import { type Batch, HeldDescriptors } from '../supervisor/held-descriptors.ts';
-import { type Found, takeOver } from './newcomer.ts';
+import { type IncumbentAnswer, askIncumbent } from './newcomer.ts';
 
 let directory: string;
 let before: number;
@@ -36,7 +36,7 @@ let closers: (() => void)[];
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), 'handover-'));
   closers = [];
-  // What is made once for the whole process is not a leak.
+  // Descriptors that are opened once for the whole process are not a leak.
   closeDescriptor(
     openDatagramSocket({ host: '127.0.0.1', port: 0, sharePort: true, receiveBufferOctets: 4096 })
       .fd,
@@ -47,7 +47,7 @@ beforeEach(() => {
 afterEach(async () => {
   for (const close of closers.toReversed()) close();
   rmSync(directory, { recursive: true, force: true });
-  await vi.waitFor(() => expect(openDescriptors()).toBe(before)); // nothing is left open
+  await vi.waitFor(() => expect(openDescriptors()).toBe(before)); // no descriptor is left open
 });
 
 function openDescriptors(): number {
@@ -62,7 +62,7 @@ function pause(ms: number): Promise<void> {
 
 async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; !condition(); i++) {
-    if (i > 400) throw new Error('it did not come to pass');
+    if (i > 400) throw new Error('the condition did not become true within 2 s');
     await pause(5);
   }
 }
@@ -73,18 +73,18 @@ function openedDirectory(path: string = directory): HandoverDirectory {
   return opened;
 }
 
-/** A daemon that serves, as its successor sees it. */
-class Daemon implements HandoverOwner {
+/** A daemon that serves, as a newcomer sees it. */
+class Daemon implements IncumbentOwner {
   readonly held = new HeldDescriptors();
-  readonly handOver = new HandOver(this);
+  readonly incumbent = new Incumbent(this);
   serves = true;
   refuses: string | undefined;
   prepareMs = 0;
   prepared = 0;
-  gone = false;
+  isReplaced = false;
 
   constructor(listener: number) {
-    this.handOver.listen(listener);
+    this.incumbent.listen(listener);
     closers.push(() => this.end());
   }
 
@@ -105,20 +105,20 @@ class Daemon implements HandoverOwner {
     return this.held.batches();
   }
 
-  succeeded(): void {
-    this.gone = true;
+  replaced(): void {
+    this.isReplaced = true;
   }
 
   end(): void {
-    this.handOver.close();
+    this.incumbent.close();
     this.held.dropWhere(() => true);
   }
 }
 
-/** One that holds two sockets of a port, and a snapshot. */
+/** A daemon that holds two sockets of one port, and a snapshot. */
 async function servingDaemon(path?: string): Promise<Daemon> {
   const found = await openedDirectory(path).find();
-  if (!('listener' in found)) throw new Error('somebody listens already');
+  if (!('listener' in found)) throw new Error('a daemon listens already');
   const daemon = new Daemon(found.listener);
   const at = { host: '127.0.0.1', port: 0, sharePort: true };
   const udp = openDatagramSocket({ ...at, receiveBufferOctets: 4096 });
@@ -129,17 +129,17 @@ async function servingDaemon(path?: string): Promise<Daemon> {
   return daemon;
 }
 
-async function successor(): Promise<Found & { readonly told: readonly string[] }> {
-  const told: string[] = [];
-  const found = await takeOver(openedDirectory(), (why) => told.push(why));
+async function newcomer(): Promise<IncumbentAnswer & { readonly refusals: readonly string[] }> {
+  const refusals: string[] = [];
+  const found = await askIncumbent(openedDirectory(), (why) => refusals.push(why));
   closers.push(() => {
-    for (const fd of found.inheritance?.descriptors.values() ?? []) closeDescriptor(fd);
+    for (const fd of found.handedOver?.descriptors.values() ?? []) closeDescriptor(fd);
     if (found.listener !== undefined) closeDescriptor(found.listener);
   });
-  return { ...found, told };
+  return { ...found, refusals };
 }
 
-/** A connection to the daemon on which anything can be said. */
+/** A connection to the daemon on which a test can send anything. */
 function stranger(): { channel: Channel; heard: unknown[]; isClosed: () => boolean } {
   const heard: unknown[] = [];
   let closed = false;
@@ -157,113 +157,117 @@ function stranger(): { channel: Channel; heard: unknown[]; isClosed: () => boole
 }
 
 describe('a handover', () => {
-  test('gives the same sockets to the successor, and ends when that says that it serves', async () => {
+  test('the newcomer gets the same sockets, and the incumbent stops when the newcomer serves', async () => {
     const daemon = await servingDaemon();
-    const { inheritance, told } = await successor();
+    const { handedOver, refusals } = await newcomer();
     const inodes = (batches: readonly Batch[]): [string, number][] =>
       batches.flatMap(({ keys, descriptors }) =>
         keys.map((key, i): [string, number] => [key, fstatSync(descriptors[i]!).ino]),
       );
-    expect([...inheritance!.descriptors].map(([key, fd]) => [key, fstatSync(fd).ino])).toEqual(
+    expect([...handedOver!.descriptors].map(([key, fd]) => [key, fstatSync(fd).ino])).toEqual(
       inodes(daemon.held.batches()),
     );
-    expect([daemon.gone, daemon.handOver.isUnderWay, daemon.prepared]).toEqual([false, true, 1]);
-    const settled = daemon.handOver.settled();
-    inheritance!.serving();
+    expect([daemon.isReplaced, daemon.incumbent.isUnderWay, daemon.prepared]).toEqual([
+      false,
+      true,
+      1,
+    ]);
+    const settled = daemon.incumbent.settled();
+    handedOver!.serving();
     expect(await settled).toBe(true);
-    expect([daemon.gone, daemon.handOver.isUnderWay]).toEqual([true, false]);
-    expect(told).toEqual([]);
+    expect([daemon.isReplaced, daemon.incumbent.isUnderWay]).toEqual([true, false]);
+    expect(refusals).toEqual([]);
   });
 
-  test('of more sockets than one message takes', async () => {
+  test('more sockets than one message carries are all handed over', async () => {
     const daemon = await servingDaemon();
     const at = { host: '127.0.0.1', port: 0, sharePort: true, receiveBufferOctets: 4096 };
     for (let i = 0; i < 2 * DESCRIPTORS_MAX; i++) {
       const { fd, port } = openDatagramSocket(at);
       daemon.held.hold(`udp 127.0.0.1 ${port}`, fd);
     }
-    const { inheritance } = await successor();
-    expect(inheritance!.descriptors.size).toBe(daemon.held.size);
+    const { handedOver } = await newcomer();
+    expect(handedOver!.descriptors.size).toBe(daemon.held.size);
   });
 
-  test('goes down a row of daemons', async () => {
+  test('each of four daemons in a row hands over to the next one', async () => {
     const daemons = [await servingDaemon()];
     for (let i = 0; i < 3; i++) {
-      const { inheritance } = await successor();
+      const { handedOver } = await newcomer();
       const next = new Daemon(await openedDirectory().replace());
-      for (const [key, fd] of inheritance!.descriptors) {
+      for (const [key, fd] of handedOver!.descriptors) {
         next.held.hold(key, fd);
-        (inheritance!.descriptors as Map<string, number>).delete(key);
+        (handedOver!.descriptors as Map<string, number>).delete(key);
       }
-      inheritance!.serving();
-      await until(() => daemons.at(-1)!.gone);
+      handedOver!.serving();
+      await until(() => daemons.at(-1)!.isReplaced);
       daemons.push(next);
     }
-    expect(daemons.map(({ gone }) => gone)).toEqual([true, true, true, false]);
+    expect(daemons.map(({ isReplaced }) => isReplaced)).toEqual([true, true, true, false]);
   });
 
-  test('twenty times leaves nothing open, on either side', async () => {
+  test('twenty handovers leave no descriptor open on either side', async () => {
     const daemon = await servingDaemon();
     const had = openDescriptors();
     for (let i = 0; i < 20; i++) {
       const directoryOfNext = new HandoverDirectory(directory);
-      const { inheritance } = await takeOver(directoryOfNext, () => undefined);
-      expect(inheritance!.descriptors.size).toBe(3);
-      for (const fd of inheritance!.descriptors.values()) closeDescriptor(fd);
-      // As if that had been all of the successor, and the daemon the one that comes after it.
-      daemon.handOver.close();
-      daemon.handOver.listen(await directoryOfNext.replace());
+      const { handedOver } = await askIncumbent(directoryOfNext, () => undefined);
+      expect(handedOver!.descriptors.size).toBe(3);
+      for (const fd of handedOver!.descriptors.values()) closeDescriptor(fd);
+      // The newcomer ends here, and the same daemon stands in for the next one.
+      daemon.incumbent.close();
+      daemon.incumbent.listen(await directoryOfNext.replace());
       directoryOfNext.close();
     }
     await vi.waitFor(() => expect(openDescriptors()).toBe(had));
   });
 });
 
-describe('nothing has changed for the predecessor', () => {
-  test('when the successor ends before it serves; and the next one is given all', async () => {
+describe('the incumbent serves on unchanged', () => {
+  test('an incumbent whose newcomer ends before it serves hands everything over to the next one', async () => {
     const daemon = await servingDaemon();
     const { channel } = stranger();
     channel.send(HELLO);
-    await until(() => daemon.handOver.isUnderWay);
-    const settled = daemon.handOver.settled();
+    await until(() => daemon.incumbent.isUnderWay);
+    const settled = daemon.incumbent.settled();
     channel.close();
     expect(await settled).toBe(false);
-    expect(daemon.gone).toBe(false);
-    const { inheritance } = await successor();
-    expect(inheritance!.descriptors.size).toBe(3);
+    expect(daemon.isReplaced).toBe(false);
+    const { handedOver } = await newcomer();
+    expect(handedOver!.descriptors.size).toBe(3);
   });
 
-  test('when it ends while the cache is still being written', async () => {
+  test('an incumbent serves on if the newcomer ends while the cache is being written', async () => {
     const daemon = await servingDaemon();
     daemon.prepareMs = 50;
     const { channel } = stranger();
     channel.send(HELLO);
     await until(() => daemon.prepared === 1);
     channel.close();
-    await until(() => !daemon.handOver.isUnderWay);
+    await until(() => !daemon.incumbent.isUnderWay);
     await pause(60);
-    expect((await successor()).inheritance!.descriptors.size).toBe(3);
-    expect(daemon.gone).toBe(false);
+    expect((await newcomer()).handedOver!.descriptors.size).toBe(3);
+    expect(daemon.isReplaced).toBe(false);
   });
 
-  test('when it says that it serves before it has been given anything', async () => {
+  test('an incumbent serves on if a newcomer says that it serves before it was offered anything', async () => {
     const daemon = await servingDaemon();
     const { channel } = stranger();
     channel.send({ say: 'serving' });
     channel.send(HELLO);
-    await until(() => daemon.handOver.isUnderWay);
-    expect(daemon.gone).toBe(false);
+    await until(() => daemon.incumbent.isUnderWay);
+    expect(daemon.isReplaced).toBe(false);
   });
 
-  test('when it says nothing at all', async () => {
+  test('an incumbent serves on if a newcomer connects and says nothing', async () => {
     const daemon = await servingDaemon();
     const { isClosed } = stranger();
     await until(isClosed);
-    expect((await successor()).inheritance).toBeDefined();
-    expect(daemon.gone).toBe(false);
+    expect((await newcomer()).handedOver).toBeDefined();
+    expect(daemon.isReplaced).toBe(false);
   });
 
-  test('when its version is another', async () => {
+  test('an incumbent refuses a newcomer that speaks another version', async () => {
     await servingDaemon();
     const { channel, heard } = stranger();
     channel.send({ say: 'hello', versions: [99, 2] });
@@ -272,74 +276,74 @@ describe('nothing has changed for the predecessor', () => {
   });
 });
 
-describe('a successor', () => {
-  test('that finds nobody is the one that others find', async () => {
-    const { listener, inheritance, told } = await successor();
+describe('a newcomer', () => {
+  test('a newcomer that finds no incumbent is found by later ones', async () => {
+    const { listener, handedOver, refusals } = await newcomer();
     expect(listener).toBeDefined();
-    expect([inheritance, told]).toEqual([undefined, []]);
+    expect([handedOver, refusals]).toEqual([undefined, []]);
     const client = connectUnix(join(directory, 'handover.sock'));
     const server = acceptUnix(listener!)!;
     [client, server].forEach(closeDescriptor);
   });
 
-  test('that finds what a dead daemon has left, too', async () => {
-    const { listener } = await successor();
+  test('a newcomer that finds the socket of a dead daemon replaces it', async () => {
+    const { listener } = await newcomer();
     closeDescriptor(listener!);
     closers.pop();
-    expect((await successor()).listener).toBeDefined();
+    expect((await newcomer()).listener).toBeDefined();
   });
 
-  test('waits for one that does not serve yet, and for one that speaks with another', async () => {
+  test('a newcomer waits for an incumbent that does not serve yet or speaks with another newcomer', async () => {
     const daemon = await servingDaemon();
     daemon.serves = false;
     setTimeout(() => {
       daemon.serves = true;
     }, 150);
-    expect((await successor()).inheritance).toBeDefined();
-    setTimeout(() => daemon.handOver.close(), 150);
-    const asked = successor();
+    expect((await newcomer()).handedOver).toBeDefined();
+    setTimeout(() => daemon.incumbent.close(), 150);
+    const asked = newcomer();
     await pause(200);
-    daemon.handOver.listen(await openedDirectory().replace());
-    expect((await asked).inheritance).toBeDefined();
+    daemon.incumbent.listen(await openedDirectory().replace());
+    expect((await asked).handedOver).toBeDefined();
   });
 
-  test('goes on alone where it is refused, and says why', async () => {
+  test('a newcomer that is refused goes on alone and reports the reason', async () => {
     const daemon = await servingDaemon();
     daemon.refuses = 'it is ending';
-    const { inheritance, listener, told } = await successor();
-    expect([inheritance, listener, told]).toEqual([undefined, undefined, ['it is ending']]);
+    const { handedOver, listener, refusals } = await newcomer();
+    expect([handedOver, listener, refusals]).toEqual([undefined, undefined, ['it is ending']]);
   });
 
-  test('goes on alone where nobody answers', async () => {
-    const { listener } = await successor();
-    const { inheritance, told } = await successor();
-    expect([inheritance, told]).toEqual([undefined, ['no answer within 3 s']]);
+  test('a newcomer goes on alone if the incumbent does not answer', async () => {
+    const { listener } = await newcomer();
+    const { handedOver, refusals } = await newcomer();
+    expect([handedOver, refusals]).toEqual([undefined, ['no answer within 3 s']]);
     closeDescriptor(acceptUnix(listener!)!);
   }, 10_000);
 
-  test('gives back what it has, where the predecessor ends in the middle of its offer', async () => {
+  test('a newcomer closes what it has if the incumbent ends in the middle of its offer', async () => {
     const daemon = await servingDaemon();
     daemon.batches = () => daemon.held.batches().map((batch) => ({ ...batch, last: false }));
-    const asked = successor();
-    await until(() => daemon.handOver.isUnderWay);
+    const asked = newcomer();
+    await until(() => daemon.incumbent.isUnderWay);
     await pause(50);
-    daemon.handOver.close();
-    const { inheritance, told } = await asked;
-    expect([inheritance, told]).toEqual([undefined, ['it has ended']]);
+    daemon.incumbent.close();
+    const { handedOver, refusals } = await asked;
+    expect([handedOver, refusals]).toEqual([undefined, ['it has ended']]);
   });
 
-  test('keeps what it was offered, where the predecessor ends afterwards', async () => {
+  test('a newcomer keeps what it was offered if the incumbent ends afterwards', async () => {
     const daemon = await servingDaemon();
-    const { inheritance } = await successor();
+    const { handedOver } = await newcomer();
     daemon.end();
     await pause(20);
-    const [[key, fd] = ['', -1]] = inheritance!.descriptors;
+    const [[key, fd] = ['', -1]] = handedOver!.descriptors;
     expect(key).toBe(`udp 127.0.0.1 ${internetSocketOf(fd)?.port}`);
-    inheritance!.serving(); // nobody hears it
+    handedOver!.serving(); // to a closed channel
   });
 
   test.each<{ key: string; open: () => number; because: string }>([
-    { key: 'udp 127.0.0.1 53', open: () => openSync('/dev/null', 'r'), because: 'no socket' },
+    { key: 'udp 127.0.0.1 53', open: () => openSync('/dev/null', 'r'), because: 'it is no socket' },
     {
       key: 'tcp 127.0.0.1 0',
       open: () =>
@@ -349,7 +353,7 @@ describe('a successor', () => {
           sharePort: true,
           receiveBufferOctets: 4096,
         }).fd,
-      because: 'another transport',
+      because: 'its transport differs',
     },
     {
       key: 'udp 127.0.0.1 53',
@@ -360,32 +364,35 @@ describe('a successor', () => {
           sharePort: true,
           receiveBufferOctets: 4096,
         }).fd,
-      because: 'another port',
+      because: 'its port differs',
     },
-    { key: 'journal', open: () => createMemoryFile('x', 4096), because: 'nothing we know' },
-    { key: SNAPSHOT_KEY, open: () => openSync('/dev/null', 'r'), because: 'no file' },
+    { key: 'journal', open: () => createMemoryFile('x', 4096), because: 'the key is unknown' },
+    { key: SNAPSHOT_KEY, open: () => openSync('/dev/null', 'r'), because: 'it is no file' },
     {
       key: SNAPSHOT_KEY,
       open: () => createMemoryFile('x', (16 << 20) + 1),
-      because: 'too large',
+      because: 'it is too large',
     },
-  ])('takes nothing that is not what it is said to be: $key, $because', async ({ key, open }) => {
-    const daemon = await servingDaemon();
-    daemon.held.dropWhere(() => true);
-    daemon.held.hold(key, open());
-    const { inheritance } = await successor();
-    expect([...inheritance!.descriptors]).toEqual([]);
-  });
+  ])(
+    'a newcomer closes a descriptor that is not what its key says: $key, $because',
+    async ({ key, open }) => {
+      const daemon = await servingDaemon();
+      daemon.held.dropWhere(() => true);
+      daemon.held.hold(key, open());
+      const { handedOver } = await newcomer();
+      expect([...handedOver!.descriptors]).toEqual([]);
+    },
+  );
 
-  test('takes nothing from one that offers fewer than it says', async () => {
+  test('a newcomer takes nothing from an incumbent that offers fewer descriptors than keys', async () => {
     const daemon = await servingDaemon();
     daemon.batches = () => [{ keys: ['udp 127.0.0.1 53', 'x'], descriptors: [], last: true }];
-    const { inheritance, told } = await successor();
-    expect([inheritance, told]).toEqual([undefined, ['what it offers is not what it says']]);
+    const { handedOver, refusals } = await newcomer();
+    expect([handedOver, refusals]).toEqual([undefined, ['what it offers is not what it says']]);
   });
 });
 
-describe('the directory', () => {
+describe('the directory of -handover', () => {
   const refusal = (path: string): string => {
     try {
       new HandoverDirectory(path).close();
@@ -396,7 +403,7 @@ describe('the directory', () => {
     }
   };
 
-  test('is made, if only that is missing', () => {
+  test('the directory is created if its parent exists', () => {
     const path = join(directory, 'made');
     expect(refusal(path)).toBe('taken');
     expect(fstatSync(withFd(openSync(path, 'r'))).mode & 0o777).toBe(0o700);
@@ -413,18 +420,18 @@ describe('the directory', () => {
     { mode: 0o755, said: 'taken' },
     { mode: 0o775, said: 'others may write to it (mode 775): chmod 700' },
     { mode: 0o1777, said: 'others may write to it (mode 1777): chmod 700' },
-  ])('with mode $mode: $said', ({ mode, said }) => {
+  ])('a directory with mode $mode: $said', ({ mode, said }) => {
     chmodSync(directory, mode);
     expect(refusal(directory)).toContain(said);
   });
 
-  test('must be one', () => {
+  test('a file is refused as the directory', () => {
     const path = join(directory, 'file');
     writeFileSync(path, '');
     expect(refusal(path)).toBe(`-handover ${path}: it is no directory`);
   });
 
-  test('must be of our own user, by whichever name', () => {
+  test('the directory must belong to our own user, also behind a link', () => {
     const path = join(directory, 'link');
     symlinkSync('/', path);
     if (process.getuid!() === 0) {
@@ -434,13 +441,13 @@ describe('the directory', () => {
     }
   });
 
-  test('with a path that no socket can have is refused', async () => {
+  test('a path too long for a socket is refused', async () => {
     const path = join(directory, 'x'.repeat(100));
     await expect(openedDirectory(path).find()).rejects.toThrow(HandoverDirectoryError);
     expect(existsSync(path)).toBe(true);
   });
 
-  test('has one listener, however many look at the same instant', async () => {
+  test('the directory has one listener, however many daemons look at the same instant', async () => {
     const founds = await Promise.all(Array.from({ length: 8 }, () => openedDirectory().find()));
     const listeners = founds.flatMap((found) => ('listener' in found ? [found.listener] : []));
     expect(listeners.length).toBe(1);

@@ -1,81 +1,82 @@
 /**
- * The predecessor's side of a handover: it listens for a successor, and gives it the sockets and the
+ * The incumbent's side of a handover: it listens for a newcomer, and gives it the sockets and the
  * cache.
  *
- * Owns:    that one successor is spoken with at a time, and that nothing has changed for us until it
- *          says that it serves.
+ * Owns:    that it speaks with one newcomer at a time, and that nothing changes for us until that says
+ *          that it serves.
  */
 import { Channel } from '../../sys/channel.ts';
 import { type PollHandle, loadLibc } from '../../sys/libc.ts';
 import { SystemCallError } from '../../sys/system-call-error.ts';
 import { acceptUnix, closeDescriptor } from '../../sys/unix-socket.ts';
+import type { Batch } from '../supervisor/held-descriptors.ts';
 import { isOwnUser } from './directory.ts';
 import {
-  type PredecessorEvent,
-  type PredecessorState,
-  type ToPredecessor,
-  type ToSuccessor,
+  type IncumbentEvent,
+  type IncumbentState,
+  type ToIncumbent,
+  type ToNewcomer,
   commonVersion,
-  nextPredecessorState,
-  readToPredecessor,
+  nextIncumbentState,
+  readToIncumbent,
 } from './protocol.ts';
-import type { Batch } from '../supervisor/held-descriptors.ts';
 
 /** From the connection to `hello`. */
 const HELLO_MS = 1000;
-/** Some may come at once, of which one is served. */
+/** Several newcomers may come at once, of which one is served. */
 const DISMISSED_MAX = 16;
 /** From the offer to `serving`: three starts of a worker that is late each time. */
 const OFFERED_MS = 60_000;
 
-export interface HandoverOwner {
-  /** Why nothing can be handed over for good; undefined if it can. */
+export interface IncumbentOwner {
+  /** Why nothing can ever be handed over; undefined if it can. */
   refusal(): string | undefined;
-  /** Whether the worker serves: what does not serve yet cannot be handed over yet. */
+  /** Whether the worker serves: before that, there is nothing to hand over yet. */
   isServing(): boolean;
-  /** Has the worker's cache written down. Resolves when that is done, or is given up. Never rejects. */
+  /** Has the worker write its cache down. Resolves when it has, or is too late. Never rejects. */
   prepare(): Promise<void>;
-  /** What there is to hand over. The descriptors stay the owner's. */
+  /** Everything to hand over. The descriptors stay the owner's. */
   batches(): readonly Batch[];
-  /** The successor serves: we must not. */
-  succeeded(): void;
+  /** The newcomer serves in our place: we must stop. */
+  replaced(): void;
 }
 
-export class HandOver {
-  readonly #owner: HandoverOwner;
-  #state: PredecessorState = 'alone';
+export class Incumbent {
+  readonly #owner: IncumbentOwner;
+  #state: IncumbentState = 'alone';
   #listener: { readonly fd: number; readonly poll: PollHandle } | undefined;
   #channel: Channel | undefined;
   #timer: NodeJS.Timeout | undefined;
   readonly #dismissed = new Set<Channel>();
-  #settled: (() => void)[] = [];
+  /** Called when no newcomer is about to serve any longer. */
+  #waiters: (() => void)[] = [];
 
-  constructor(owner: HandoverOwner) {
+  constructor(owner: IncumbentOwner) {
     this.#owner = owner;
   }
 
-  /** Whether a successor is about to take over. */
+  /** Whether a newcomer is about to serve. */
   get isUnderWay(): boolean {
     return this.#state === 'preparing' || this.#state === 'offered';
   }
 
-  /** Resolves when no successor is about to take over, to whether one has. */
+  /** Resolves once no newcomer is about to serve, to whether one serves in our place. */
   async settled(): Promise<boolean> {
     if (this.isUnderWay) {
       await new Promise<void>((resolve) => {
-        this.#settled.push(resolve);
+        this.#waiters.push(resolve);
       });
     }
-    return this.#state === 'succeeded';
+    return this.#state === 'replaced';
   }
 
-  /** Takes the listening socket over, and waits for successors at it. */
+  /** Takes ownership of the listening socket, and waits for newcomers at it. */
   listen(fd: number): void {
     this.#stopListening();
     this.#listener = { fd, poll: loadLibc()!.pollReadable(fd, () => this.#accept(fd)) };
   }
 
-  /** Closes all that is ours to close. A successor that does not serve yet is told by that. */
+  /** Closes all sockets. A newcomer that does not serve yet learns of our end by that. */
   close(): void {
     this.#stopListening();
     for (const channel of this.#dismissed) channel.close();
@@ -96,14 +97,14 @@ export class HandOver {
     try {
       connection = acceptUnix(listener);
     } catch (error) {
-      if (error instanceof SystemCallError) return; // out of descriptors: it asks again
+      if (error instanceof SystemCallError) return; // out of descriptors: the newcomer asks again
       throw error;
     }
     if (connection === undefined || !isOwnUser(connection)) return;
     const channel = new Channel(connection, {
       message: (value, descriptors, from) => {
-        descriptors.forEach(closeDescriptor); // nothing is taken from a successor
-        this.#hear(from, readToPredecessor(value));
+        descriptors.forEach(closeDescriptor); // a newcomer has nothing to give
+        this.#hear(from, readToIncumbent(value));
       },
       closed: () => this.#lose(channel),
     });
@@ -117,8 +118,8 @@ export class HandOver {
     }
   }
 
-  /** Says so, and leaves it to the other to close: a reset could overtake what we have said. */
-  #dismiss(channel: Channel, message: ToSuccessor): void {
+  /** Sends the message and lets the newcomer close: a reset could overtake what we have sent. */
+  #dismiss(channel: Channel, message: ToNewcomer): void {
     channel.send(message);
     this.#lose(channel);
     if (this.#dismissed.size >= DISMISSED_MAX) {
@@ -132,10 +133,10 @@ export class HandOver {
     }, HELLO_MS).unref();
   }
 
-  #hear(channel: Channel, message: ToPredecessor | undefined): void {
+  #hear(channel: Channel, message: ToIncumbent | undefined): void {
     if (message === undefined || channel !== this.#channel) return;
     if (message.say === 'serving') {
-      if (this.#enter('serves')) this.#succeed();
+      if (this.#enter('serves')) this.#stepAside();
     } else if (commonVersion(message.versions) === undefined) {
       this.#dismiss(channel, { say: 'refuse', reason: 'it speaks no version that we speak' });
     } else if (this.#enter('asked')) {
@@ -152,20 +153,20 @@ export class HandOver {
       return;
     }
     for (const { keys, descriptors, last } of this.#owner.batches()) {
-      channel.send({ say: 'offer', keys, last } satisfies ToSuccessor, descriptors);
+      channel.send({ say: 'offer', keys, last } satisfies ToNewcomer, descriptors);
     }
     this.#enter('prepared');
     this.#expect(OFFERED_MS);
   }
 
-  #succeed(): void {
+  #stepAside(): void {
     clearTimeout(this.#timer);
     this.#stopListening();
     this.#wake();
-    this.#owner.succeeded();
+    this.#owner.replaced();
   }
 
-  /** The successor has `ms` for its next word. */
+  /** Gives the newcomer `ms` for its next message. */
   #expect(ms: number): void {
     clearTimeout(this.#timer);
     const channel = this.#channel!;
@@ -183,14 +184,14 @@ export class HandOver {
     this.#wake();
   }
 
-  /** Whether the event could come; one that could not is passed over. */
-  #enter(event: PredecessorEvent): boolean {
-    const next = nextPredecessorState(this.#state, event);
+  /** Whether the event was expected; an unexpected one changes nothing. */
+  #enter(event: IncumbentEvent): boolean {
+    const next = nextIncumbentState(this.#state, event);
     if (next !== undefined) this.#state = next;
     return next !== undefined;
   }
 
   #wake(): void {
-    for (const settled of this.#settled.splice(0)) settled();
+    for (const waiter of this.#waiters.splice(0)) waiter();
   }
 }

@@ -1,4 +1,4 @@
-/** Whatever a peer says, a daemon serves on, and hands over to the next one that asks in good order. */
+/** An incumbent serves on whatever a peer says, and hands over to the next one that asks correctly. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -7,18 +7,18 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { Channel } from '../../sys/channel.ts';
 import { openDatagramSocket } from '../../sys/socket.ts';
 import { acceptUnix, closeDescriptor, connectUnix, sendMessage } from '../../sys/unix-socket.ts';
-import { HandOver } from './incumbent.ts';
+import { Incumbent } from './incumbent.ts';
 import { HandoverDirectory } from './directory.ts';
 import {
   HELLO,
-  type PredecessorEvent,
+  type IncumbentEvent,
   commonVersion,
-  nextPredecessorState,
-  readToPredecessor,
-  readToSuccessor,
+  nextIncumbentState,
+  readToIncumbent,
+  readToNewcomer,
 } from './protocol.ts';
 import { HeldDescriptors } from '../supervisor/held-descriptors.ts';
-import { takeOver } from './newcomer.ts';
+import { askIncumbent } from './newcomer.ts';
 
 const word = fc.constantFrom(
   'hello',
@@ -29,7 +29,7 @@ const word = fc.constantFrom(
   'constructor',
   '__proto__',
 );
-/** Like a message, more or less. */
+/** Values that resemble a message. */
 const almost = fc.oneof(
   fc.record({ say: word, versions: fc.array(fc.integer()) }),
   fc.record({ say: word, keys: fc.array(fc.string()), last: fc.boolean() }),
@@ -61,11 +61,11 @@ function aSocket(): number {
   return openDatagramSocket(at).fd;
 }
 
-describe('messages', () => {
-  test('are what the tables say, or nothing', () => {
+describe('messages of the handover', () => {
+  test('a message is accepted only if it is in the tables', () => {
     fc.assert(
       fc.property(almost, (value) => {
-        const said = readToPredecessor(value) ?? readToSuccessor(value);
+        const said = readToIncumbent(value) ?? readToNewcomer(value);
         if (said === undefined) return;
         expect(['hello', 'serving', 'offer', 'busy', 'refuse']).toContain(said.say);
         if (said.say === 'hello') expect(said.versions.every(Number.isSafeInteger)).toBe(true);
@@ -80,25 +80,25 @@ describe('messages', () => {
     { versions: [3, 1, 2], common: 1 },
     { versions: [2, 3], common: undefined },
     { versions: [], common: undefined },
-  ])('of versions $versions, $common is spoken', ({ versions, common }) => {
+  ])('with a peer that speaks versions $versions, $common is used', ({ versions, common }) => {
     expect(commonVersion(versions)).toBe(common);
   });
 
-  test('no order of events leads out of the states, or to success without an offer', () => {
+  test('no order of events leads out of the states, or to a replacement without an offer', () => {
     const events = fc.array(
-      fc.constantFrom<PredecessorEvent>('asked', 'prepared', 'serves', 'lost'),
+      fc.constantFrom<IncumbentEvent>('asked', 'prepared', 'serves', 'lost'),
       { maxLength: 20 },
     );
     fc.assert(
       fc.property(events, (sequence) => {
-        let state: Parameters<typeof nextPredecessorState>[0] = 'alone';
+        let state: Parameters<typeof nextIncumbentState>[0] = 'alone';
         let wasOffered = false;
         for (const event of sequence) {
-          const next = nextPredecessorState(state, event);
+          const next = nextIncumbentState(state, event);
           if (next === undefined) continue;
           if (next === 'offered') wasOffered = true;
           if (next === 'alone') wasOffered = false;
-          if (next === 'succeeded') expect(wasOffered).toBe(true);
+          if (next === 'replaced') expect(wasOffered).toBe(true);
           state = next;
         }
       }),
@@ -106,18 +106,18 @@ describe('messages', () => {
   });
 });
 
-describe('a daemon that serves', () => {
-  test('outlives any peer', async () => {
+describe('an incumbent', () => {
+  test('an incumbent survives any peer', async () => {
     const directory = new HandoverDirectory(path);
     const held = new HeldDescriptors();
     held.hold('udp 127.0.0.1 0', aSocket());
-    let succeeded = 0;
-    const daemon = new HandOver({
+    let replaced = 0;
+    const daemon = new Incumbent({
       refusal: () => undefined,
       isServing: () => true,
       prepare: () => Promise.resolve(),
       batches: () => held.batches(),
-      succeeded: () => succeeded++,
+      replaced: () => replaced++,
     });
     const found = await directory.find();
     if ('listener' in found) daemon.listen(found.listener);
@@ -128,43 +128,43 @@ describe('a daemon that serves', () => {
         const raw = connectUnix(join(path, 'handover.sock'));
         const extra = aSocket();
         for (const message of messages) {
-          // One that is well-formed and in order would be a successor, and no stranger.
-          if (readToPredecessor(message)?.say === 'hello') continue;
+          // A well-formed hello in the right order would make it a newcomer.
+          if (readToIncumbent(message)?.say === 'hello') continue;
           sendMessage(raw, Buffer.from(JSON.stringify(message) ?? 'null'), [extra]);
         }
         sendMessage(raw, octets, [extra, extra]);
         closeDescriptor(extra);
         await new Promise((resolve) => setImmediate(resolve));
         closeDescriptor(raw);
-        const { inheritance } = await takeOver(directory, () => undefined);
-        expect([...inheritance!.descriptors.keys()]).toEqual(['udp 127.0.0.1 0']);
-        for (const fd of inheritance!.descriptors.values()) closeDescriptor(fd);
-        // The successor ends before it serves.
+        const { handedOver } = await askIncumbent(directory, () => undefined);
+        expect([...handedOver!.descriptors.keys()]).toEqual(['udp 127.0.0.1 0']);
+        for (const fd of handedOver!.descriptors.values()) closeDescriptor(fd);
+        // The newcomer ends before it serves.
         daemon.close();
         daemon.listen(await directory.replace());
       }),
-      { numRuns: 25 }, // each waits a tenth of a second for the one before to be gone
+      { numRuns: 25 }, // each waits a tenth of a second until the previous peer is gone
     );
-    expect(succeeded).toBe(0);
+    expect(replaced).toBe(0);
     daemon.close();
     held.drop('udp 127.0.0.1 0');
     directory.close();
   }, 60_000);
 });
 
-describe('a successor', () => {
-  test('comes to an end with any predecessor, and has what is what it says or nothing', async () => {
+describe('a newcomer', () => {
+  test('a newcomer finishes with any incumbent, and takes only descriptors that are what they claim', async () => {
     const directory = new HandoverDirectory(path);
     const found = await directory.find();
-    if (!('listener' in found)) throw new Error('somebody is there');
+    if (!('listener' in found)) throw new Error('a daemon listens already');
     const { listener } = found;
     await fc.assert(
       fc.asyncProperty(fc.array(almost, { maxLength: 6 }), async (messages) => {
         const extra = aSocket();
-        const told: string[] = [];
-        // Busy is asked again; this peer has one conversation only.
-        const said = messages.filter((message) => readToSuccessor(message)?.say !== 'busy');
-        const asked = takeOver(directory, (why) => told.push(why));
+        const refusals: string[] = [];
+        // After busy it would ask again; this peer has one conversation only.
+        const said = messages.filter((message) => readToNewcomer(message)?.say !== 'busy');
+        const asked = askIncumbent(directory, (why) => refusals.push(why));
         let connection: number | undefined;
         while (connection === undefined) {
           await new Promise((resolve) => setImmediate(resolve));
@@ -178,9 +178,9 @@ describe('a successor', () => {
         await new Promise((resolve) => setTimeout(resolve, 2));
         channel.close();
         closeDescriptor(extra);
-        const { inheritance } = await asked;
-        if (inheritance === undefined) expect(told).toHaveLength(1);
-        for (const [key, fd] of inheritance?.descriptors ?? []) {
+        const { handedOver } = await asked;
+        if (handedOver === undefined) expect(refusals).toHaveLength(1);
+        for (const [key, fd] of handedOver?.descriptors ?? []) {
           expect(key).toMatch(/^udp \S* 0$/);
           closeDescriptor(fd);
         }

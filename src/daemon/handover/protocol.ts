@@ -1,58 +1,59 @@
 /**
- * What a daemon and its successor say to each other (docs/ARCHITECTURE.md, "The handover").
+ * The messages between newcomer and incumbent (docs/ARCHITECTURE.md, "The handover").
  *
- *   successor                      predecessor
+ *   newcomer                       incumbent
  *     hello (versions)      ->
  *                           <-     busy: a handover is under way, or refuse: another version, or ending
  *                           <-     offer (keys, with a descriptor each), as often as needed
  *     serving               ->
- *                           <-     closes, when it reads no more
+ *                           <-     closes, when it has stopped reading
  *
- * Either may end at any time. Until `serving` is said nothing has changed for the predecessor; and what
- * was offered stays with the successor, whatever becomes of the predecessor.
+ * Either side may end at any time. Until the newcomer says `serving`, nothing has changed for the
+ * incumbent; and the newcomer keeps what it was offered, even if the incumbent dies.
  *
- * Owns:    both sides' messages and states. Who acts: newcomer.ts, incumbent.ts.
+ * Owns:    the messages of both sides, and the states of the incumbent.
+ * Is not:  the acts: newcomer.ts, incumbent.ts.
  */
 import { type MessageOf, flag, isMessageOf, numbers, text, texts } from '../ipc/message-table.ts';
 
 /**
- * Raised when a message changes its meaning. A daemon may speak several; the highest that both speak
- * is spoken.
+ * Raised when a message changes its meaning. A daemon may speak several versions; the two sides use the
+ * highest one that both speak.
  */
 const VERSIONS: readonly number[] = [1];
 
-const TO_PREDECESSOR = {
-  /** The first: the versions that the successor speaks. */
+const TO_INCUMBENT = {
+  /** The first message: the versions that the newcomer speaks. */
   hello: { versions: numbers },
-  /** The successor answers at all addresses that it will serve. */
+  /** The newcomer answers at all addresses that it will serve. */
   serving: {},
 };
 
-const TO_SUCCESSOR = {
-  /** A descriptor for each key, in the same order. `last`: all has been said. */
+const TO_NEWCOMER = {
+  /** A descriptor for each key, in the same order. `last`: no other offer follows. */
   offer: { keys: texts, last: flag },
-  /** Another one is being served; worth asking again in a moment. */
+  /** Another newcomer is being served; worth asking again in a moment. */
   busy: {},
   /** Nothing will be handed over; `reason` is for people. */
   refuse: { reason: text },
 };
 
-export type ToPredecessor = MessageOf<typeof TO_PREDECESSOR>;
-export type ToSuccessor = MessageOf<typeof TO_SUCCESSOR>;
+export type ToIncumbent = MessageOf<typeof TO_INCUMBENT>;
+export type ToNewcomer = MessageOf<typeof TO_NEWCOMER>;
 
-/** What came, if it is a message for the predecessor; undefined if not. */
-export function readToPredecessor(value: unknown): ToPredecessor | undefined {
-  return isMessageOf(TO_PREDECESSOR, value) ? value : undefined;
+/** The value received, if it is a message for the incumbent; undefined if not. */
+export function readToIncumbent(value: unknown): ToIncumbent | undefined {
+  return isMessageOf(TO_INCUMBENT, value) ? value : undefined;
 }
 
-/** What came, if it is a message for the successor; undefined if not. */
-export function readToSuccessor(value: unknown): ToSuccessor | undefined {
-  return isMessageOf(TO_SUCCESSOR, value) ? value : undefined;
+/** The value received, if it is a message for the newcomer; undefined if not. */
+export function readToNewcomer(value: unknown): ToNewcomer | undefined {
+  return isMessageOf(TO_NEWCOMER, value) ? value : undefined;
 }
 
-export const HELLO: ToPredecessor = { say: 'hello', versions: VERSIONS };
+export const HELLO: ToIncumbent = { say: 'hello', versions: VERSIONS };
 
-/** The version to be spoken with somebody who speaks those; undefined if there is none. */
+/** The version to use with a peer that speaks these; undefined if there is none in common. */
 export function commonVersion(versions: readonly number[]): number | undefined {
   const common = versions.filter((version) => VERSIONS.includes(version));
   return common.length === 0 ? undefined : Math.max(...common);
@@ -62,31 +63,29 @@ export function commonVersion(versions: readonly number[]): number | undefined {
 export const SNAPSHOT_KEY = 'snapshot';
 
 /**
- * The predecessor, with regard to the one successor that it speaks with.
+ * The incumbent, with regard to the one newcomer that it speaks with.
  *
- *   alone --asked--> preparing --prepared--> offered --serves--> succeeded
+ *   alone --asked--> preparing --prepared--> offered --serves--> replaced
  *     ^                  |                      |
  *     '----- lost -------'-------- lost --------'
  *
- * `preparing`: the worker writes its snapshot. `offered`: the successor has the sockets, and both serve.
- * `lost`: the successor has ended, said nonsense, or taken too long.
+ * `preparing`: the worker writes its snapshot. `offered`: the newcomer has the sockets, and both serve.
+ * `lost`: the newcomer has ended, said nonsense, or taken too long.
  */
-export type PredecessorState = 'alone' | 'preparing' | 'offered' | 'succeeded';
-export type PredecessorEvent = 'asked' | 'prepared' | 'serves' | 'lost';
+export type IncumbentState = 'alone' | 'preparing' | 'offered' | 'replaced';
+export type IncumbentEvent = 'asked' | 'prepared' | 'serves' | 'lost';
 
-const PREDECESSOR: Readonly<
-  Record<PredecessorState, Partial<Record<PredecessorEvent, PredecessorState>>>
-> = {
+const NEXT: Readonly<Record<IncumbentState, Partial<Record<IncumbentEvent, IncumbentState>>>> = {
   alone: { asked: 'preparing' },
   preparing: { prepared: 'offered', lost: 'alone' },
-  offered: { serves: 'succeeded', lost: 'alone' },
-  succeeded: {},
+  offered: { serves: 'replaced', lost: 'alone' },
+  replaced: {},
 };
 
-/** Undefined if the event cannot come in the state: it is passed over, and the state stays. */
-export function nextPredecessorState(
-  state: PredecessorState,
-  event: PredecessorEvent,
-): PredecessorState | undefined {
-  return PREDECESSOR[state][event];
+/** The next state; undefined if the event is not expected: it is ignored, and the state stays. */
+export function nextIncumbentState(
+  state: IncumbentState,
+  event: IncumbentEvent,
+): IncumbentState | undefined {
+  return NEXT[state][event];
 }

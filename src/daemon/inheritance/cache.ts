@@ -1,9 +1,9 @@
 /**
- * The way of the caches from one worker to the next: by the journal after a crash, by a snapshot to a
- * successor (src/cache/carry/journal.ts, snapshot.ts, restore.ts).
+ * The answers that the next worker inherits: after a crash from a journal, after a handover from the
+ * incumbent's snapshot (src/cache/carry/journal.ts, snapshot.ts, restore.ts).
  *
- * Owns:    who may have what: a cache is known by all that its block says, so that only a block of the
- *          same text takes it over. What fails here costs a warm cache, and nothing else.
+ * Owns:    which cache inherits what: a cache is identified by the full text of its block, so only a
+ *          block with the same text inherits it. A failure here costs a warm cache, and nothing else.
  */
 import { createHash } from 'node:crypto';
 import { fstatSync, writeSync } from 'node:fs';
@@ -19,70 +19,70 @@ import { createMemoryFile, mapMemoryFile } from '../../sys/shared-memory.ts';
 import { closeDescriptor } from '../../sys/unix-socket.ts';
 import type { Generation } from '../serving/generation.ts';
 import { SNAPSHOT_KEY } from '../handover/protocol.ts';
-import type { Supervision } from '../ipc/supervisor-link.ts';
+import type { SupervisorLink } from '../ipc/supervisor-link.ts';
 
-/** Under which the supervisor holds the journal. */
+/** The key under which the supervisor holds the journal. */
 const JOURNAL_KEY = 'journal';
-/** A predecessor serves meanwhile; after a crash queries wait in the sockets. The rest is read later. */
+/** An incumbent serves meanwhile; after a crash, queries wait in the sockets. The rest is read later. */
 const PATIENCE_MS = { snapshot: 1000, journal: 100 } as const;
 const CLOCK_OFFSET_DS = toDs(SHARED_CLOCK_OFFSET_MS);
 
-export class CacheLegacy {
-  readonly #supervision: Supervision;
+export class CacheInheritance {
+  readonly #supervisor: SupervisorLink;
   readonly #hashSeed: number;
   readonly #log: Log;
   readonly #journal: Journal | undefined;
-  /** What the journal held when we came. */
-  #left: Uint8Array | undefined;
-  /** What a predecessor has handed over. */
+  /** The journal as the previous worker wrote it; undefined once it is read. */
+  #inherited: Uint8Array | undefined;
+  /** The snapshot that the incumbent has handed over; undefined once it is read. */
   #snapshot: Uint8Array | undefined;
 
-  /** `hashSeed` is that of the listeners. */
-  constructor(supervision: Supervision, hashSeed: number, log: Log) {
-    this.#supervision = supervision;
+  /** `hashSeed` is the seed of the listeners. */
+  constructor(supervisor: SupervisorLink, hashSeed: number, log: Log) {
+    this.#supervisor = supervisor;
     this.#hashSeed = hashSeed;
     this.#log = log;
-    this.#snapshot = supervision.leftOnce(SNAPSHOT_KEY);
+    this.#snapshot = supervisor.inheritOnce(SNAPSHOT_KEY);
     try {
       this.#journal = this.#openJournal();
     } catch (error) {
-      log.warning(`the cache cannot be kept for a restart: ${reasonOf(error)}`);
+      log.warning(`the cache will not survive a crash: ${reasonOf(error)}`);
     }
   }
 
   #openJournal(): Journal {
-    let fd = this.#supervision.leftFile(JOURNAL_KEY);
+    let fd = this.#supervisor.inheritFile(JOURNAL_KEY);
     if (fd !== undefined && fstatSync(fd).size !== JOURNAL_OCTETS) {
-      closeDescriptor(fd); // that of another version
+      closeDescriptor(fd); // written by another version
       fd = undefined;
     }
     const isNew = fd === undefined;
     fd ??= createMemoryFile(JOURNAL_KEY, JOURNAL_OCTETS);
     try {
       const memory = mapMemoryFile(fd, JOURNAL_OCTETS);
-      if (isNew) this.#supervision.leaveFile(JOURNAL_KEY, fd);
-      // A copy, since what is kept from now on is written over the oldest.
-      else this.#left = memory.slice();
+      if (isNew) this.#supervisor.passOnFile(JOURNAL_KEY, fd);
+      // A copy, because new answers will overwrite the oldest ones.
+      else this.#inherited = memory.slice();
       return new Journal(memory, CLOCK_OFFSET_DS);
     } finally {
       closeDescriptor(fd);
     }
   }
 
-  /** What these caches keep from now on is written to the journal. */
-  follow(generation: Generation): void {
+  /** Writes to the journal whatever these caches keep from now on. */
+  record(generation: Generation): void {
     for (const [tag, cache] of cachesOf(generation)) cache.log = this.#journal?.logFor(tag);
   }
 
   /**
-   * Fills the caches with what was left for them, before they serve. Resolves when that is done, or has
-   * taken long enough; a second call does nothing.
+   * Fills the caches with inherited answers, before they serve. Resolves when all are read or the time
+   * limit has passed; the rest is read later. A second call does nothing.
    */
   async fill(generation: Generation): Promise<void> {
-    const [snapshot, left] = [this.#snapshot, this.#left];
+    const [snapshot, inherited] = [this.#snapshot, this.#inherited];
     this.#snapshot = undefined;
-    this.#left = undefined;
-    const octets = snapshot ?? left;
+    this.#inherited = undefined;
+    const octets = snapshot ?? inherited;
     if (octets === undefined) return;
     const from = snapshot === undefined ? 'journal' : 'snapshot';
     await Promise.race([
@@ -104,12 +104,12 @@ export class CacheLegacy {
       from,
     });
     const ms = Math.ceil(nowMs() - beganMs);
-    const whose = from === 'snapshot' ? 'a predecessor' : 'the worker before';
-    this.#log.info(`cache: ${kept} answers taken over from ${whose}, of ${read}, in ${ms} ms`);
+    const how = from === 'snapshot' ? 'handed over by the incumbent' : 'inherited';
+    this.#log.info(`cache: ${kept} answers ${how}, of ${read}, in ${ms} ms`);
   }
 
-  /** Writes all that the caches hold into memory, and has it held. Never rejects. */
-  async leave(generation: Generation): Promise<void> {
+  /** Writes everything that the caches hold into memory that the supervisor holds. Never rejects. */
+  async writeSnapshot(generation: Generation): Promise<void> {
     let fd: number | undefined;
     try {
       const file = createMemoryFile(SNAPSHOT_KEY, 0);
@@ -119,7 +119,7 @@ export class CacheLegacy {
         writeSync(file, segment, 0, segment.length, at);
         at += segment.length;
       });
-      this.#supervision.leaveFile(SNAPSHOT_KEY, file);
+      this.#supervisor.passOnFile(SNAPSHOT_KEY, file);
     } catch (error) {
       this.#log.warning(`the cache cannot be handed over: ${reasonOf(error)}`);
     } finally {
@@ -128,10 +128,10 @@ export class CacheLegacy {
   }
 }
 
-/** The caches of a generation, by a tag that says from which text they were made. */
-function cachesOf({ heirlooms }: Generation): (readonly [tag: Uint8Array, cache: AnswerCache])[] {
-  return [...heirlooms].flatMap(([key, heirloom]) =>
-    heirloom instanceof AnswerCache ? [[tagOf(key), heirloom] as const] : [],
+/** The caches of a generation, by a tag that identifies the text they were made from. */
+function cachesOf({ kept }: Generation): (readonly [tag: Uint8Array, cache: AnswerCache])[] {
+  return [...kept].flatMap(([key, value]) =>
+    value instanceof AnswerCache ? [[tagOf(key), value] as const] : [],
   );
 }
 

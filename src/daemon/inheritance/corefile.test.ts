@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { parseCorefile } from '../../corefile/blocks.ts';
-import type { CorefileText } from '../serving/generation.ts';
+import type { CorefileInput } from '../serving/generation.ts';
 import { recalled, recorded } from './corefile.ts';
 
 let directory: string;
@@ -17,13 +17,13 @@ afterEach(() => {
   rmSync(directory, { recursive: true });
 });
 
-function fingerprint({ text, file, source }: CorefileText): string {
+function fingerprint({ text, file, source }: CorefileInput): string {
   const known = new Set(['forward', 'cache', 'errors']);
   return parseCorefile(text, { file, source, known }).fingerprint;
 }
 
 describe('the Corefile that served last', () => {
-  test('means the same, whatever became of its imports and variables', () => {
+  test('the inherited Corefile means the same, whatever became of its imports and variables', () => {
     vi.stubEnv('LAST_GOOD_UPSTREAM', '192.0.2.1');
     writeFileSync(join(directory, 'one.server'), 'a.test {\n errors\n}\n');
     writeFileSync(join(directory, 'two.server'), 'b.test {\n cache\n}\n');
@@ -43,7 +43,7 @@ describe('the Corefile that served last', () => {
   });
 
   test.each(['', 'no JSON', 'null', '[]', '{"text":1,"known":{}}', '{"text":"","known":null}'])(
-    'is not recalled from %j',
+    'no Corefile is recalled from %j',
     (written) => {
       expect(recalled(written, 'Corefile')).toBeUndefined();
     },

@@ -1,17 +1,17 @@
 /**
- * The Corefile that served last, with all that it imports, for a worker that comes after a crash and
- * finds the file broken meanwhile.
+ * The Corefile that served last, with everything that it imports. The next worker inherits it, in case
+ * the file has been broken meanwhile.
  *
- * Owns:    that what is loaded then is what served: files, directories and environment variables are
- *          answered as they were.
+ * Owns:    that the inherited Corefile means what it meant when it served: files, directories and
+ *          environment variables are reported as they were then.
  */
 import { type Source, machineSource } from '../../corefile/source.ts';
-import type { CorefileText } from '../serving/generation.ts';
+import type { CorefileInput } from '../serving/generation.ts';
 
-/** What one question to a source gave; null for nothing. */
+/** The answer of a source to one question; null for nothing. */
 type Known = string | readonly string[] | null;
 
-/** A source that remembers what it was asked, and what it said; failures are not remembered. */
+/** A source that records each question and its answer; failures are not recorded. */
 class Recorder implements Source {
   readonly known: Record<string, Known> = {};
 
@@ -41,9 +41,9 @@ class Recorder implements Source {
   }
 }
 
-/** A Corefile as it stands, that can be written down once it was loaded. */
-export interface RecordedCorefile extends CorefileText {
-  /** As `recalled` takes it. */
+/** The Corefile as it is now, which can be written down once it is loaded. */
+export interface RecordedCorefile extends CorefileInput {
+  /** In the form that `recalled` reads. */
   written(): string;
 }
 
@@ -52,8 +52,8 @@ export function recorded(text: string, file: string): RecordedCorefile {
   return { text, file, source, written: () => JSON.stringify({ text, known: source.known }) };
 }
 
-/** What was written down; undefined if it is nothing of ours. */
-export function recalled(written: string, file: string): CorefileText | undefined {
+/** The Corefile that was written down; undefined if this is not the output of `written`. */
+export function recalled(written: string, file: string): CorefileInput | undefined {
   let value: unknown;
   try {
     value = JSON.parse(written);

@@ -1,12 +1,12 @@
 /**
- * Messages by name, with their fields: the form in which our processes speak with each other over a
+ * Messages by name, with their fields: the format in which our processes speak with each other over a
  * channel (sys/channel.ts).
  *
- * Owns:    the judgement whether what came is a message of a table.
- * Is not:  a judge of descriptors that come along: who reads a message knows how many it takes.
+ * Owns:    the check whether a value received is a message of a table.
+ * Is not:  a check of the descriptors that come along: the reader of a message knows how many it takes.
  *
- * The two sides may be of different versions. So a message that is not known is passed over, and a
- * name once used is never given another meaning.
+ * The two sides may be of different versions. So an unknown message is ignored, and a name once used is
+ * never given another meaning.
  */
 
 type Field<T> = (value: unknown) => value is T;
@@ -32,7 +32,7 @@ export type MessageOf<T extends MessageTable> = {
   };
 }[keyof T];
 
-/** Whether what came is a message of the table. */
+/** Whether a value received is a message of the table. */
 export function isMessageOf<T extends MessageTable>(
   table: T,
   value: unknown,

@@ -16,7 +16,7 @@ describe('messages between supervisor and worker', () => {
     { say: 'stop', signal: 'SIGTERM' },
     { say: 'reload', signal: 'SIGHUP' },
     { say: 'stop', signal: 'SIGTERM', more: 'of a later version' },
-  ])('to the worker: %j', (message) => {
+  ])('a message to the worker is none to the supervisor: %j', (message) => {
     expect(readToWorker(message)).toEqual(message);
     expect(readToSupervisor(message)).toBeUndefined();
   });
@@ -27,7 +27,7 @@ describe('messages between supervisor and worker', () => {
     { say: 'hold', key: 'corefile' },
     { say: 'drop', key: 'corefile' },
     { say: 'ending', code: 0 },
-  ])('to the supervisor: %j', (message) => {
+  ])('a message to the supervisor is none to the worker: %j', (message) => {
     expect(readToSupervisor(message)).toEqual(message);
     expect(readToWorker(message)).toBeUndefined();
   });
@@ -40,15 +40,15 @@ describe('messages between supervisor and worker', () => {
     { message: { say: 'stop' }, because: 'the signal is missing' },
     { message: { say: 'hold', key: null }, because: 'a key is text' },
     { message: { say: 'ending', code: 0.5 }, because: 'an exit code is whole' },
-    { message: { say: 'toString' }, because: 'that is inherited, and no message' },
-    { message: { say: 'news' }, because: 'nobody knows it' },
+    { message: { say: 'toString' }, because: 'it is a method of objects, and no message' },
+    { message: { say: 'news' }, because: 'no table has it' },
     { message: ['alive'], because: 'a message is an object' },
     { message: null, because: 'null is an object, and no message' },
-  ])('$message is none: $because', ({ message }) => {
+  ])('$message is no message: $because', ({ message }) => {
     expect([readToWorker(message), readToSupervisor(message)]).toEqual([undefined, undefined]);
   });
 
-  test('whatever comes is a message or not, and never an error', () => {
+  test('any value is a message or not, and never an error', () => {
     fc.assert(
       fc.property(
         fc.oneof(fc.jsonValue(), fc.record({ say: fc.constantFrom('hello', 'hold', 'stop') })),

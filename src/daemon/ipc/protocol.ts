@@ -1,8 +1,9 @@
 /**
- * What supervisor and worker say to each other, over a channel that the worker inherits: the two tables
- * (message-table.ts).
+ * The messages between supervisor and worker, over a channel that the worker is started with, as two
+ * tables (message-table.ts).
  *
- * A daemon may be installed over one that runs, whose next worker is then the new one.
+ * A new version may be installed over a daemon that runs: its next worker is then of the new version,
+ * under the old supervisor.
  */
 import {
   type MessageOf,
@@ -17,43 +18,44 @@ import {
 
 const TO_WORKER = {
   /**
-   * The first, and more of it if there is much: what is held for it, a descriptor for each key in the
-   * same order. `last`: all has been said. `takesOver`: a predecessor served, and the node is as it
-   * left it. `restarts`: how often workers were replaced, by reason.
+   * The first message, repeated if one cannot carry it all: the inheritance, a descriptor for each key
+   * in the same order. `last`: no other follows. `takesOver` (an old name, kept for other versions):
+   * interface and rules stand as a worker that served has made them, here or in the incumbent.
+   * `restarts`: how often workers were replaced, by reason.
    */
   hello: { keys: texts, last: flag, takesOver: flag, restarts: counts },
-  /** End in good order. `signal` is what asked for it. */
+  /** End in good order; `signal` asked for it. */
   stop: { signal: text },
-  /** Load the Corefile anew. */
+  /** Load the Corefile again. */
   reload: { signal: text },
-  /** Write all that the cache holds into memory, for a successor, and have it held. */
+  /** Write all that the cache holds into memory, for a newcomer, and pass it on. */
   snapshot: {},
-  /** Somebody else serves, or is about to: end in good order, and leave the node as it is. */
+  /** Another daemon serves in our place: end in good order, and leave the node as it is. */
   retire: {},
 } satisfies MessageTable;
 
 const TO_SUPERVISOR = {
-  /** The event loop turns; every half second. */
+  /** The event loop turns. Sent every half second. */
   alive: {},
-  /** All is open and answers. */
+  /** All sockets are open and answer. */
   serving: {},
-  /** Hold the one descriptor that comes along under this key, in the place of an earlier one. */
+  /** Hold the one descriptor that comes along under this key, in place of an earlier one. */
   hold: { key: text },
-  /** Close what is held under this key. */
+  /** Close the descriptor that is held under this key. */
   drop: { key: text },
-  /** It ends, and the daemon with it, which gives this exit code. */
+  /** The worker ends, and the daemon is to end with it, with this exit code. */
   ending: { code: number },
 } satisfies MessageTable;
 
 export type ToWorker = MessageOf<typeof TO_WORKER>;
 export type ToSupervisor = MessageOf<typeof TO_SUPERVISOR>;
 
-/** What came, if it is a message for the worker; undefined if not. */
+/** The value received, if it is a message for the worker; undefined if not. */
 export function readToWorker(value: unknown): ToWorker | undefined {
   return isMessageOf(TO_WORKER, value) ? value : undefined;
 }
 
-/** What came, if it is a message for the supervisor; undefined if not. */
+/** The value received, if it is a message for the supervisor; undefined if not. */
 export function readToSupervisor(value: unknown): ToSupervisor | undefined {
   return isMessageOf(TO_SUPERVISOR, value) ? value : undefined;
 }
@@ -62,8 +64,8 @@ export function readToSupervisor(value: unknown): ToSupervisor | undefined {
 export const RESTART_REASONS = ['exit', 'signal', 'silent', 'late'] as const;
 export type RestartReason = (typeof RESTART_REASONS)[number];
 
-/** Every half second a sign of life. */
+/** A sign of life every half second. */
 export const BEAT_MS = 500;
 
-/** The descriptor by which a worker finds its channel. */
+/** The descriptor of a worker's channel. */
 export const CHANNEL_FD = 3;

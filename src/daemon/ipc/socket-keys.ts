@@ -1,6 +1,6 @@
 /**
- * The keys under which the supervisor holds listening sockets for the worker: transport, host and port
- * as they were asked for, so that port 0 is the same socket again.
+ * The keys under which the supervisor holds listening sockets for the next worker: transport, host and
+ * port as they were asked for, so that port 0 is the same socket again.
  */
 
 /** `udp 169.254.20.10 53` */
@@ -12,7 +12,7 @@ export function isSocketKey(key: string): boolean {
   return /^(udp|tcp) /.test(key);
 }
 
-/** What a key says; undefined if it is none of a socket. */
+/** The parts of a key; undefined if it is not a socket's. */
 export function parseSocketKey(
   key: string,
 ): { readonly transport: 'udp' | 'tcp'; readonly host: string; readonly port: number } | undefined {

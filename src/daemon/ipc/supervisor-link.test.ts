@@ -5,7 +5,7 @@ import { loadLibc } from '../../sys/libc.ts';
 import { closeDescriptor, socketPair } from '../../sys/unix-socket.ts';
 import { HeldDescriptors } from '../supervisor/held-descriptors.ts';
 import { type ToSupervisor, type ToWorker, readToSupervisor } from './protocol.ts';
-import { Supervision } from './supervisor-link.ts';
+import { SupervisorLink } from './supervisor-link.ts';
 
 const UDP = { host: '127.0.0.1', port: 0, receiveBufferOctets: 65_536 };
 const open: Channel[] = [];
@@ -14,14 +14,14 @@ afterEach(() => {
   for (const channel of open.splice(0)) channel.close();
 });
 
-/** What a supervisor does with what it hears, less the processes. */
+/** A supervisor without its processes: it holds, and starts workers within this one. */
 class Keeper {
   readonly held: HeldDescriptors = new HeldDescriptors();
   readonly heard: ToSupervisor[] = [];
   channel: Channel | undefined;
 
-  /** A worker that comes up now. */
-  async worker(takesOver = false): Promise<Supervision> {
+  /** A worker that starts now. */
+  async worker(nodeIsSetUp = false): Promise<SupervisorLink> {
     const [ours, theirs] = socketPair();
     const channel = new Channel(ours, {
       message: (value, descriptors) => {
@@ -35,10 +35,15 @@ class Keeper {
     open.push(channel);
     this.channel = channel;
     for (const { descriptors, ...batch } of this.held.batches()) {
-      const hello = { say: 'hello', ...batch, takesOver, restarts: { exit: 2 } } as const;
+      const hello = {
+        say: 'hello',
+        ...batch,
+        takesOver: nodeIsSetUp,
+        restarts: { exit: 2 },
+      } as const;
       channel.send(hello satisfies ToWorker, descriptors);
     }
-    return Supervision.connect(theirs, false);
+    return SupervisorLink.connect(theirs, false);
   }
 
   async hears(...says: ToSupervisor['say'][]): Promise<void> {
@@ -50,21 +55,21 @@ function descriptors(): number {
   return readdirSync('/proc/self/fd').length;
 }
 
-test('koffi is there on Linux, or what follows would test nothing', () => {
+test('koffi is available on Linux, or the tests below would test nothing', () => {
   expect(loadLibc() !== undefined).toBe(process.platform === 'linux');
 });
 
 describe.runIf(process.platform === 'linux')('a supervised worker', () => {
-  test('leaves its sockets to its successor, which has the very same ones', async () => {
+  test('a worker inherits the very same sockets that the previous worker opened', async () => {
     const keeper = new Keeper();
     const before = await keeper.worker();
     const udp = before.datagram(UDP);
     const tcp = before.stream({ ...UDP, port: udp.socket.port }, 10);
     await keeper.hears('hold', 'hold');
-    closeDescriptor(udp.socket.fd); // as the kernel does when the process is gone
+    closeDescriptor(udp.socket.fd); // as the kernel does when the process ends
     closeDescriptor(tcp.socket.fd);
     const after = await keeper.worker(true);
-    expect(after.takesOver).toBe(true);
+    expect(after.nodeIsSetUp).toBe(true);
     expect(after.restarts).toEqual({ exit: 2 });
     const again = after.datagram(UDP);
     expect(again.socket).toEqual({ ...udp.socket, fd: again.socket.fd });
@@ -74,7 +79,7 @@ describe.runIf(process.platform === 'linux')('a supervised worker', () => {
     closeDescriptor(tcpAgain.socket.fd);
   });
 
-  test('gives an address up once, and then nobody holds it', async () => {
+  test('a socket that a worker gives up twice is dropped once, and no longer held', async () => {
     const keeper = new Keeper();
     const worker = await keeper.worker();
     const lent = worker.datagram(UDP);
@@ -85,7 +90,7 @@ describe.runIf(process.platform === 'linux')('a supervised worker', () => {
     closeDescriptor(lent.socket.fd);
   });
 
-  test('closes what a predecessor left and it does not want', async () => {
+  test('an inherited socket that the worker does not want is closed and dropped', async () => {
     const keeper = new Keeper();
     const before = await keeper.worker();
     const lent = before.datagram(UDP);
@@ -97,22 +102,22 @@ describe.runIf(process.platform === 'linux')('a supervised worker', () => {
     expect(keeper.held.size).toBe(0);
   });
 
-  test('leaves a text, and the last one counts', async () => {
+  test('a worker inherits the last text that was passed on under a key', async () => {
     const keeper = new Keeper();
     const before = await keeper.worker();
     const long = 'long '.repeat(100_000);
-    before.leaveText('corefile', 'short');
-    before.leaveText('corefile', long);
+    before.passOnText('corefile', 'short');
+    before.passOnText('corefile', long);
     await keeper.hears('hold', 'hold');
     const after = await keeper.worker();
-    expect(after.leftText('corefile')).toBe(long);
-    expect(after.leftText('other')).toBeUndefined();
+    expect(after.inheritText('corefile')).toBe(long);
+    expect(after.inheritText('other')).toBeUndefined();
     after.serving();
     await keeper.hears('hold', 'hold', 'serving');
-    expect((await keeper.worker()).leftText('corefile')).toBe(long); // still there for the third
+    expect((await keeper.worker()).inheritText('corefile')).toBe(long); // still there for the third
   });
 
-  test('gets commands that came before it obeyed, and the end of its supervisor', async () => {
+  test('commands that came before obey are carried out, and so is the end of the supervisor', async () => {
     const keeper = new Keeper();
     const worker = await keeper.worker();
     keeper.channel!.send({ say: 'stop', signal: 'SIGTERM' } satisfies ToWorker);
@@ -124,7 +129,7 @@ describe.runIf(process.platform === 'linux')('a supervised worker', () => {
       reload: (signal) => commands.push(signal),
       snapshot: () => commands.push('snapshot'),
       retire: () => commands.push('retire'),
-      orphaned: () => commands.push('orphaned'),
+      abandon: () => commands.push('abandon'),
     });
     keeper.channel!.send({ say: 'reload', signal: 'SIGHUP' } satisfies ToWorker);
     keeper.channel!.send({ say: 'snapshot' } satisfies ToWorker);
@@ -132,10 +137,10 @@ describe.runIf(process.platform === 'linux')('a supervised worker', () => {
     const expected = ['SIGTERM', 'SIGHUP', 'snapshot', 'retire'];
     await vi.waitFor(() => expect(commands).toEqual(expected));
     keeper.channel!.close();
-    await vi.waitFor(() => expect(commands).toEqual([...expected, 'orphaned']));
+    await vi.waitFor(() => expect(commands).toEqual([...expected, 'abandon']));
   });
 
-  test('takes more sockets over than one message can carry, and no descriptor is lost', async () => {
+  test('a worker inherits more sockets than one message can carry, and no descriptor is lost', async () => {
     const keeper = new Keeper();
     const before = await keeper.worker();
     const had = descriptors();

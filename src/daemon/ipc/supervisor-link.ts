@@ -1,9 +1,9 @@
 /**
- * The worker's side of its supervisor: what that holds for us, its commands, our signs of life.
+ * The worker's link to its supervisor: the inheritance, the supervisor's commands, our signs of life.
  *
  * Owns:    the keys under which sockets are held. A socket goes to the supervisor when it is opened,
- *          so that a successor gets the very same one, with the queries that are queued in it.
- * Is not:  the acts: `obey` is handed them.
+ *          so that the next worker inherits the very same one, with the queries that are queued in it.
+ * Is not:  the acts: `obey` is given them.
  */
 import { fstatSync, readSync, writeSync } from 'node:fs';
 import { Channel } from '../../sys/channel.ts';
@@ -24,22 +24,22 @@ import { socketKey } from './socket-keys.ts';
 
 type Hello = Extract<ToWorker, { say: 'hello' }>;
 
-/** What the supervisor asks for. */
+/** The acts that the supervisor can ask for. */
 export interface Commands {
   stop(signal: string): void;
   reload(signal: string): void;
   snapshot(): void;
   retire(): void;
-  /** The supervisor is gone: nobody holds the sockets but us. */
-  orphaned(): void;
+  /** The supervisor is gone, and only we hold the sockets. */
+  abandon(): void;
 }
 
-export class Supervision implements SocketSource {
+export class SupervisorLink implements SocketSource {
   readonly #channel: Channel;
   readonly #sharePorts: boolean;
-  /** What a predecessor left, until somebody asks for it. */
-  readonly #held = new Map<string, number>();
-  /** What came before anybody obeyed. */
+  /** The inheritance, until a part of ours asks for it. */
+  readonly #inheritance = new Map<string, number>();
+  /** Commands that came before `obey`. */
   readonly #waiting: ToWorker[] = [];
   readonly #greeted: Promise<void>;
   #hello: Hello | undefined;
@@ -63,49 +63,52 @@ export class Supervision implements SocketSource {
       closed: (reason) => {
         reject(reason ?? new Error('the supervisor is gone'));
         this.#isOrphan = true;
-        this.#commands?.orphaned();
+        this.#commands?.abandon();
       },
     });
   }
 
   /**
-   * Resolves when the supervisor has said what it holds; rejects if it is gone before. With
-   * `sharePorts`, sockets that are opened anew let other processes bind their address too.
+   * Resolves when the whole inheritance is here; rejects if the supervisor is gone before that. With
+   * `sharePorts`, newly opened sockets let other processes bind their address too.
    */
-  static async connect(fd: number, sharePorts: boolean): Promise<Supervision> {
-    const supervision = new Supervision(fd, sharePorts);
-    await supervision.#greeted;
-    supervision.#beat = setInterval(() => supervision.#live(), BEAT_MS);
-    supervision.#beat.unref();
-    return supervision;
+  static async connect(fd: number, sharePorts: boolean): Promise<SupervisorLink> {
+    const link = new SupervisorLink(fd, sharePorts);
+    await link.#greeted;
+    link.#beat = setInterval(() => link.#live(), BEAT_MS);
+    link.#beat.unref();
+    return link;
   }
 
-  /** Whether no worker of this daemon came before us. */
+  /** Whether this is the first worker of its daemon. */
   get isFirst(): boolean {
     return Object.values(this.restarts).every((times) => times === 0);
   }
 
-  /** Whether a predecessor served, and the node's interface and rules are as it left them. */
-  get takesOver(): boolean {
+  /**
+   * Whether interface and rules stand as the previous worker, or the incumbent's, has made them, so that
+   * the node need not be set up first.
+   */
+  get nodeIsSetUp(): boolean {
     return this.#hello?.takesOver ?? false;
   }
 
-  /** How often workers were replaced so far, by reason. */
+  /** How often workers of this daemon were replaced so far, by reason. */
   get restarts(): Readonly<Record<string, number>> {
     return this.#hello?.restarts ?? {};
   }
 
-  /** Takes commands from now on, and those that came before first of all. */
+  /** Carries out commands from now on, beginning with those that have come already. */
   obey(commands: Commands): void {
     this.#commands = commands;
     for (const message of this.#waiting.splice(0)) this.#command(message);
-    if (this.#isOrphan) commands.orphaned();
+    if (this.#isOrphan) commands.abandon();
   }
 
   #hear(value: unknown, descriptors: readonly number[]): void {
     const message = readToWorker(value);
     if (message?.say === 'hello' && message.keys.length === descriptors.length) {
-      message.keys.forEach((key, i) => this.#held.set(key, descriptors[i]!));
+      message.keys.forEach((key, i) => this.#inheritance.set(key, descriptors[i]!));
       if (message.last) this.#hello = message;
       return;
     }
@@ -121,7 +124,7 @@ export class Supervision implements SocketSource {
     else if (message.say === 'retire') this.#commands.retire();
   }
 
-  /** A supervisor that does not read is stopped, or as busy as we are; it is not told twice. */
+  /** A supervisor that does not read is stopped, or as busy as we are: it gets no second sign. */
   #live(): void {
     if (this.#channel.unsent === 0) this.#say({ say: 'alive' });
   }
@@ -147,13 +150,13 @@ export class Supervision implements SocketSource {
     known: (fd: number) => Socket,
     open: () => Socket,
   ): Lent<Socket> {
-    const held = this.#held.get(key);
+    const held = this.#inheritance.get(key);
     let socket: Socket;
     if (held === undefined) {
       socket = open();
       this.#channel.send({ say: 'hold', key } satisfies ToSupervisor, [socket.fd]);
     } else {
-      this.#held.delete(key);
+      this.#inheritance.delete(key);
       socket = known(held);
     }
     let isGivenUp = false;
@@ -166,52 +169,52 @@ export class Supervision implements SocketSource {
     };
   }
 
-  /** Leaves `text` to successors, in the place of what was left under this key before. */
-  leaveText(key: string, text: string): void {
+  /** Passes `text` on to the next worker, in place of an earlier text under this key. */
+  passOnText(key: string, text: string): void {
     const octets = Buffer.from(text);
     const fd = createMemoryFile(key, octets.length);
     for (let at = 0; at < octets.length;) at += writeSync(fd, octets, at);
-    this.leaveFile(key, fd);
+    this.passOnFile(key, fd);
     closeDescriptor(fd);
   }
 
-  /** The same of a file, whose descriptor stays the caller's. */
-  leaveFile(key: string, fd: number): void {
+  /** Like `passOnText`, for a file. The descriptor stays the caller's. */
+  passOnFile(key: string, fd: number): void {
     this.#channel.send({ say: 'hold', key } satisfies ToSupervisor, [fd]);
   }
 
-  /** What a predecessor left under this key; undefined if nothing. */
-  leftText(key: string): string | undefined {
-    const fd = this.leftFile(key);
+  /** The text inherited under this key; undefined if there is none. The next worker inherits it too. */
+  inheritText(key: string): string | undefined {
+    const fd = this.inheritFile(key);
     return fd === undefined ? undefined : readFile(fd).toString();
   }
 
-  /** What a predecessor left once, for whoever comes first; undefined if nothing. */
-  leftOnce(key: string): Uint8Array | undefined {
-    const fd = this.leftFile(key);
+  /** The octets inherited under this key, which no other worker will inherit; undefined if none. */
+  inheritOnce(key: string): Uint8Array | undefined {
+    const fd = this.inheritFile(key);
     if (fd === undefined) return undefined;
     this.#say({ say: 'drop', key });
     return readFile(fd);
   }
 
-  /** The file that a predecessor left under this key, the caller's to close; undefined if none. */
-  leftFile(key: string): number | undefined {
-    const fd = this.#held.get(key);
-    this.#held.delete(key);
+  /** The file inherited under this key, the caller's to close; undefined if there is none. */
+  inheritFile(key: string): number | undefined {
+    const fd = this.#inheritance.get(key);
+    this.#inheritance.delete(key);
     return fd;
   }
 
-  /** All is open and answers. Sockets that a predecessor left and nobody asked for are closed. */
+  /** All sockets are open and answer. The part of the inheritance that nothing asked for is closed. */
   serving(): void {
-    for (const [key, fd] of this.#held) {
+    for (const [key, fd] of this.#inheritance) {
       closeDescriptor(fd);
       this.#say({ say: 'drop', key });
     }
-    this.#held.clear();
+    this.#inheritance.clear();
     this.#say({ say: 'serving' });
   }
 
-  /** We end, and the daemon with us, which gives this exit code. */
+  /** We end, and the daemon is to end with us, with this exit code. */
   ending(code: number): void {
     clearInterval(this.#beat);
     this.#say({ say: 'ending', code });
@@ -222,12 +225,12 @@ export class Supervision implements SocketSource {
   }
 }
 
-/** All that is in a file, which is closed. */
+/** The content of a file, which is then closed. */
 function readFile(fd: number): Buffer {
   const octets = Buffer.alloc(fstatSync(fd).size);
   for (let at = 0; at < octets.length;) {
     const read = readSync(fd, octets, at, octets.length - at, at);
-    if (read === 0) break; // somebody has shortened it
+    if (read === 0) break; // the file has been shortened
     at += read;
   }
   closeDescriptor(fd);

@@ -86,8 +86,8 @@ export class NodeSetup {
   }
 
   /**
-   * The rules of a predecessor that was killed go first of all: until we answer, kube-dns shall. Those
-   * of one that still serves do not.
+   * Removes the rules of a daemon that was killed, before anything else: until we answer, kube-dns
+   * should. The rules of a daemon that still serves stay.
    */
   async clearLeftovers(): Promise<void> {
     this.#leaveToOthers('its rules stay');

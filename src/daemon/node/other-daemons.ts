@@ -1,9 +1,9 @@
 /**
- * Who else serves the addresses of this node: a successor, a predecessor, node-cache. Interface and rules
- * are as much theirs as ours.
+ * Other daemons that serve the addresses of this node: an incumbent, a newcomer, node-cache. Interface
+ * and rules are as much theirs as ours.
  *
- * It is seen by sockets that are bound (SO_REUSEPORT lets two do so), without anything shared but the
- * network: it works between pods, and with daemons that do not know of us.
+ * They are found by their bound sockets (SO_REUSEPORT lets two bind the same address), so that nothing
+ * needs to be shared but the network: it works between pods, and with daemons that do not know of us.
  */
 import type { Flags } from '../../cli/flags.ts';
 import { ipFromText } from '../../net/ip.ts';
@@ -12,7 +12,7 @@ import { boundPorts, holderOf } from '../../sys/bound-sockets.ts';
 export interface Shared {
   /** In the spelling of RFC 5952. */
   readonly address: string;
-  /** One line for people. */
+  /** One line for the log. */
   readonly text: string;
 }
 

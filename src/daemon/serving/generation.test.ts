@@ -169,8 +169,8 @@ const inherited = (before: string, after: string): boolean => {
   const second = load(after, first, around);
   first.stop();
   second.stop();
-  const made = new Set(first.heirlooms.values());
-  return [...second.heirlooms.values()].some((value) => made.has(value));
+  const made = new Set(first.kept.values());
+  return [...second.kept.values()].some((value) => made.has(value));
 };
 
 describe('what a block has made outlives a reload', () => {

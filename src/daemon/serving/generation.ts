@@ -35,7 +35,7 @@ import { DnsCounters } from '../../server/dns-counters.ts';
 import { hitPathOf } from '../../server/hit-path.ts';
 import type { Upstreams } from '../../upstream/upstreams.ts';
 
-export interface CorefileText {
+export interface CorefileInput {
   readonly text: string;
   /** Its name in messages, and where the paths of its imports begin. */
   readonly file: string;
@@ -75,8 +75,8 @@ export interface Generation {
   contributed<Value>(key: Contribution<Value>): readonly Value[];
   /** The blocks that must have answered before we are ready. */
   readonly proofs: readonly Proof[];
-  /** What the next generation may take over, by what it was made from. */
-  readonly heirlooms: ReadonlyMap<string, unknown>;
+  /** Kept by a reload: what the next generation may use again, by what it was made from. */
+  readonly kept: ReadonlyMap<string, unknown>;
   /** Its handlers may begin to act: the addresses are served. */
   start(): void;
   /** Another generation serves now. */
@@ -97,7 +97,7 @@ export interface Proof {
  * `before` is the generation that serves now, if there is one.
  */
 export function loadGeneration(
-  { text, file, source }: CorefileText,
+  { text, file, source }: CorefileInput,
   surroundings: Surroundings,
   before?: Generation,
 ): Generation {
@@ -115,7 +115,7 @@ export function loadGeneration(
 class Builder {
   readonly #surroundings: Surroundings;
   #before: Generation | undefined;
-  readonly #heirlooms = new Map<string, unknown>();
+  readonly #kept = new Map<string, unknown>();
   readonly #starts: (() => void)[] = [];
   readonly #stops: (() => void)[] = [];
 
@@ -155,7 +155,7 @@ class Builder {
       served,
       contributed: (key) => blocks.flatMap(({ contributions }) => contributions.all(key)),
       proofs: proofsOf(blocks),
-      heirlooms: this.#heirlooms,
+      kept: this.#kept,
       start: () => {
         for (const start of this.#starts) start();
       },
@@ -187,18 +187,18 @@ class Builder {
       upstreams,
       troubles,
       onLoop,
-      inherit: (what, create) => this.#inherit(`${what} ${origin}`, create),
+      keep: (what, create) => this.#keep(`${what} ${origin}`, create),
       onStart: (action) => this.#starts.push(action),
       onStop: (action) => this.#stops.push(action),
       fatal,
     };
   }
 
-  /** What the generation before had made from the same text, or a new one. */
-  #inherit<T>(key: string, create: () => T): T {
+  /** The one that the previous generation made from the same text, or a new one. */
+  #keep<T>(key: string, create: () => T): T {
     // The key holds what it is and all that it was made from, so it is of the type that was made.
-    const made = (this.#before?.heirlooms.get(key) as T | undefined) ?? create();
-    this.#heirlooms.set(key, made);
+    const made = (this.#before?.kept.get(key) as T | undefined) ?? create();
+    this.#kept.set(key, made);
     return made;
   }
 

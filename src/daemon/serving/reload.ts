@@ -99,7 +99,7 @@ export class Reloader {
   startedWithout(error: unknown): void {
     this.#refuse(error);
     this.#metrics.counter('coredns_reload_failed_total', {}).value++;
-    this.#log.error(`the Corefile is refused, the one before serves on: ${reasonOf(error)}`);
+    this.#log.error(`the Corefile is refused, the previous one serves on: ${reasonOf(error)}`);
   }
 
   /** Resolves when a reload under way has ended, of which nothing is told; none begins after that. */

@@ -27,7 +27,7 @@ import {
   readToSupervisor,
 } from '../ipc/protocol.ts';
 import { isSocketKey } from '../ipc/socket-keys.ts';
-import type { Succession } from '../handover/handover.ts';
+import type { Handover } from '../handover/handover.ts';
 import { SupervisorLog } from './supervisor-log.ts';
 import { type WorkerEvent, type WorkerState, nextState } from './worker-life.ts';
 
@@ -81,14 +81,14 @@ export class Supervisor {
   /** Whether any worker has served; until then a failed start is the daemon's. */
   #hasServed = false;
   /** Whether the node is as a worker that served has made it. */
-  #takesOver = false;
+  #nodeIsSetUp = false;
   #failedStarts = 0;
   #timer: NodeJS.Timeout | undefined;
   #looks: NodeJS.Timeout | undefined;
   #lookedMs = 0;
   #interrupted = false;
   /** Present with `-handover`, once it is known whether there is a predecessor. */
-  #succession: Succession | undefined;
+  #handover: Handover | undefined;
   #isToldToEnd = false;
   /** A successor serves, and nobody may start us again: it is waited for the signal that ends us. */
   #idles = false;
@@ -122,8 +122,8 @@ export class Supervisor {
 
   /** Takes over what a daemon before us hands over. */
   async #succeed(): Promise<void> {
-    const { Succession } = await import('../handover/handover.ts');
-    this.#succession = await Succession.begin(this.#flags.handover, {
+    const { Handover } = await import('../handover/handover.ts');
+    this.#handover = await Handover.begin(this.#flags.handover, {
       held: this.#held,
       log: this.#log,
       isServing: () => this.#state === 'serving',
@@ -131,7 +131,7 @@ export class Supervisor {
       askForSnapshot: () => this.#tell({ say: 'snapshot' }),
       retire: () => this.#end({ say: 'retire' }),
     });
-    this.#takesOver = this.#succession.hasPredecessor;
+    this.#nodeIsSetUp = this.#handover.isNewcomer;
   }
 
   #enter(event: WorkerEvent): void {
@@ -159,7 +159,7 @@ export class Supervisor {
         say: 'hello',
         keys,
         last,
-        takesOver: this.#takesOver,
+        takesOver: this.#nodeIsSetUp,
         restarts: this.#restarts,
       };
       channel.send(hello, descriptors);
@@ -221,7 +221,7 @@ export class Supervisor {
       if (!this.#held.hold(message.key, descriptor)) {
         this.#log.error(`worker: too much to hold: ${message.key} ends with the worker`);
       }
-      this.#succession?.holds(message.key);
+      this.#handover?.holds(message.key);
       return;
     }
     if (descriptor !== undefined) closeDescriptor(descriptor);
@@ -260,8 +260,8 @@ export class Supervisor {
       writeFileSync(this.#flags.pidFile, `${process.pid}\n`);
     }
     this.#hasServed = true;
-    this.#takesOver = true;
-    if (this.#state === 'serving') void this.#succession?.served();
+    this.#nodeIsSetUp = true;
+    if (this.#state === 'serving') void this.#handover?.served();
     this.#lookedMs = worker.servedMs;
     clearInterval(this.#looks);
     this.#looks = setInterval(() => this.#look(worker), BEAT_MS);
@@ -325,7 +325,7 @@ export class Supervisor {
     this.#failedStarts = servedMs >= STEADY_MS ? 0 : this.#failedStarts + 1;
     this.#tellEnd(worker, reason);
     // Whoever serves in our place does it better than we will.
-    if (this.#failedStarts >= FAILED_STARTS_MAX && this.#succession?.hasPredecessor === true) {
+    if (this.#failedStarts >= FAILED_STARTS_MAX && this.#handover?.isNewcomer === true) {
       process.exit(EXIT_FAILED);
     }
     if (this.#failedStarts >= FAILED_STARTS_MAX) void this.#giveUpNode();
@@ -359,14 +359,14 @@ export class Supervisor {
       );
     }
     this.#held.dropWhere(isSocketKey);
-    this.#takesOver = false;
+    this.#nodeIsSetUp = false;
     await this.#clearNode();
     if (this.#state === 'waiting') this.#pause(SLOW_PAUSE_MS);
   }
 
   async #clearNode(): Promise<void> {
     if (this.#flags.localIps.length === 0 || this.#flags.skipTeardown) return;
-    if (this.#succession?.sparesNode === true) return;
+    if (this.#handover?.sparesNode === true) return;
     const { leaveNode } = await import('./leave-node.ts');
     await leaveNode(this.#flags, (why) => this.#log.error(why));
   }
@@ -379,7 +379,7 @@ export class Supervisor {
     if (this.#idles) process.exit(0);
     const isFirst = !this.#isToldToEnd;
     this.#isToldToEnd = true;
-    if (this.#state === 'serving' && this.#succession?.isUnderWay === true) {
+    if (this.#state === 'serving' && this.#handover?.isUnderWay === true) {
       if (isFirst) void this.#stopWhenSettled(signal);
     } else {
       this.#stopNow(signal);
@@ -388,13 +388,13 @@ export class Supervisor {
 
   /** A successor is about to serve: what we took out of the node now, it would miss. */
   async #stopWhenSettled(signal: string): Promise<void> {
-    if (!(await this.#succession!.settled())) this.#stopNow(signal);
+    if (!(await this.#handover!.settled())) this.#stopNow(signal);
   }
 
   #stopNow(signal: string): void {
     // A predecessor serves on as if we had never been.
     const message: ToWorker =
-      this.#succession?.hasPredecessor === true ? { say: 'retire' } : { say: 'stop', signal };
+      this.#handover?.isNewcomer === true ? { say: 'retire' } : { say: 'stop', signal };
     this.#end(message);
   }
 
@@ -416,9 +416,9 @@ export class Supervisor {
     if (ending === undefined) await this.#clearNode();
     const { pidFile } = this.#flags;
     // A successor has written its own there.
-    const isOurs = this.#succession?.sparesNode !== true;
+    const isOurs = this.#handover?.sparesNode !== true;
     if (pidFile !== '' && isOurs) rmSync(pidFile, { force: true });
-    if (this.#succession?.hasSuccessor === true && !this.#isToldToEnd && inKubernetes()) {
+    if (this.#handover?.isReplaced === true && !this.#isToldToEnd && inKubernetes()) {
       this.#idle();
     } else {
       process.exit(ending ?? code);
@@ -429,7 +429,7 @@ export class Supervisor {
   #idle(): void {
     this.#idles = true;
     this.#held.dropWhere(() => true);
-    this.#succession?.close();
+    this.#handover?.close();
     this.#log.info('handover: done; nothing is left to do here but to wait for SIGTERM');
     setInterval(() => undefined, IDLE_MS);
   }

@@ -4,7 +4,7 @@ import { StreamLog } from '../../observe/log.ts';
 import { ownSockets } from '../../sys/socket-source.ts';
 import { CHANNEL_FD } from '../ipc/protocol.ts';
 import { ignoreSignals, obeySignals, stopLine } from './signals.ts';
-import { Supervision } from '../ipc/supervisor-link.ts';
+import { SupervisorLink } from '../ipc/supervisor-link.ts';
 import { Worker } from './worker.ts';
 
 /** The daemon is this process alone. Rejects as `Worker.start` does. */
@@ -24,27 +24,27 @@ export async function serveAlone(flags: Flags): Promise<void> {
 /** The daemon is our supervisor, who gets the signals and writes the pidfile. Rejects likewise. */
 export async function serveSupervised(flags: Flags): Promise<void> {
   ignoreSignals();
-  const supervision = await Supervision.connect(CHANNEL_FD, sharesPorts(flags));
+  const supervisor = await SupervisorLink.connect(CHANNEL_FD, sharesPorts(flags));
   const log = new StreamLog(flags.logFormat);
   const worker = new Worker(
     { ...flags, pidFile: '' },
     log,
-    supervision,
+    supervisor,
     (code) => {
-      supervision.ending(code);
+      supervisor.ending(code);
       process.exit(code);
     },
-    supervision,
+    supervisor,
   );
-  supervision.obey({
+  supervisor.obey({
     stop: (signal) => {
       log.info(stopLine(signal));
       void worker.stop(signal === 'SIGINT' ? 0 : undefined);
     },
     reload: (signal) => worker.reload(signal),
-    snapshot: () => void worker.leaveSnapshot(),
+    snapshot: () => void worker.writeSnapshot(),
     retire: () => void worker.retire(),
-    orphaned: () => void worker.abandon(),
+    abandon: () => void worker.abandon(),
   });
   await worker.start();
 }

@@ -28,9 +28,9 @@ import { random30 } from '../../sys/random.ts';
 import type { SocketSource } from '../../sys/socket-source.ts';
 import { Upstreams } from '../../upstream/upstreams.ts';
 import { Admin } from '../serving/admin.ts';
-import { CacheLegacy } from '../inheritance/cache.ts';
+import { CacheInheritance } from '../inheritance/cache.ts';
 import { CorefileSource } from '../serving/corefile-source.ts';
-import { type CorefileText, type Generation, loadGeneration } from '../serving/generation.ts';
+import { type CorefileInput, type Generation, loadGeneration } from '../serving/generation.ts';
 import { Listeners } from '../serving/listeners.ts';
 import { NodeSetup, SETUP_ERRORS } from '../node/node-setup.ts';
 import { Readiness } from '../serving/readiness.ts';
@@ -39,7 +39,7 @@ import { RESTART_REASONS } from '../ipc/protocol.ts';
 import { queryJournal } from '../inheritance/queries.ts';
 import { Reloader } from '../serving/reload.ts';
 import { SelfCheck } from '../serving/self-query.ts';
-import type { Supervision } from '../ipc/supervisor-link.ts';
+import type { SupervisorLink } from '../ipc/supervisor-link.ts';
 import { VERSION } from './version.ts';
 
 /** After the last datagram is read: time for answers that are under way. */
@@ -68,8 +68,8 @@ export class Worker {
   readonly #readiness: Readiness;
   readonly #admin: Admin;
   readonly #exit: (code: number) => void;
-  readonly #supervision: Supervision | undefined;
-  readonly #legacy: CacheLegacy | undefined;
+  readonly #supervisor: SupervisorLink | undefined;
+  readonly #cacheInheritance: CacheInheritance | undefined;
   readonly #source: CorefileSource;
   /** Present with `-localip`. */
   readonly #node: NodeSetup | undefined;
@@ -87,21 +87,21 @@ export class Worker {
 
   /**
    * Without `sockets` Node opens them. `exit` ends the process; the log is flushed before it is
-   * called. `supervision` is there if another process holds what must outlive us.
+   * called. `supervisor` is there if another process holds what must outlive us.
    */
   constructor(
     flags: Flags,
     log: StreamLog,
     sockets: SocketSource | undefined,
     exit: (code: number) => void,
-    supervision?: Supervision,
+    supervisor?: SupervisorLink,
   ) {
     this.#flags = flags;
     this.#log = log;
     this.#exit = exit;
-    this.#supervision = supervision;
-    this.#sparesNode = supervision?.takesOver ?? false;
-    if (supervision !== undefined) this.#countRestarts(supervision);
+    this.#supervisor = supervisor;
+    this.#sparesNode = supervisor?.nodeIsSetUp ?? false;
+    if (supervisor !== undefined) this.#countRestarts(supervisor);
     this.#upstreams = new Upstreams(this.#metrics);
     const hashSeed = random30();
     this.#listeners = new Listeners(
@@ -110,9 +110,10 @@ export class Worker {
       hashSeed,
       flags.udpIo,
       sockets,
-      supervision && queryJournal(supervision, log),
+      supervisor && queryJournal(supervisor, log),
     );
-    if (supervision !== undefined) this.#legacy = new CacheLegacy(supervision, hashSeed, log);
+    if (supervisor !== undefined)
+      this.#cacheInheritance = new CacheInheritance(supervisor, hashSeed, log);
     this.#selfCheck = new SelfCheck(
       () => this.#listeners.addresses,
       (host) => this.#node?.reaches(host) ?? true,
@@ -127,7 +128,7 @@ export class Worker {
       log,
       this.#metrics,
     );
-    if (replacesWorker(supervision)) this.#readiness.resume();
+    if (replacesWorker(supervisor)) this.#readiness.resume();
     this.#admin = new Admin({
       log,
       metrics: this.#metrics,
@@ -170,13 +171,13 @@ export class Worker {
       this.#troubles,
     );
     if (refusal !== undefined) this.#reloader.startedWithout(refusal);
-    if (!this.#flags.quiet && (this.#supervision?.isFirst ?? true)) this.#printBanner(generation);
+    if (!this.#flags.quiet && (this.#supervisor?.isFirst ?? true)) this.#printBanner(generation);
     this.#reloader.follow(reloadSettings(generation));
     this.#source.follow(() => void this.#reloader?.check());
     await this.#node?.divert();
     if (this.#flags.pidFile !== '') writeFileSync(this.#flags.pidFile, `${process.pid}\n`);
     this.#sparesNode = false;
-    this.#supervision?.serving();
+    this.#supervisor?.serving();
   }
 
   /** Before an end that was not planned. */
@@ -190,7 +191,7 @@ export class Worker {
    */
   async #begin(): Promise<{ generation: Generation; refusal?: unknown }> {
     const { conf } = this.#flags;
-    const left = this.#supervision?.leftText(COREFILE_KEY);
+    const left = this.#supervisor?.inheritText(COREFILE_KEY);
     const before = left === undefined ? undefined : recalled(left, conf);
     try {
       // Standard input can be read once.
@@ -213,10 +214,10 @@ export class Worker {
     }
   }
 
-  async #serveFirst(corefile: CorefileText): Promise<Generation> {
+  async #serveFirst(corefile: CorefileInput): Promise<Generation> {
     const generation = this.#load(corefile);
     await this.#node?.setUp();
-    await this.#legacy?.fill(generation);
+    await this.#cacheInheritance?.fill(generation);
     await this.#serve(generation);
     return generation;
   }
@@ -224,7 +225,7 @@ export class Worker {
   /** For a successor that finds the file broken. */
   #leave(corefile: RecordedCorefile): void {
     try {
-      this.#supervision?.leaveText(COREFILE_KEY, corefile.written());
+      this.#supervisor?.passOnText(COREFILE_KEY, corefile.written());
     } catch (error) {
       this.#log.warning(`the Corefile cannot be kept for a restart: ${reasonOf(error)}`);
     }
@@ -294,8 +295,9 @@ export class Worker {
   }
 
   /** For a successor: all that the caches hold. */
-  async leaveSnapshot(): Promise<void> {
-    if (this.#generation !== undefined) await this.#legacy?.leave(this.#generation);
+  async writeSnapshot(): Promise<void> {
+    if (this.#generation !== undefined)
+      await this.#cacheInheritance?.writeSnapshot(this.#generation);
   }
 
   /**
@@ -321,13 +323,13 @@ export class Worker {
     this.#end(0);
   }
 
-  #load(corefile: CorefileText): Generation {
+  #load(corefile: CorefileInput): Generation {
     const generation = this.#parse(corefile);
-    this.#legacy?.follow(generation);
+    this.#cacheInheritance?.record(generation);
     return generation;
   }
 
-  #parse(corefile: CorefileText): Generation {
+  #parse(corefile: CorefileInput): Generation {
     return loadGeneration(
       corefile,
       {
@@ -388,7 +390,7 @@ export class Worker {
     return parseCorefile(this.#source.read(), options).fingerprint;
   }
 
-  #countRestarts({ restarts }: Supervision): void {
+  #countRestarts({ restarts }: SupervisorLink): void {
     for (const reason of RESTART_REASONS) {
       const counter = this.#metrics.counter('nodelocald_worker_restarts_total', { reason });
       counter.value = restarts[reason] ?? 0;
@@ -428,9 +430,9 @@ export class Worker {
 }
 
 /** After a crash or a hang; not a new daemon beside the old one, which is to prove itself. */
-function replacesWorker(supervision: Supervision | undefined): boolean {
-  if (supervision === undefined || !supervision.takesOver) return false;
-  return Object.values(supervision.restarts).some((times) => times > 0);
+function replacesWorker(supervisor: SupervisorLink | undefined): boolean {
+  if (supervisor === undefined || !supervisor.nodeIsSetUp) return false;
+  return Object.values(supervisor.restarts).some((times) => times > 0);
 }
 
 /** One watcher per process: the last block that says `reload` counts (CoreDNS). */

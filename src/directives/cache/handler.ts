@@ -62,7 +62,7 @@ export class CacheHandler implements Handler, HitSource {
 
   constructor(config: CacheConfig, context: BuildContext) {
     this.#config = config;
-    this.#cache = context.inherit('cache', () => new AnswerCache(config));
+    this.#cache = context.keep('cache', () => new AnswerCache(config));
     this.#cuts = config.cutZones.length === 0 ? undefined : new Cuts(config.cutZones, this.#cache);
     const zones = config.zones.join(',');
     this.#counters = context.servers.map(
