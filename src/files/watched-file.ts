@@ -1,40 +1,30 @@
 /**
- * A file that is read at start, and again whenever its time or size has changed.
+ * A file that is read at start, and again whenever its time, size or inode has changed.
  *
- * Owns:    the polling, which never blocks the event loop, and the limit of what is read.
+ * Owns:    reading without blocking the event loop, and the limit of what is read.
  * Is not:  a judge of the content. A file that is missing, or cannot be read, keeps what was read
  *          last: an editor that replaces a file removes it for a moment.
  */
-import { readFileSync, statSync } from 'node:fs';
+import { type Stats, readFileSync, statSync } from 'node:fs';
 import { readFile, stat } from 'node:fs/promises';
+import { stampOf } from './file-stamp.ts';
+import { Poll } from './poll.ts';
 
 /** 16 MiB are some 500,000 hosts: the longest block lists. Reading one takes a second's tenth. */
 const FILE_OCTETS_MAX: number = 16 * 1024 * 1024;
-
-/** Node takes a longer delay for 1 ms. */
-const TIMER_MS_MAX = 2 ** 31 - 1;
 
 export interface FileVersion {
   readonly text: string;
   readonly modifiedMs: number;
 }
 
-/** What is told of a file version: its time and size. */
-interface FileStamp {
-  readonly mtimeMs: number;
-  readonly size: number;
-  isFile(): boolean;
-}
-
 export class WatchedFile {
   readonly #path: string;
   readonly #changed: (version: FileVersion) => void;
   readonly #tooLarge: (octets: number) => void;
-  #modifiedMs = -1;
-  #octets = -1;
-  #timer: NodeJS.Timeout | undefined;
-  #polling = false;
-  #stopped = false;
+  /** Of the version that was read last, or found too large. */
+  #stamp = '';
+  readonly #poll: Poll = new Poll(() => this.#look());
 
   /** `changed` is called for each version; `tooLarge` for each that is too large to be read. */
   constructor(
@@ -59,46 +49,36 @@ export class WatchedFile {
 
   /** Looks every `intervalMs` from now on, until `stop`. */
   watch(intervalMs: number): void {
-    if (this.#stopped) return;
-    const delayMs = Math.min(intervalMs, TIMER_MS_MAX);
-    this.#timer = setInterval(() => void this.#poll(), delayMs);
-    this.#timer.unref();
+    this.#poll.start(intervalMs);
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearInterval(this.#timer);
+    this.#poll.stop();
   }
 
-  async #poll(): Promise<void> {
-    if (this.#polling) return; // a slow file system: one look at a time
-    this.#polling = true;
+  async #look(): Promise<void> {
     try {
       const found = await stat(this.#path);
       if (this.#isNews(found)) {
         const text = await readFile(this.#path, 'utf8');
-        if (!this.#stopped) this.#took(found, text);
+        if (!this.#poll.isStopped) this.#took(found, text);
       }
     } catch {
       // See readNow.
-    } finally {
-      this.#polling = false;
     }
   }
 
-  #isNews(found: FileStamp): boolean {
+  #isNews(found: Stats): boolean {
     if (!found.isFile()) return false;
-    if (found.mtimeMs === this.#modifiedMs && found.size === this.#octets) return false;
+    if (stampOf(found) === this.#stamp) return false;
     if (found.size <= FILE_OCTETS_MAX) return true;
-    this.#modifiedMs = found.mtimeMs;
-    this.#octets = found.size;
+    this.#stamp = stampOf(found);
     this.#tooLarge(found.size);
     return false;
   }
 
-  #took(found: FileStamp, text: string): void {
-    this.#modifiedMs = found.mtimeMs;
-    this.#octets = found.size;
+  #took(found: Stats, text: string): void {
+    this.#stamp = stampOf(found);
     this.#changed({ text, modifiedMs: found.mtimeMs });
   }
 }

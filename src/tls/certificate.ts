@@ -5,7 +5,8 @@
  *          a Secret's symlink; and keeping what is in use until there is a whole new pair.
  * Is not:  TLS: whoever uses the pair is told of a new one.
  */
-import { stat } from 'node:fs/promises';
+import { fileStamp } from '../files/file-stamp.ts';
+import { Poll } from '../files/poll.ts';
 import { reasonOf } from '../observe/reason.ts';
 import { type KeyPair, type KeyPairFiles, readKeyPair } from './key-pair.ts';
 
@@ -21,19 +22,16 @@ export interface CertificateEvents {
 export class FollowedCertificate {
   readonly files: KeyPairFiles;
   readonly #events: CertificateEvents;
-  readonly #timer: NodeJS.Timeout;
+  readonly #poll: Poll = new Poll(() => this.#look());
   #seen: string | undefined;
   #loaded: string | undefined;
   #told: string | undefined;
-  #looking = false;
-  #stopped = false;
 
   /** Begins to look. The caller has read the files for the first time. */
   constructor(files: KeyPairFiles, events: CertificateEvents, everyMs: number = LOOK_EVERY_MS) {
     this.files = files;
     this.#events = events;
-    this.#timer = setInterval(() => void this.look(), everyMs);
-    this.#timer.unref();
+    this.#poll.start(everyMs);
     void this.#stamp().then((stamp) => {
       this.#seen ??= stamp;
       this.#loaded ??= stamp;
@@ -41,17 +39,17 @@ export class FollowedCertificate {
   }
 
   stop(): void {
-    this.#stopped = true;
-    clearInterval(this.#timer);
+    this.#poll.stop();
   }
 
   /** Never rejects. */
-  async look(): Promise<void> {
-    if (this.#looking) return; // a slow file system: one look at a time
-    this.#looking = true;
+  look(): Promise<void> {
+    return this.#poll.look();
+  }
+
+  async #look(): Promise<void> {
     const stamp = await this.#stamp();
-    this.#looking = false;
-    if (this.#stopped || stamp === this.#loaded) return;
+    if (this.#poll.isStopped || stamp === this.#loaded) return;
     // Files are replaced one after the other: what has just changed may be half of the change.
     const isSettled = stamp === this.#seen;
     this.#seen = stamp;
@@ -71,16 +69,7 @@ export class FollowedCertificate {
   async #stamp(): Promise<string> {
     const { cert, key, ca } = this.files;
     const files = ca === undefined ? [cert, key] : [cert, key, ca];
-    const stamps = await Promise.all(files.map(stampOf));
+    const stamps = await Promise.all(files.map(fileStamp));
     return stamps.join();
-  }
-}
-
-async function stampOf(file: string): Promise<string> {
-  try {
-    const { mtimeMs, size, ino } = await stat(file);
-    return `${mtimeMs} ${size} ${ino}`;
-  } catch {
-    return 'missing';
   }
 }

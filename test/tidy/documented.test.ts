@@ -37,7 +37,10 @@ function codesIn(file: string, prefix: string): Record<string, string> {
   return Object.fromEntries([...lines].map(([, code, meaning]) => [code!, meaning!]));
 }
 
-const CONFIG_MAP_CODES = codesIn('src/node-cache/kube-dns-config.ts', 'CONFIGMAP_');
+const CONFIG_MAP_CODES = {
+  ...codesIn('src/files/watched-directory.ts', 'CONFIGMAP_'),
+  ...codesIn('src/node-cache/kube-dns-config.ts', 'CONFIGMAP_'),
+};
 
 /** Both ways: what is missing, and what is too much. */
 function differences(

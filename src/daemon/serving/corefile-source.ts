@@ -11,10 +11,10 @@ import type { Flags } from '../../cli/flags.ts';
 import { CorefileError } from '../../corefile/error.ts';
 import {
   type DirectoryWatch,
-  parseKubeDnsConfig,
   readConfigDirectory,
   watchDirectory,
-} from '../../node-cache/kube-dns-config.ts';
+} from '../../files/watched-directory.ts';
+import { parseKubeDnsConfig } from '../../node-cache/kube-dns-config.ts';
 import {
   CLUSTER_DNS,
   type KubeDnsConfig,

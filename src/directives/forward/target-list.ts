@@ -7,12 +7,14 @@
  */
 import { Resolver, lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
+import { fileStampNow } from '../../files/file-stamp.ts';
+import { Poll } from '../../files/poll.ts';
 import { formatHostPort } from '../../net/host-port.ts';
 import type { Log } from '../../observe/log.ts';
 import { reasonOf } from '../../observe/reason.ts';
 import { type UpstreamTarget } from '../../upstream/config.ts';
 import type { ForwardUse } from './index.ts';
-import { DNS_PORT, TARGETS_MAX, fileStamp, readNameservers } from './targets.ts';
+import { DNS_PORT, TARGETS_MAX, readNameservers } from './targets.ts';
 
 /** Files that name upstreams are looked at that often. */
 const FILE_CHECK_MS = 2000;
@@ -34,7 +36,9 @@ export class TargetList {
   readonly #files: readonly string[];
   /** Addresses by name, as they were found last. */
   readonly #addresses = new Map<string, readonly string[]>();
+  /** Of names. */
   readonly #timers = new Map<string, NodeJS.Timeout>();
+  #filePoll: Poll | undefined;
   #targets: readonly UpstreamTarget[] = [];
   #stopped = false;
 
@@ -59,6 +63,7 @@ export class TargetList {
 
   stop(): void {
     this.#stopped = true;
+    this.#filePoll?.stop();
     for (const timer of this.#timers.values()) clearTimeout(timer);
     this.#timers.clear();
   }
@@ -69,17 +74,14 @@ export class TargetList {
     if (this.#targets.length === 0) {
       this.#log.warning(`plugin/forward: no nameservers found in ${files.join(', ')} yet`);
     }
-    let seen = files.map(fileStamp).join();
-    const look = (): void => {
-      const stamp = files.map(fileStamp).join();
-      if (stamp !== seen) {
-        seen = stamp;
-        this.#change(files.join(', '));
-      }
-    };
-    const timer = setInterval(look, FILE_CHECK_MS);
-    timer.unref();
-    this.#timers.set('files', timer);
+    let seen = files.map(fileStampNow).join();
+    this.#filePoll = new Poll(() => {
+      const stamp = files.map(fileStampNow).join();
+      if (stamp === seen) return;
+      seen = stamp;
+      this.#change(files.join(', '));
+    });
+    this.#filePoll.start(FILE_CHECK_MS);
   }
 
   /** Looks the name up, now and from time to time; after a failure `againMs` later. */
@@ -101,7 +103,7 @@ export class TargetList {
     }
     const timer = setTimeout(() => void this.#followName(name, afterFailureMs), nextMs);
     timer.unref();
-    this.#timers.set(`name ${name}`, timer);
+    this.#timers.set(name, timer);
   }
 
   #tellFailure(name: string, error: unknown): void {

@@ -1,10 +1,10 @@
-import { mkdtempSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseAs, refusal } from '../testing.ts';
 import { forward } from './index.ts';
-import { TARGETS_MAX, type To, fileStamp } from './targets.ts';
+import { TARGETS_MAX, type To } from './targets.ts';
 
 let directory = '';
 
@@ -214,19 +214,5 @@ describe('more than 15 upstreams, files counted in, are refused', () => {
     expect(refusalOf(`192.0.2.1 ${resolv('fifteen.conf', 15)} 192.0.2.2`)).toContain(
       'Corefile:1:21: forward: more than 15 TOs configured: 17',
     );
-  });
-});
-
-describe('what a file says', () => {
-  test('has another stamp when it has changed', () => {
-    const at = file('stamp.conf', 'nameserver 192.0.2.1');
-    utimesSync(at, 1, 1);
-    const before = fileStamp(at);
-    expect(fileStamp(at)).toBe(before);
-    utimesSync(at, 2, 2);
-    const touched = fileStamp(at);
-    file('stamp.conf', 'nameserver 192.0.2.11');
-    utimesSync(at, 2, 2);
-    expect(new Set([before, touched, fileStamp(at), fileStamp(`${at}.gone`)]).size).toBe(4);
   });
 });

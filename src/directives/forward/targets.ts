@@ -1,5 +1,5 @@
 /** What stands after FROM in `forward`: addresses and files, and the options about TLS. */
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { CorefileError } from '../../corefile/error.ts';
 import type { Token } from '../../corefile/tokens.ts';
@@ -149,15 +149,5 @@ export function readNameservers(file: string): string[] {
     return parseResolvConf(readFileSync(file, 'utf8'));
   } catch {
     return [];
-  }
-}
-
-/** What changes when a file does: modification time and size, or that it is not there. */
-export function fileStamp(file: string): string {
-  try {
-    const { mtimeMs, size, ino } = statSync(file);
-    return `${mtimeMs} ${size} ${ino}`;
-  } catch {
-    return 'missing';
   }
 }
