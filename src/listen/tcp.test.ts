@@ -33,13 +33,8 @@ async function serve(
   const [responder, open, refused] = [new StubResponder(), new Gauge(), new Counter()];
   const address: ListenAddress = { host, port: 0 };
   const counters = { open, refused };
-  const listener = await listenTcp(
-    address,
-    responder,
-    { ...TCP_DEFAULTS, ...settings },
-    counters,
-    sockets,
-  );
+  const options = { settings: { ...TCP_DEFAULTS, ...settings }, counters, sockets };
+  const listener = await listenTcp(address, responder, options);
   const served = { listener, responder, open, refused };
   opened = [...opened, served];
   return served;
@@ -366,7 +361,10 @@ describe('closing', () => {
     const { listener } = await serve();
     await listener.close();
     const [responder, open, refused] = [new StubResponder(), new Gauge(), new Counter()];
-    const again = await listenTcp(listener.address, responder, TCP_DEFAULTS, { open, refused });
+    const again = await listenTcp(listener.address, responder, {
+      settings: TCP_DEFAULTS,
+      counters: { open, refused },
+    });
     expect(again.address).toEqual(listener.address);
     await again.close();
   });
@@ -402,7 +400,7 @@ describe('addresses', () => {
     const { listener } = await serve();
     const counters = { open: new Gauge(), refused: new Counter() };
     const listen = async (address: ListenAddress): Promise<unknown> =>
-      listenTcp(address, new StubResponder(), TCP_DEFAULTS, counters, sockets).catch(
+      listenTcp(address, new StubResponder(), { settings: TCP_DEFAULTS, counters, sockets }).catch(
         (error: unknown) => error,
       );
     const inUse = await listen(listener.address);

@@ -2,14 +2,15 @@
  * TCP for clients (RFC 1035 section 4.2.2, RFC 7766): pipelined queries, answered as they become
  * ready, in any order.
  *
- * Owns:    framing, and the limits that keep one client from costing the others anything: open
+ * Owns:    the limits that keep one client from costing the others anything: open
  *          connections, time to send a message, outstanding queries, octets not yet taken.
  * CoreDNS answers one connection's queries strictly in turn, so there one slow miss blocks the hits
  * behind it.
  */
 import { type AddressInfo, type Server as NetServer, type Socket, createServer } from 'node:net';
-import { HEADER_OCTETS, readU16, writeU16 } from '../dns/header.ts';
+import { HEADER_OCTETS, readU16 } from '../dns/header.ts';
 import { MESSAGE_OCTETS_MAX, OPT_OCTETS } from '../dns/limits.ts';
+import { LENGTH_OCTETS, joined, messageEnd, writeLength } from '../net/framing.ts';
 import type { Counter, Gauge } from '../observe/counters.ts';
 import {
   ANSWER_LATER,
@@ -56,7 +57,6 @@ export interface TcpCounters {
   readonly refused: Counter;
 }
 
-const LENGTH_OCTETS = 2;
 /** A longest answer, its length, and an OPT's room. */
 const ANSWER_ROOM = LENGTH_OCTETS + MESSAGE_OCTETS_MAX + OPT_OCTETS;
 /** Answers of one read are gathered here and written at once; one connection at a time uses it. */
@@ -116,7 +116,7 @@ class TcpClient implements Client, ReplyPath {
     this.#outstanding--;
     if (this.#socket.destroyed) return;
     const framed = Buffer.allocUnsafe(LENGTH_OCTETS + octets);
-    writeU16(framed, 0, octets);
+    writeLength(framed, 0, octets);
     framed.set(message.subarray(0, octets), LENGTH_OCTETS);
     this.#cork();
     this.#socket.write(framed);
@@ -152,7 +152,7 @@ class TcpClient implements Client, ReplyPath {
 
   #read(chunk: Buffer): void {
     if (this.#closing) return;
-    const data = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
+    const data = joined(this.#partial, chunk);
     this.#partial = undefined;
     this.#responder.beginBatch();
     const at = this.#serve(data);
@@ -171,14 +171,13 @@ class TcpClient implements Client, ReplyPath {
   #serve(data: Buffer): number {
     let at = 0;
     let ready = 0; // octets gathered
-    while (data.length - at >= LENGTH_OCTETS) {
-      const octets = readU16(data, at);
-      if (octets < HEADER_OCTETS) {
+    for (;;) {
+      if (data.length - at >= LENGTH_OCTETS && readU16(data, at) < HEADER_OCTETS) {
         this.destroy(); // no DNS message: the sender has lost the framing
         break;
       }
-      const end = at + LENGTH_OCTETS + octets;
-      if (end > data.length) break;
+      const end = messageEnd(data, at);
+      if (end === 0) break;
       const answered = this.#responder.respond(
         data,
         at + LENGTH_OCTETS,
@@ -193,7 +192,7 @@ class TcpClient implements Client, ReplyPath {
       if (answered === ANSWER_LATER) {
         this.#outstanding++;
       } else if (answered !== NO_ANSWER) {
-        writeU16(gathered, ready, answered);
+        writeLength(gathered, ready, answered);
         ready += LENGTH_OCTETS + answered;
         if (gathered.length - ready < ANSWER_ROOM) ready = this.#flush(ready);
       }
@@ -258,66 +257,34 @@ function withoutMapping(address: string | undefined): string {
   return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
-/**
- * Listens on the address, by a socket of `sockets` or else of node:net's own making. Rejects with
- * ListenError if it cannot be had. With `tls` the streams are those that it makes of connections.
- */
+/** What a listener needs besides its address and who answers. */
+export interface TcpOptions {
+  readonly settings: TcpSettings;
+  readonly counters: TcpCounters;
+  /** Where the socket comes from; node:net opens it otherwise. */
+  readonly sockets?: SocketSource | undefined;
+  /** Makes the streams of connections that are read; without it the connections themselves are. */
+  readonly tls?: Secured | undefined;
+}
+
+/** Listens on the address. Rejects with ListenError if the address is unavailable. */
 export async function listenTcp(
   address: ListenAddress,
   responder: Responder,
-  settings: TcpSettings,
-  counters: TcpCounters,
-  sockets?: SocketSource,
-  tls?: Secured,
+  options: TcpOptions,
 ): Promise<Listener> {
-  const clients = new Set<TcpClient>();
-  const take = (stream: Socket): void => {
-    const client = new TcpClient(stream, responder, settings);
-    clients.add(client);
-    counters.open.value = clients.size;
-    stream.on('close', () => {
-      clients.delete(client);
-      counters.open.value = clients.size;
-    });
-    if (!server.listening) client.finish(); // its handshake ended after our stop
-  };
-  tls?.onStream(take);
-  let connections = 0; // handshakes count too
-  const server: NetServer = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-    socket.on('error', () => socket.destroy()); // a reset: the client's own affair
-    if (connections >= settings.connectionsMax) {
-      counters.refused.value++;
-      socket.destroy();
-      return;
-    }
-    connections++;
-    socket.on('close', () => connections--);
-    if (tls === undefined) take(socket);
-    else tls.secure(socket);
-  });
+  const acceptor = new TcpAcceptor(responder, options);
   const host = address.host === '' ? '::' : address.host;
-  const giveUp = await listenAt(server, address, sockets);
-  server.on('error', () => undefined); // accept() failed, e.g. out of descriptors: tried again
-  const sweep = setInterval(() => {
-    const now = nowMs();
-    for (const client of clients) if (client.isOverdue(now)) client.destroy();
-  }, SWEEP_INTERVAL_MS);
-  sweep.unref();
-  const closed = new Promise<void>((resolve) => {
-    server.once('close', () => {
-      clearInterval(sweep);
-      resolve();
-    });
-  });
+  const giveUp = await listenAt(acceptor.server, address, options.sockets);
+  const closed = acceptor.begin();
   const stop = (): void => {
-    if (!server.listening) return;
+    if (!acceptor.server.listening) return;
     giveUp();
-    server.close();
-    for (const client of clients) client.finish();
+    acceptor.stop();
   };
   return {
     transport: 'tcp',
-    address: { host, port: (server.address() as AddressInfo).port },
+    address: { host, port: (acceptor.server.address() as AddressInfo).port },
     io: 'stream',
     receiveBufferOctets: 0,
     drops: () => 0,
@@ -327,6 +294,72 @@ export async function listenTcp(
       return closed;
     },
   };
+}
+
+/** The connections of one address, and the clients that they became. */
+class TcpAcceptor {
+  readonly server: NetServer;
+  readonly #responder: Responder;
+  readonly #options: TcpOptions;
+  readonly #clients = new Set<TcpClient>();
+  /** Handshakes count too. */
+  #connections = 0;
+
+  constructor(responder: Responder, options: TcpOptions) {
+    this.#responder = responder;
+    this.#options = options;
+    options.tls?.onStream((stream) => this.#take(stream));
+    this.server = createServer({ allowHalfOpen: true, noDelay: true }, (socket) =>
+      this.#accept(socket),
+    );
+  }
+
+  /** Watches over the clients, once it listens. Resolves when all is closed. */
+  begin(): Promise<void> {
+    this.server.on('error', () => undefined); // accept() failed, e.g. out of descriptors: tried again
+    const sweep = setInterval(() => {
+      const now = nowMs();
+      for (const client of this.#clients) if (client.isOverdue(now)) client.destroy();
+    }, SWEEP_INTERVAL_MS);
+    sweep.unref();
+    return new Promise((resolve) => {
+      this.server.once('close', () => {
+        clearInterval(sweep);
+        resolve();
+      });
+    });
+  }
+
+  stop(): void {
+    this.server.close();
+    for (const client of this.#clients) client.finish();
+  }
+
+  #accept(socket: Socket): void {
+    const { counters, settings, tls } = this.#options;
+    socket.on('error', () => socket.destroy()); // a reset: the client's own affair
+    if (this.#connections >= settings.connectionsMax) {
+      counters.refused.value++;
+      socket.destroy();
+      return;
+    }
+    this.#connections++;
+    socket.on('close', () => this.#connections--);
+    if (tls === undefined) this.#take(socket);
+    else tls.secure(socket);
+  }
+
+  #take(stream: Socket): void {
+    const { counters, settings } = this.#options;
+    const client = new TcpClient(stream, this.#responder, settings);
+    this.#clients.add(client);
+    counters.open.value = this.#clients.size;
+    stream.on('close', () => {
+      this.#clients.delete(client);
+      counters.open.value = this.#clients.size;
+    });
+    if (!this.server.listening) client.finish(); // its handshake ended after our stop
+  }
 }
 
 /** Resolves when `server` listens, to what is to be done when the address is given up. */

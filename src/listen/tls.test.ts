@@ -43,7 +43,11 @@ async function listening(
   const all = { ...TCP_DEFAULTS, ...settings };
   const streams = new TlsStreams(withAuthority(FIRST), clientAuth, all, failures);
   const at = { host: '127.0.0.1', port: 0 };
-  const listener = await listenTcp(at, responder, all, { open, refused }, undefined, streams);
+  const listener = await listenTcp(at, responder, {
+    settings: all,
+    counters: { open, refused },
+    tls: streams,
+  });
   closing.push(() => listener.close());
   return { settings: all, streams, listener, responder, failures, open, refused };
 }

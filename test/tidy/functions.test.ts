@@ -14,7 +14,7 @@ const PARAMETERS_MAX = 5;
 const HOT_PARAMETERS_MAX = 6;
 
 /** Longer than LINES_MAX; to be split. */
-const TOO_LONG: readonly string[] = ['listenTcp', 'rowsOf', 'tokenize'];
+const TOO_LONG: readonly string[] = ['rowsOf', 'tokenize'];
 
 /** With more than PARAMETERS_MAX; to be given an object, or fewer jobs. */
 const TOO_MANY_PARAMETERS: readonly string[] = [
@@ -34,7 +34,6 @@ const TOO_MANY_PARAMETERS: readonly string[] = [
   'acceptResponse',
   'add',
   'checkCount',
-  'listenTcp',
 ];
 
 /** In files of the hot path, and not on it; each is to say so in its docstring. */

@@ -220,7 +220,7 @@ export class Listeners {
       open: this.#metrics.gauge('nodelocald_tcp_clients', { server: label }),
       refused: this.#metrics.counter('nodelocald_tcp_clients_refused_total', { server: label }),
     };
-    return listenTcp(address, server, settings, counters, this.#sockets, tls);
+    return listenTcp(address, server, { settings, counters, sockets: this.#sockets, tls });
   }
 }
 

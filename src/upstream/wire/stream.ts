@@ -1,7 +1,7 @@
 /**
  * DNS over TCP and TLS: messages with their length before them (RFC 1035 section 4.2.2, RFC 7858).
  *
- * Owns:    framing; that what is sent within one turn of the event loop leaves in one write.
+ * Owns:    that what is sent within one turn of the event loop leaves in one write.
  */
 import { type Socket, connect as connectTcp } from 'node:net';
 import {
@@ -11,12 +11,12 @@ import {
   connect as connectTls,
 } from 'node:tls';
 import { AD, HEADER_OCTETS, readU16, writeU16 } from '../../dns/header.ts';
+import { LENGTH_OCTETS, joined, messageEnd, writeLength } from '../../net/framing.ts';
 import { isAcknowledged, setUserTimeout } from '../../sys/tcp-info.ts';
 import type { Attempt } from '../attempt.ts';
 import type { UpstreamTarget } from '../config.ts';
 import type { Wire, WireEvents } from './wire.ts';
 
-const LENGTH_OCTETS = 2;
 /** The kernel gives up on octets that nobody acknowledges for so long. */
 export const USER_TIMEOUT_MS = 4000;
 
@@ -97,7 +97,7 @@ export class StreamWire implements Wire {
       this.#framesAt = slabNext;
       process.nextTick(this.#flushLater);
     }
-    writeU16(slab, slabNext, query.length);
+    writeLength(slab, slabNext, query.length);
     slab.set(query, slabNext + LENGTH_OCTETS);
     writeU16(slab, slabNext + LENGTH_OCTETS, id);
     if (askAuthentic) {
@@ -129,15 +129,13 @@ export class StreamWire implements Wire {
   }
 
   #read(chunk: Buffer): void {
-    const data = this.#partial === undefined ? chunk : Buffer.concat([this.#partial, chunk]);
+    const data = joined(this.#partial, chunk);
     this.#partial = undefined;
     let at = 0;
-    while (data.length - at >= LENGTH_OCTETS) {
-      const octets = readU16(data, at);
-      const end = at + LENGTH_OCTETS + octets;
-      if (end > data.length) break;
+    for (let end = messageEnd(data, at); end !== 0; end = messageEnd(data, at)) {
       const from = at + LENGTH_OCTETS;
-      if (octets >= HEADER_OCTETS) this.#events.onMessage(readU16(data, from), data, from, end, 0);
+      if (end - from >= HEADER_OCTETS)
+        this.#events.onMessage(readU16(data, from), data, from, end, 0);
       else this.#events.onGarbled();
       at = end;
     }
