@@ -8,33 +8,22 @@
  * Is not:  a reader of the Corefile, of queries or of any file but its own. It loads as little as can
  *          be, since it is there on every node all the time.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
-import { fileURLToPath } from 'node:url';
 import type { Flags } from '../../cli/flags.ts';
-import { Channel } from '../../sys/channel.ts';
 import { nowMs } from '../../sys/clock.ts';
-import { reapOrphans } from '../../sys/process.ts';
-import { closeDescriptor, socketPair } from '../../sys/unix-socket.ts';
 import { HeldDescriptors } from './held-descriptors.ts';
 import {
-  BEAT_MS,
-  CHANNEL_FD,
   RESTART_REASONS,
   type RestartReason,
   type ToSupervisor,
   type ToWorker,
-  readToSupervisor,
 } from '../ipc/protocol.ts';
 import { isSocketKey } from '../ipc/socket-keys.ts';
 import type { Handover } from '../handover/handover.ts';
 import { SupervisorLog } from './supervisor-log.ts';
 import { type WorkerEvent, type WorkerState, nextState } from './worker-life.ts';
+import { type KillReason, type WorkerExit, WorkerProcess } from './worker-process.ts';
 
-const WORKER_MAIN = fileURLToPath(new URL('../worker-main.js', import.meta.url));
-
-/** Looks in a row without a sign of life: 2 s, when a resolver's patience of 5 s still holds. */
-const SILENT_LOOKS_MAX = 4;
 /** From the start of a worker until it serves: the address may come late, a firewall's lock be held. */
 const START_MS = 20_000;
 /** A worker that has served for so long was well: the next one starts at once. */
@@ -44,31 +33,11 @@ const PAUSES_MS: readonly number[] = [0, 100, 300, 1000];
 /** Then the node is left, and another start tried now and then. */
 const FAILED_STARTS_MAX = 5;
 const SLOW_PAUSE_MS = 10_000;
-/** A worker whose channel is closed is about to end; if it is not, it is made to. */
-const PARTING_MS = 1000;
-
 /** Something must keep the process. */
 const IDLE_MS = 2 ** 30;
 
 const EXIT_FAILED = 1;
 const EXIT_INTERRUPTED_TWICE = 2;
-
-interface WorkerProcess {
-  readonly process: ChildProcess;
-  readonly channel: Channel;
-  readonly startedMs: number;
-  servedMs: number | undefined;
-  /** Signs of life since we last looked. */
-  beats: number;
-  silentLooks: number;
-  /** Why we have killed it, if we have. */
-  killedFor: 'silent' | 'late' | undefined;
-  /** The exit code that it wants the daemon to end with. */
-  ending: number | undefined;
-  /** Its process has ended, and all that it had said was read. */
-  end: { code: number | null; signal: NodeJS.Signals | null } | undefined;
-  isUnheard: boolean;
-}
 
 export class Supervisor {
   readonly #flags: Flags;
@@ -84,13 +53,11 @@ export class Supervisor {
   #nodeIsSetUp = false;
   #failedStarts = 0;
   #timer: NodeJS.Timeout | undefined;
-  #looks: NodeJS.Timeout | undefined;
-  #lookedMs = 0;
   #interrupted = false;
-  /** Present with `-handover`, once it is known whether there is a predecessor. */
+  /** Present with `-handover`, once it is known whether there is an incumbent. */
   #handover: Handover | undefined;
   #isToldToEnd = false;
-  /** A successor serves, and nobody may start us again: it is waited for the signal that ends us. */
+  /** Our replacement serves, and a restart of us must be avoided: we wait for the signal to end. */
   #idles = false;
 
   /** `argv` are the arguments behind the program's name, which `flags` were read from. */
@@ -114,14 +81,14 @@ export class Supervisor {
     process.on('SIGUSR1', () => this.#tell({ say: 'reload', signal: 'SIGUSR1' }));
     process.on('SIGHUP', () => this.#tell({ say: 'reload', signal: 'SIGHUP' }));
     if (this.#flags.handover !== '') {
-      await this.#succeed();
+      await this.#askIncumbent();
       if (this.#state !== 'waiting') return; // told to end meanwhile
     }
     this.#start();
   }
 
-  /** Takes over what a daemon before us hands over. */
-  async #succeed(): Promise<void> {
+  /** Asks for an incumbent, and holds what it hands over. */
+  async #askIncumbent(): Promise<void> {
     const { Handover } = await import('../handover/handover.ts');
     this.#handover = await Handover.begin(this.#flags.handover, {
       held: this.#held,
@@ -144,17 +111,21 @@ export class Supervisor {
     this.#enter('due');
     let worker: WorkerProcess;
     try {
-      worker = this.#spawn();
+      worker = new WorkerProcess(this.#argv, {
+        said: (message, descriptor) => this.#take(worker, message, descriptor),
+        silent: () => this.#kill(worker, 'silent'),
+        failed: (reason) => this.#log.error(`worker: cannot be started: ${reason}`),
+        ended: (exit) => this.#settle(worker, exit),
+      });
     } catch (error) {
       // No descriptors or no memory left for another process.
       this.#log.error(`worker: cannot be started: ${String(error)}`);
-      this.#ended(undefined, 'exit');
+      this.#ended('exit');
       return;
     }
     this.#worker = worker;
     this.#timer = setTimeout(() => this.#kill(worker, 'late'), START_MS);
     for (const { keys, descriptors, last } of this.#held.batches()) {
-      const { channel } = worker;
       const hello: ToWorker = {
         say: 'hello',
         keys,
@@ -162,99 +133,44 @@ export class Supervisor {
         takesOver: this.#nodeIsSetUp,
         restarts: this.#restarts,
       };
-      channel.send(hello, descriptors);
+      worker.send(hello, descriptors);
     }
   }
 
-  #spawn(): WorkerProcess {
-    reapOrphans();
-    const [ours, theirs] = socketPair();
-    let child: ChildProcess;
-    try {
-      const stdio: ('inherit' | number)[] = ['inherit', 'inherit', 'inherit'];
-      stdio[CHANNEL_FD] = theirs;
-      // A session of its own: a terminal's SIGINT comes to us alone, who pass it on.
-      child = spawn(process.execPath, [...process.execArgv, WORKER_MAIN, ...this.#argv], {
-        stdio,
-        detached: true,
-      });
-    } catch (error) {
-      closeDescriptor(ours);
-      throw error;
-    } finally {
-      closeDescriptor(theirs);
-    }
-    const channel = new Channel(ours, {
-      message: (value, descriptors) => this.#heard(worker, value, descriptors),
-      closed: () => this.#unheard(worker),
-    });
-    const worker: WorkerProcess = {
-      process: child,
-      channel,
-      startedMs: nowMs(),
-      servedMs: undefined,
-      beats: 0,
-      silentLooks: 0,
-      killedFor: undefined,
-      ending: undefined,
-      end: undefined,
-      isUnheard: false,
-    };
-    const ended = (code: number | null, signal: NodeJS.Signals | null): void => {
-      if (worker.end !== undefined) return;
-      worker.end = { code, signal };
-      this.#settle(worker);
-    };
-    child.once('exit', ended);
-    child.once('error', (error) => {
-      this.#log.error(`worker: cannot be started: ${error.message}`);
-      if (child.pid === undefined) ended(EXIT_FAILED, null);
-    });
-    return worker;
-  }
-
-  #heard(worker: WorkerProcess, value: unknown, descriptors: readonly number[]): void {
-    const message = readToSupervisor(value);
-    const [descriptor, ...more] = descriptors;
-    for (const one of more) closeDescriptor(one);
-    if (message?.say === 'hold' && descriptor !== undefined) {
-      if (!this.#held.hold(message.key, descriptor)) {
-        this.#log.error(`worker: too much to hold: ${message.key} ends with the worker`);
-      }
-      this.#handover?.holds(message.key);
-      return;
-    }
-    if (descriptor !== undefined) closeDescriptor(descriptor);
-    if (message !== undefined) this.#take(worker, message);
-  }
-
-  #take(worker: WorkerProcess, message: ToSupervisor): void {
+  #take(worker: WorkerProcess, message: ToSupervisor, descriptor: number | undefined): void {
     switch (message.say) {
-      case 'alive':
-        worker.beats++;
-        break;
-      case 'serving':
-        this.#serves(worker);
+      case 'hold':
+        if (descriptor !== undefined) this.#hold(message.key, descriptor);
         break;
       case 'drop':
         this.#held.drop(message.key);
         break;
+      case 'serving':
+        this.#serves(worker);
+        break;
       case 'ending':
-        worker.ending = message.code;
+        worker.exitCode = message.code;
         if (this.#state !== 'stopping') this.#enter('stop');
         break;
-      case 'hold':
-        break; // It came without what is to be held.
+      case 'alive':
+        break; // counted by the process
       default:
         message satisfies never;
     }
+  }
+
+  #hold(key: string, descriptor: number): void {
+    if (!this.#held.hold(key, descriptor)) {
+      this.#log.error(`worker: too much to hold: ${key} ends with the worker`);
+    }
+    this.#handover?.holds(key);
   }
 
   #serves(worker: WorkerProcess): void {
     clearTimeout(this.#timer);
     this.#enter('served');
     if (this.#state === 'killed') return; // too late
-    worker.servedMs = nowMs();
+    worker.serves();
     if (this.#failedStarts >= FAILED_STARTS_MAX) this.#log.info('worker: serves again');
     if (!this.#hasServed && this.#flags.pidFile !== '') {
       writeFileSync(this.#flags.pidFile, `${process.pid}\n`);
@@ -262,68 +178,41 @@ export class Supervisor {
     this.#hasServed = true;
     this.#nodeIsSetUp = true;
     if (this.#state === 'serving') void this.#handover?.served();
-    this.#lookedMs = worker.servedMs;
-    clearInterval(this.#looks);
-    this.#looks = setInterval(() => this.#look(worker), BEAT_MS);
   }
 
-  /** Silence is counted in our own looks: if all of us were stopped, nobody was silent. */
-  #look(worker: WorkerProcess): void {
-    const now = nowMs();
-    const isLate = now - this.#lookedMs > 2 * BEAT_MS;
-    this.#lookedMs = now;
-    if (worker.beats > 0 || isLate) worker.silentLooks = 0;
-    else if (++worker.silentLooks >= SILENT_LOOKS_MAX) this.#kill(worker, 'silent');
-    worker.beats = 0;
-  }
-
-  #kill(worker: WorkerProcess, why: 'silent' | 'late'): void {
-    clearInterval(this.#looks);
+  #kill(worker: WorkerProcess, why: KillReason): void {
     this.#enter(why);
-    worker.killedFor = why;
     this.#log.error(
       why === 'silent'
-        ? `worker: process ${worker.process.pid} has given no sign of life for 2 s: it is killed`
-        : `worker: process ${worker.process.pid} does not serve after ${START_MS / 1000} s: it is killed`,
+        ? `worker: process ${worker.pid} has given no sign of life for 2 s: it is killed`
+        : `worker: process ${worker.pid} does not serve after ${START_MS / 1000} s: it is killed`,
     );
-    worker.process.kill('SIGKILL');
+    worker.kill(why);
   }
 
-  /** It has closed its channel, or said what is no message. */
-  #unheard(worker: WorkerProcess): void {
-    worker.isUnheard = true;
-    this.#settle(worker);
-    if (worker.end === undefined) {
-      setTimeout(() => worker.process.kill('SIGKILL'), PARTING_MS).unref();
-    }
-  }
-
-  /** Its end counts when its process has ended and all that it had said was read. */
-  #settle(worker: WorkerProcess): void {
-    if (worker.end === undefined || !worker.isUnheard || worker !== this.#worker) return;
+  #settle(worker: WorkerProcess, exit: WorkerExit): void {
     this.#worker = undefined;
     clearTimeout(this.#timer);
-    clearInterval(this.#looks);
-    const { code } = worker.end;
-    const reason = worker.killedFor ?? (code === null ? 'signal' : 'exit');
+    const { code } = exit;
+    const reason = worker.killReason ?? (code === null ? 'signal' : 'exit');
     if (this.#state === 'starting' && !this.#hasServed && code !== null) {
       this.#enter('refused');
-      process.exit(code); // It has said why.
+      process.exit(code); // the worker has reported the error
     }
-    this.#ended(worker, reason);
+    this.#ended(reason, worker, exit);
   }
 
-  #ended(worker: WorkerProcess | undefined, reason: RestartReason): void {
+  #ended(reason: RestartReason, worker?: WorkerProcess, exit?: WorkerExit): void {
     const isStopping = this.#state === 'stopping';
     this.#enter('ended');
     if (isStopping) {
-      void this.#leave(worker?.end?.code ?? EXIT_FAILED, worker?.ending);
+      void this.#leave(exit?.code ?? EXIT_FAILED, worker?.exitCode);
       return;
     }
     this.#restarts[reason]++;
     const servedMs = worker?.servedMs === undefined ? 0 : nowMs() - worker.servedMs;
     this.#failedStarts = servedMs >= STEADY_MS ? 0 : this.#failedStarts + 1;
-    this.#tellEnd(worker, reason);
+    if (worker !== undefined && exit !== undefined) this.#logEnd(worker, exit, reason);
     // Whoever serves in our place does it better than we will.
     if (this.#failedStarts >= FAILED_STARTS_MAX && this.#handover?.isNewcomer === true) {
       process.exit(EXIT_FAILED);
@@ -332,14 +221,12 @@ export class Supervisor {
     else this.#pause(PAUSES_MS[this.#failedStarts - 1] ?? 0);
   }
 
-  #tellEnd(worker: WorkerProcess | undefined, reason: RestartReason): void {
-    if (worker?.end === undefined) return;
-    const { end, process: child, startedMs } = worker;
-    const how = end.signal === null ? `with exit code ${end.code}` : `by ${end.signal}`;
+  #logEnd({ pid, startedMs }: WorkerProcess, exit: WorkerExit, reason: RestartReason): void {
+    const how = exit.signal === null ? `with exit code ${exit.code}` : `by ${exit.signal}`;
     const lived = ((nowMs() - startedMs) / 1000).toFixed(1);
     const times = RESTART_REASONS.reduce((sum, one) => sum + this.#restarts[one], 0);
     this.#log.error(
-      `worker: process ${child.pid} has ended ${how} after ${lived} s (${reason}); ` +
+      `worker: process ${pid} has ended ${how} after ${lived} s (${reason}); ` +
         `the sockets stay open for the next one, number ${times + 1}`,
     );
   }
@@ -372,7 +259,7 @@ export class Supervisor {
   }
 
   #tell(message: ToWorker): void {
-    this.#worker?.channel.send(message);
+    this.#worker?.send(message);
   }
 
   #stop(signal: string): void {
@@ -386,13 +273,13 @@ export class Supervisor {
     }
   }
 
-  /** A successor is about to serve: what we took out of the node now, it would miss. */
+  /** A newcomer is about to serve, and needs the rules that we would remove now. */
   async #stopWhenSettled(signal: string): Promise<void> {
     if (!(await this.#handover!.settled())) this.#stopNow(signal);
   }
 
   #stopNow(signal: string): void {
-    // A predecessor serves on as if we had never been.
+    // The incumbent serves on as if we had never started.
     const message: ToWorker =
       this.#handover?.isNewcomer === true ? { say: 'retire' } : { say: 'stop', signal };
     this.#end(message);
@@ -411,11 +298,11 @@ export class Supervisor {
     }
   }
 
-  /** The end of the daemon. `ending` is the worker's word, without which it left the node as it was. */
+  /** Ends the daemon. Without the worker's own exit code `ending`, it has not cleared the node. */
   async #leave(code: number, ending: number | undefined): Promise<void> {
     if (ending === undefined) await this.#clearNode();
     const { pidFile } = this.#flags;
-    // A successor has written its own there.
+    // Our replacement has written its own there.
     const isOurs = this.#handover?.sparesNode !== true;
     if (pidFile !== '' && isOurs) rmSync(pidFile, { force: true });
     if (this.#handover?.isReplaced === true && !this.#isToldToEnd && inKubernetes()) {
@@ -435,7 +322,7 @@ export class Supervisor {
   }
 
   #exitNow(): never {
-    this.#worker?.process.kill('SIGKILL');
+    this.#worker?.kill();
     process.exit(EXIT_INTERRUPTED_TWICE);
   }
 }

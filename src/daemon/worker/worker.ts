@@ -10,7 +10,6 @@ import { parseCorefile } from '../../corefile/blocks.ts';
 import { DIRECTIVE_NAMES } from '../../directives/configure.ts';
 import {
   DEBUG_LOG,
-  EXAMPLE_NAME,
   HTTP_ENDPOINT,
   LAMEDUCK_MS,
   RELOAD_INTERVAL,
@@ -18,7 +17,6 @@ import {
 } from '../../directives/contributions.ts';
 import type { Endpoint } from '../../http/endpoint.ts';
 import { metricsEndpoint } from '../../http/metrics.ts';
-import type { HostPort } from '../../net/host-port.ts';
 import type { StreamLog } from '../../observe/log.ts';
 import { Metrics } from '../../observe/metrics.ts';
 import { reasonOf } from '../../observe/reason.ts';
@@ -40,18 +38,19 @@ import { queryJournal } from '../inheritance/queries.ts';
 import { Reloader } from '../serving/reload.ts';
 import { SelfCheck } from '../serving/self-query.ts';
 import type { SupervisorLink } from '../ipc/supervisor-link.ts';
+import { printBanner } from './banner.ts';
 import { VERSION } from './version.ts';
 
 /** After the last datagram is read: time for answers that are under way. */
 const DRAIN_MS = 5000;
 const DRAIN_STEP_MS = 20;
-/** For a scrape that is being answered, where a successor takes the next one. */
+/** For a scrape that is being answered, while our replacement gets the next one. */
 const ADMIN_GRACE_MS = 1000;
 /** As much as a restart of the daemon takes at least. */
 const ORPHAN_MS = 500;
 const EXIT_ORPHANED = 1;
 
-/** Under which the supervisor holds the Corefile that served last. */
+/** The key under which the supervisor holds the Corefile that served last. */
 const COREFILE_KEY = 'corefile';
 /** For the firewall's rules to go out while another holds its lock; for all of them and the interface. */
 const WITHDRAW_MS = 5000;
@@ -80,8 +79,8 @@ export class Worker {
   #stopping = false;
   #endGrace = (): void => undefined;
   /**
-   * Interface and rules are not ours to take out: a predecessor has made them, who may still serve, or
-   * whose work the supervisor hopes that another worker takes up.
+   * Whether interface and rules must stay if we end: the incumbent may still serve by them, or the next
+   * worker will.
    */
   #sparesNode: boolean;
 
@@ -152,7 +151,7 @@ export class Worker {
   async start(): Promise<void> {
     this.#countBuild();
     this.#ceded = (await this.#node?.look()) ?? new Set();
-    // Rules that lead to a predecessor's sockets lead to ours, which are the same.
+    // Rules that lead to inherited sockets lead to ours, which are the same.
     if (!this.#sparesNode) await this.#node?.clearLeftovers();
     await this.#source.prepare();
     const { generation, refusal } = await this.#begin();
@@ -162,7 +161,7 @@ export class Worker {
         load: async () => {
           const corefile = recorded(this.#source.read(), this.#flags.conf);
           await this.#serve(this.#load(corefile));
-          this.#leave(corefile);
+          this.#passOn(corefile);
         },
       },
       generation.corefile.fingerprint,
@@ -171,7 +170,9 @@ export class Worker {
       this.#troubles,
     );
     if (refusal !== undefined) this.#reloader.startedWithout(refusal);
-    if (!this.#flags.quiet && (this.#supervisor?.isFirst ?? true)) this.#printBanner(generation);
+    if (!this.#flags.quiet && (this.#supervisor?.isFirst ?? true)) {
+      printBanner(generation, this.#listeners, this.#admin, this.#log);
+    }
     this.#reloader.follow(reloadSettings(generation));
     this.#source.follow(() => void this.#reloader?.check());
     await this.#node?.divert();
@@ -191,8 +192,8 @@ export class Worker {
    */
   async #begin(): Promise<{ generation: Generation; refusal?: unknown }> {
     const { conf } = this.#flags;
-    const left = this.#supervisor?.inheritText(COREFILE_KEY);
-    const before = left === undefined ? undefined : recalled(left, conf);
+    const written = this.#supervisor?.inheritText(COREFILE_KEY);
+    const before = written === undefined ? undefined : recalled(written, conf);
     try {
       // Standard input can be read once.
       if (conf === 'stdin' && before !== undefined) {
@@ -202,7 +203,7 @@ export class Worker {
       try {
         const corefile = recorded(this.#source.read(), conf);
         const generation = await this.#serveFirst(corefile);
-        this.#leave(corefile);
+        this.#passOn(corefile);
         return { generation };
       } catch (refusal) {
         if (before === undefined) throw refusal;
@@ -222,8 +223,8 @@ export class Worker {
     return generation;
   }
 
-  /** For a successor that finds the file broken. */
-  #leave(corefile: RecordedCorefile): void {
+  /** Passes the Corefile on, in case the next worker finds the file broken. */
+  #passOn(corefile: RecordedCorefile): void {
     try {
       this.#supervisor?.passOnText(COREFILE_KEY, corefile.written());
     } catch (error) {
@@ -294,14 +295,14 @@ export class Worker {
     });
   }
 
-  /** For a successor: all that the caches hold. */
+  /** Passes on everything that the caches hold, for a newcomer. */
   async writeSnapshot(): Promise<void> {
     if (this.#generation !== undefined)
       await this.#cacheInheritance?.writeSnapshot(this.#generation);
   }
 
   /**
-   * Somebody else serves, by the same sockets: reads no more, answers what is under way, and ends the
+   * Another daemon serves, by the same sockets: stops reading, answers what is under way, and ends the
    * process with 0. The node stays as it is. Works at any time, a start that is not done included.
    */
   async retire(): Promise<void> {
@@ -310,7 +311,7 @@ export class Worker {
     this.#sparesNode = true;
     this.#source.close();
     this.#node?.abandon();
-    // First of all: whoever scrapes shall not see two of us.
+    // Before anything else, so that a scraper never sees two of us.
     const adminClosed = this.#admin.close(ADMIN_GRACE_MS);
     this.#selfCheck.close();
     this.#listeners.stop();
@@ -405,19 +406,6 @@ export class Worker {
     }).value = 1;
   }
 
-  #printBanner(generation: Generation): void {
-    for (const line of this.#listeners.describe(generation)) this.#log.banner(line);
-    this.#log.banner(`nodelocald-${VERSION}`);
-    this.#log.banner(`${process.platform}/${process.arch}, node ${process.version}`);
-    const [address] = this.#listeners.addresses;
-    const [name] = generation.contributed(EXAMPLE_NAME);
-    const http = this.#admin.describe();
-    if (http !== '') this.#log.info(http);
-    if (address !== undefined && name !== undefined) {
-      this.#log.banner(`try: dig ${digServer(address)} ${name.replace(/\.$/, '')}`);
-    }
-  }
-
   async #drain(patienceMs: number): Promise<void> {
     const until = nowMs() + patienceMs;
     while (this.#listeners.outstanding > 0 && nowMs() < until) await sleep(DRAIN_STEP_MS);
@@ -438,13 +426,6 @@ function replacesWorker(supervisor: SupervisorLink | undefined): boolean {
 /** One watcher per process: the last block that says `reload` counts (CoreDNS). */
 function reloadSettings(generation: Generation): ReloadSettings | undefined {
   return generation.contributed(RELOAD_INTERVAL).at(-1);
-}
-
-/** How to ask us: the wildcard is asked on loopback. */
-function digServer({ host, port }: HostPort): string {
-  const wildcard = host === '' || host === '::' || host === '0.0.0.0';
-  const at = wildcard ? '127.0.0.1' : host;
-  return `@${at} -p ${port}`;
 }
 
 /** Resolves to whether `work` ended within `ms`; whatever it does after that is nobody's. */
