@@ -57,8 +57,6 @@ export class Supervisor {
   /** Present with `-handover`, once it is known whether there is an incumbent. */
   #handover: Handover | undefined;
   #isToldToEnd = false;
-  /** Our replacement serves, and a restart of us must be avoided: we wait for the signal to end. */
-  #idles = false;
 
   /** `argv` are the arguments behind the program's name, which `flags` were read from. */
   constructor(flags: Flags, argv: readonly string[]) {
@@ -263,7 +261,7 @@ export class Supervisor {
   }
 
   #stop(signal: string): void {
-    if (this.#idles) process.exit(0);
+    if (this.#state === 'idle') process.exit(0);
     const isFirst = !this.#isToldToEnd;
     this.#isToldToEnd = true;
     if (this.#state === 'serving' && this.#handover?.isUnderWay === true) {
@@ -314,7 +312,7 @@ export class Supervisor {
 
   /** A container that ends is started again, and would take the sockets back. */
   #idle(): void {
-    this.#idles = true;
+    this.#enter('replaced');
     this.#held.dropWhere(() => true);
     this.#handover?.close();
     this.#log.info('handover: done; nothing is left to do here but to wait for SIGTERM');

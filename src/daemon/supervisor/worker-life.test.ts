@@ -8,6 +8,7 @@ const STATES: readonly WorkerState[] = [
   'killed',
   'stopping',
   'gone',
+  'idle',
 ];
 const EVENTS: readonly WorkerEvent[] = [
   'due',
@@ -17,9 +18,10 @@ const EVENTS: readonly WorkerEvent[] = [
   'ended',
   'refused',
   'stop',
+  'replaced',
 ];
 
-/** Every pair; what is not here cannot be. */
+/** Every pair that can occur; all others cannot. */
 const LEADS: Readonly<Record<string, WorkerState>> = {
   'waiting due': 'starting',
   'waiting stop': 'gone',
@@ -39,17 +41,19 @@ const LEADS: Readonly<Record<string, WorkerState>> = {
   'stopping late': 'stopping',
   'stopping stop': 'stopping',
   'stopping ended': 'gone',
+  'gone replaced': 'idle',
+  'idle stop': 'gone',
 };
 
 describe("a worker's life", () => {
   test.each(STATES.flatMap((state) => EVENTS.map((event) => ({ state, event }))))(
-    '$state, $event',
+    'a worker that is $state goes on as the table says when the event is $event',
     ({ state, event }) => {
       expect(nextState(state, event)).toBe(LEADS[`${state} ${event}`]);
     },
   );
 
-  test('ends from every state, however it is told to stop', () => {
+  test('a worker ends from every state when the daemon stops', () => {
     for (const state of STATES) {
       let at = state;
       for (const event of ['stop', 'ended'] as const) at = nextState(at, event) ?? at;

@@ -9,23 +9,27 @@
  *      '-----ended------'---------------- stop ----------------'
  *
  *   waiting --stop--> gone      starting --refused--> gone      starting --stop--> stopping
+ *   gone --replaced--> idle --stop--> gone
  *
  * Is not:  the acts that go with it (supervisor.ts).
  */
 
 /**
  * `waiting` for its turn to start, `starting`, `serving`; `killed`: SIGKILL is sent, and its end is
- * awaited; `stopping` with the daemon; `gone`: so is the daemon.
+ * awaited; `stopping` with the daemon; `gone`: the daemon ends; `idle`: the replacement serves, and the
+ * daemon's process stays without a worker until a signal ends it.
  */
-export type WorkerState = 'waiting' | 'starting' | 'serving' | 'killed' | 'stopping' | 'gone';
+export type WorkerState =
+  'waiting' | 'starting' | 'serving' | 'killed' | 'stopping' | 'gone' | 'idle';
 
 /**
  * `due`: its time to start has come. `served`: it says that it serves. `late`: it does not, and should.
- * `silent`: its event loop gives no sign of life. `ended`: its process has. `refused`: the first one
- * of all has ended by itself before it served, so that what is wrong is the operator's to mend.
- * `stop`: the daemon is to end.
+ * `silent`: its event loop gives no sign of life. `ended`: its process has ended. `refused`: the very
+ * first worker has ended by itself before it served, an error that the operator must correct.
+ * `stop`: the daemon is to end. `replaced`: it has ended all but its process.
  */
-export type WorkerEvent = 'due' | 'served' | 'late' | 'silent' | 'ended' | 'refused' | 'stop';
+export type WorkerEvent =
+  'due' | 'served' | 'late' | 'silent' | 'ended' | 'refused' | 'stop' | 'replaced';
 
 const NEXT: Readonly<Record<WorkerState, Partial<Record<WorkerEvent, WorkerState>>>> = {
   waiting: { due: 'starting', stop: 'gone' },
@@ -37,7 +41,7 @@ const NEXT: Readonly<Record<WorkerState, Partial<Record<WorkerEvent, WorkerState
     stop: 'stopping',
   },
   serving: { silent: 'killed', ended: 'waiting', stop: 'stopping' },
-  // What it had said before it was killed may be read after that.
+  // Messages that it sent before it was killed may be read afterwards.
   killed: { served: 'killed', ended: 'waiting', stop: 'stopping' },
   // It may stop while it starts; and one that is silent then is killed all the same.
   stopping: {
@@ -47,10 +51,11 @@ const NEXT: Readonly<Record<WorkerState, Partial<Record<WorkerEvent, WorkerState
     stop: 'stopping',
     ended: 'gone',
   },
-  gone: {},
+  gone: { replaced: 'idle' },
+  idle: { stop: 'gone' },
 };
 
-/** The state after `event`; undefined if it cannot come in `state`, which is a fault of ours. */
+/** The state after `event`; undefined if it cannot come in `state`, which is a bug. */
 export function nextState(state: WorkerState, event: WorkerEvent): WorkerState | undefined {
   return NEXT[state][event];
 }
