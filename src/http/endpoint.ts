@@ -8,7 +8,7 @@ import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
-import type { ListenError, Page } from './server.ts';
+import type { HttpListenError, Page } from './server.ts';
 
 export interface Endpoint {
   readonly at: HostPort;
@@ -42,7 +42,7 @@ export interface DaemonView {
 /** As {@link HttpServer} has these methods. */
 export interface EndpointServer {
   /** Listens, and tries again while the port is taken. Resolves after the first try. */
-  keepTrying(failed: (error: ListenError) => void, listening: () => void): Promise<void>;
+  keepTrying(failed: (error: HttpListenError) => void, listening: () => void): Promise<void>;
   /** Clients that are being answered have `graceMs` for that. */
   close(graceMs?: number): Promise<void>;
 }

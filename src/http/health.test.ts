@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { TestLog } from '../directives/testing.ts';
 import { Metrics } from '../observe/metrics.ts';
 import { HealthServer } from './health.ts';
-import type { ListenError } from './server.ts';
+import type { HttpListenError } from './server.ts';
 
 let log: TestLog;
 let metrics: Metrics;
@@ -31,7 +31,7 @@ afterEach(async () => {
   await health.close();
 });
 
-const fail = (error: ListenError): never => {
+const fail = (error: HttpListenError): never => {
   throw error;
 };
 

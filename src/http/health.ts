@@ -15,7 +15,7 @@ import { nowMs } from '../sys/clock.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
 import type { Endpoint } from './endpoint.ts';
 import { type Unready, readyPage } from './ready.ts';
-import { HttpServer, type ListenError, type Page, text } from './server.ts';
+import { HttpServer, type HttpListenError, type Page, text } from './server.ts';
 
 const SELF_REQUEST_EVERY_MS = 1000;
 const SELF_REQUEST_MS = 3000;
@@ -65,7 +65,10 @@ export class HealthServer {
   }
 
   /** Listens, and tries again while the port is taken; see {@link HttpServer.keepTrying}. */
-  async keepTrying(failed: (error: ListenError) => void, listening?: () => void): Promise<void> {
+  async keepTrying(
+    failed: (error: HttpListenError) => void,
+    listening?: () => void,
+  ): Promise<void> {
     await this.#server.keepTrying(failed, listening);
     this.#watch();
   }

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { type Socket, connect } from 'node:net';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { HttpServer, ListenError, type Page, type Routes, text } from './server.ts';
+import { HttpServer, HttpListenError, type Page, type Routes, text } from './server.ts';
 
 const routes: Routes = new Map<string, () => Page | Promise<Page>>([
   ['/page', () => text(200, 'päge')],
@@ -56,7 +56,7 @@ describe('an HTTP server', () => {
     await first.listen();
     const second = server(first.port);
     const failure = await second.listen().catch((error: unknown) => error);
-    expect(failure).toBeInstanceOf(ListenError);
+    expect(failure).toBeInstanceOf(HttpListenError);
     expect(failure).toMatchObject({
       code: 'EADDRINUSE',
       address: `127.0.0.1:${first.port}`,

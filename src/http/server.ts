@@ -75,7 +75,7 @@ const BACKLOG = 511;
 const TEXT = 'text/plain; charset=utf-8';
 
 /** Nobody can listen at that address: taken, not allowed, not ours. */
-export class ListenError extends Error {
+export class HttpListenError extends Error {
   /** `HOST:PORT` as the Corefile has it. */
   readonly address: string;
   /** The system's code, such as EADDRINUSE. */
@@ -84,7 +84,7 @@ export class ListenError extends Error {
   constructor(at: HostPort, code: string, cause: Error) {
     const address = formatHostPort(at);
     super(`listen tcp ${address}: ${REASONS.get(code) ?? cause.message}`, { cause });
-    this.name = 'ListenError';
+    this.name = 'HttpListenError';
     this.address = address;
     this.code = code;
   }
@@ -138,18 +138,18 @@ export class HttpServer {
     return typeof address === 'object' ? address?.port : undefined;
   }
 
-  /** Resolves when it listens. Rejects with ListenError, and then nothing is left to close. */
+  /** Resolves when it listens. Rejects with HttpListenError, and then nothing is left to close. */
   listen(): Promise<void> {
     let server: Server | SecureServer;
     try {
       server = this.#create();
     } catch (error) {
       const cause = error instanceof Error ? error : new Error(String(error));
-      return Promise.reject(new ListenError(this.at, '', cause));
+      return Promise.reject(new HttpListenError(this.at, '', cause));
     }
     return new Promise((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => {
-        reject(new ListenError(this.at, error.code ?? '', error));
+        reject(new HttpListenError(this.at, error.code ?? '', error));
       });
       const listening = (): void => {
         server.removeAllListeners('error');
@@ -168,7 +168,7 @@ export class HttpServer {
         }
       } catch (error) {
         if (!(error instanceof SystemCallError)) throw error;
-        reject(new ListenError(this.at, error.code, error));
+        reject(new HttpListenError(this.at, error.code, error));
       }
     });
   }
@@ -179,7 +179,7 @@ export class HttpServer {
    * the first try.
    */
   async keepTrying(
-    failed: (error: ListenError) => void,
+    failed: (error: HttpListenError) => void,
     listening: () => void = () => undefined,
     told: string = '',
   ): Promise<void> {
@@ -187,7 +187,7 @@ export class HttpServer {
       await this.listen();
       if (!this.#closed) listening();
     } catch (error) {
-      if (!(error instanceof ListenError)) throw error;
+      if (!(error instanceof HttpListenError)) throw error;
       if (this.#closed) return;
       if (error.message !== told) failed(error);
       this.#retry = setTimeout(

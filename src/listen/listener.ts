@@ -1,4 +1,8 @@
-/** What the daemon holds of an open listener, and why one could not be opened. */
+/**
+ * An open listener as the daemon holds it, and the error when one could not be opened.
+ *
+ * Owns:    the words of that error, with the process that has the port.
+ */
 import { formatHostPort } from '../net/host-port.ts';
 import { type Holder, boundPorts, holderOf } from '../sys/bound-sockets.ts';
 
@@ -24,7 +28,7 @@ export interface Listener {
   close(): Promise<void>;
 }
 
-/** An address that cannot be listened on: the operator's to mend. */
+/** An address that cannot be listened on; the operator can mend it. */
 export class ListenError extends Error {
   readonly code: string;
   constructor(message: string, code: string) {

@@ -346,7 +346,7 @@ class BatchReplyPath implements ReplyPath {
 }
 
 /**
- * Listens on the address. Throws ListenError if it cannot be had. `journal` keeps
+ * Listens on the address. Throws ListenError if the address is unavailable. `journal` keeps
  * unanswered queries for the next worker.
  */
 export function listenBatchUdp(

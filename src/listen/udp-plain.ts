@@ -1,6 +1,8 @@
 /**
  * UDP by node:dgram: one datagram, one callback. For systems without the batched form
  * (udp-batch.ts), and as the yardstick to measure that by.
+ *
+ * Owns:    a socket for each address of a wildcard, since node:dgram does not say where a datagram came to.
  */
 import { type RemoteInfo, type Socket, createSocket } from 'node:dgram';
 import { isIPv4, isIPv6 } from 'node:net';
@@ -75,7 +77,7 @@ interface Bound {
 
 /**
  * Listens on the address, by sockets of `sockets` or else of node:dgram's own making. Rejects with
- * ListenError if it cannot be had.
+ * ListenError if the address is unavailable.
  *
  * node:dgram does not tell which address a datagram came to, so the answer from a wildcard socket
  * could leave from another one, and its client would not believe it. A wildcard is therefore a

@@ -1,7 +1,8 @@
 /**
- * Who has bound which UDP and TCP ports in our network namespace, from /proc/net and /proc/PID/fd.
+ * The UDP and TCP ports bound in our network namespace, and by whom: /proc/net and /proc/PID/fd.
  *
- * Where /proc cannot be read nothing is found: callers take that for nobody.
+ * Owns:    the form of the kernel's tables.
+ * Callers: take an empty result for a free port; where /proc cannot be read it is empty too.
  */
 import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { ipToText } from '../net/ip.ts';
@@ -11,7 +12,7 @@ export interface BoundPort {
   /** In the form of RFC 5952; a wildcard is `0.0.0.0` or `::`. */
   readonly address: string;
   readonly port: number;
-  /** Of the socket: what all its descriptors have in common. */
+  /** The socket's inode, which all its descriptors share. */
   readonly inode: number;
 }
 

@@ -2,7 +2,7 @@
  * A conversation with another process of this machine: JSON messages that may carry descriptors, over
  * a socket of unix-socket.ts.
  *
- * Owns:    its socket; the queue of what waits for room; that descriptors are closed that nobody took.
+ * Owns:    its socket; the queue of messages that wait for room; closing descriptors that were not taken.
  * Is not:  a judge of what a message means: `message` gets an unknown value, and validates it.
  */
 import { Buffer } from 'node:buffer';
@@ -152,7 +152,7 @@ export class Channel {
     this.#poll.watchWritable(false);
   }
 
-  /** Whoever calls `send` is not called back from there. */
+  /** Reported in a later turn, so a caller is never re-entered while sending. */
   #failLater(reason: Error): void {
     this.#closing = true;
     setImmediate(() => this.#fail(reason));

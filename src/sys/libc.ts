@@ -1,8 +1,9 @@
 /**
- * The system calls that Node has no word for, through koffi: the only file that imports it.
+ * The system calls that Node does not offer, through koffi.
  *
- * koffi is an optional dependency, and what stands here is Linux on 64-bit little-endian machines;
- * elsewhere `loadLibc` gives undefined, and the portable ways are taken (listen/udp-plain.ts).
+ * Owns:    the import of koffi, an optional dependency; no other file imports it.
+ * Callers: expect undefined from `loadLibc` outside of Linux on 64-bit little-endian machines, and
+ *          take the portable way then (listen/udp-plain.ts).
  */
 import { createRequire } from 'node:module';
 import type Koffi from 'koffi';
@@ -74,7 +75,7 @@ export interface Libc {
 
 let loaded: Libc | undefined | 'not tried' = 'not tried';
 
-/** The calls, or undefined where they are not to be had. Loaded once. */
+/** The calls, or undefined where they are unavailable. Loaded once. */
 export function loadLibc(): Libc | undefined {
   if (loaded === 'not tried') loaded = isSupported() ? tryLoad() : undefined;
   return loaded;

@@ -139,7 +139,7 @@ export class DatagramVector {
     );
   }
 
-  /** The same from copies: `control` may be empty. */
+  /** Like `addressLike`, from copies; `control` may be empty. */
   addressTo(slot: number, name: Uint8Array, control: Uint8Array): void {
     this.#copyName(slot, name, 0, name.length);
     this.#copyControl(slot, control, 0, control.length);

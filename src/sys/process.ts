@@ -1,4 +1,4 @@
-/** Processes that nobody waits for. */
+/** Child processes that no code of ours waits for. */
 import { loadLibc } from './libc.ts';
 import { WNOHANG } from './linux.ts';
 

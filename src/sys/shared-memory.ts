@@ -33,7 +33,7 @@ export function mapMemoryFile(fd: number, octets: number): Uint8Array {
   return mapNativeMemory(fd, octets).octets;
 }
 
-/** The same, for a system call to write to. */
+/** Like `mapMemoryFile`, with the address, for a system call to write to. */
 export function mapNativeMemory(fd: number, octets: number): NativeMemory {
   const libc = loadLibc()!;
   const address = libc.mapShared(fd, octets);

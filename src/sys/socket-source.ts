@@ -1,6 +1,6 @@
 /**
- * Where listening sockets come from: opened here, or lent by whoever keeps them while we come and go
- * (daemon/ipc/supervisor-link.ts).
+ * Where listening sockets come from: opened here, or lent by the supervisor, which keeps them while
+ * workers come and go (daemon/ipc/supervisor-link.ts).
  *
  * Is not:  a keeper of descriptors: each that is handed out is the caller's to close.
  */
@@ -18,19 +18,19 @@ import {
 export interface Lent<Socket> {
   readonly socket: Socket;
   /**
-   * The address is not wanted any more: nobody else keeps the socket open after that. The caller's
-   * own descriptor stays, to be closed when the last answer has left.
+   * Gives the address up: after this no other process keeps the socket open. The caller's own
+   * descriptor stays, to be closed when the last answer has been sent.
    */
   giveUp(): void;
 }
 
-/** Whether ports are shared (`sharePort`) is the source's to know. */
+/** The source decides whether ports are shared (`sharePort`). */
 export type DatagramWish = Omit<DatagramSocketOptions, 'sharePort'>;
 
 export interface SocketSource {
-  /** Bound. Throws SystemCallError if the address cannot be had. */
+  /** Bound. Throws SystemCallError if the address is unavailable. */
   datagram(wish: DatagramWish): Lent<DatagramSocket>;
-  /** Listening. Throws SystemCallError likewise. */
+  /** Listening. Throws SystemCallError if the address is unavailable. */
   stream(address: BindAddress, backlog: number): Lent<StreamSocket>;
 }
 

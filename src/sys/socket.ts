@@ -53,13 +53,13 @@ export interface DatagramSocket {
   readonly fd: number;
   readonly port: number;
   readonly family: 4 | 6;
-  /** Bound to a wildcard: each datagram tells which address it came to, and its answer must say so. */
+  /** Bound to a wildcard: each datagram carries the address it came to, and its answer leaves from there. */
   readonly wildcard: boolean;
-  /** What the kernel granted; it counts its own overhead in. */
+  /** As the kernel granted it, its own overhead included. */
   readonly receiveBufferOctets: number;
 }
 
-/** Opens and binds; `libc` must be there. Throws SystemCallError, and leaves nothing open. */
+/** Opens and binds; `libc` must be loaded. Throws SystemCallError, and leaves nothing open. */
 export function openDatagramSocket(options: DatagramSocketOptions): DatagramSocket {
   const family = familyOfHost(options.host);
   const wildcard = isWildcard(options.host);
@@ -75,7 +75,7 @@ export function openDatagramSocket(options: DatagramSocketOptions): DatagramSock
 }
 
 /**
- * Opens, binds and listens for TCP; `libc` must be there. Throws SystemCallError, and leaves nothing
+ * Opens, binds and listens for TCP; `libc` must be loaded. Throws SystemCallError, and leaves nothing
  * open. The kernel limits `backlog`, the connections that wait to be accepted, to net.core.somaxconn.
  */
 export function openStreamSocket(options: BindOptions, backlog: number): StreamSocket {
@@ -89,7 +89,7 @@ export function openStreamSocket(options: BindOptions, backlog: number): StreamS
 }
 
 /**
- * What the kernel tells of a socket that was opened elsewhere for `host`, by `openDatagramSocket`.
+ * Describes a socket that `openDatagramSocket` opened elsewhere for `host`, as the kernel knows it.
  * Throws SystemCallError, and leaves it open.
  */
 export function knownDatagramSocket(fd: number, host: string): DatagramSocket {
@@ -103,7 +103,7 @@ export function knownDatagramSocket(fd: number, host: string): DatagramSocket {
   };
 }
 
-/** The same of one by `openStreamSocket`. */
+/** Like `knownDatagramSocket`, for a socket from `openStreamSocket`. */
 export function knownStreamSocket(fd: number): StreamSocket {
   return { fd, port: boundPort(loadLibc()!, fd) };
 }

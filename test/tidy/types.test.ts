@@ -9,7 +9,6 @@ const SHARED: readonly string[] = [
   'Chain',
   'Change',
   'CorefileText',
-  'ListenError',
   'Rule',
   'Seen',
   'Token',

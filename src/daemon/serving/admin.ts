@@ -8,7 +8,7 @@
  */
 import type { DaemonView, Endpoint, EndpointServer } from '../../http/endpoint.ts';
 import { MetricsPage } from '../../http/metrics.ts';
-import type { ListenError } from '../../http/server.ts';
+import type { HttpListenError } from '../../http/server.ts';
 import { formatHostPort } from '../../net/host-port.ts';
 
 interface Served {
@@ -67,7 +67,7 @@ export class Admin {
     return { endpoint, server };
   }
 
-  #failed({ at, kind, directive }: Endpoint, error: ListenError): void {
+  #failed({ at, kind, directive }: Endpoint, error: HttpListenError): void {
     const { log, metrics, troubles } = this.#daemon;
     const address = formatHostPort(at);
     metrics.counter('nodelocald_listener_errors_total', { address }).value++;
