@@ -34,14 +34,13 @@ function keep(cache: AnswerCache, text: ResponseText, at: At = {}): boolean {
   const query = ask(at);
   const responseClass = classify(message, query.opcode, 1_700_000_000);
   const lifetime = lifetimeSec(message, responseClass, cache.config);
-  const disabled = query.checkingDisabled;
-  return cache.keep(query, disabled, message, responseClass, lifetime, sec * 10) !== undefined;
+  return cache.keep(query, message, responseClass, lifetime, sec * 10) !== undefined;
 }
 
 /** `RCODE: records` of the live answer, or undefined. */
 function find(cache: AnswerCache, at: At = {}): string | undefined {
   const query = ask(at);
-  const entry = cache.find(query, query.checkingDisabled, (at.sec ?? 0) * 10);
+  const entry = cache.find(query, (at.sec ?? 0) * 10);
   if (entry === undefined) return undefined;
   const ttlSec = entry.remainingSec((at.sec ?? 0) * 10);
   return `${entry.rcode}: ${recordsToText(entry.toWire(query.qtype, ttlSec))!.join()}`;
@@ -49,7 +48,7 @@ function find(cache: AnswerCache, at: At = {}): string | undefined {
 
 function findStale(cache: AnswerCache, at: At, staleSec: number): number | undefined {
   const query = ask(at);
-  return cache.findStale(query, query.checkingDisabled, (at.sec ?? 0) * 10, staleSec)?.rcode;
+  return cache.findStale(query, (at.sec ?? 0) * 10, staleSec)?.rcode;
 }
 
 describe('what is stored', () => {
@@ -157,10 +156,11 @@ describe('a question is answered by its own entry only', () => {
         qtype: 1,
         qclass: 1,
         dnssecOk: false,
+        checkingDisabled: false,
       };
-      expect(cache.find(known, false, 0)).toBeDefined();
-      expect(cache.find(collides, false, 0)).toBeUndefined();
-      expect(cache.findStale(collides, false, 0, 3600)).toBeUndefined();
+      expect(cache.find(known, 0)).toBeDefined();
+      expect(cache.find(collides, 0)).toBeUndefined();
+      expect(cache.findStale(collides, 0, 3600)).toBeUndefined();
     }
   });
 });

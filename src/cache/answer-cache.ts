@@ -11,20 +11,9 @@ import type { NormalizedResponse } from '../dns/response.ts';
 import type { CacheConfig } from './config.ts';
 import { CacheEntry, DENIED, type EntryKind, POSITIVE, SERVER_ERROR } from './entry.ts';
 import { EVERY_TYPE, cacheKey } from './key.ts';
+import type { CacheQuestion, NamedQuestion } from './question.ts';
 import { Store } from './store.ts';
 import { type ResponseClass, isTruncated, storeOf } from './ttl-policy.ts';
-
-/** A question as the cache asks for it; a QueryView and a Query both are one. */
-export interface Lookup {
-  readonly lowered: Uint8Array;
-  readonly nameOctets: number;
-  readonly nameHash: number;
-  readonly qtype: number;
-  readonly qclass: number;
-  readonly dnssecOk: boolean;
-}
-
-type NamedLookup = Lookup & { readonly name: string };
 
 /** Told of each entry that is kept. */
 export interface EntryLog {
@@ -47,68 +36,63 @@ export class AnswerCache {
   }
 
   /** The live entry that answers the question, or undefined. */
-  find(question: Lookup, checkingDisabled: boolean, nowDs: number): CacheEntry | undefined {
-    const { nameHash, qtype, qclass, dnssecOk } = question;
+  find(question: CacheQuestion, nowDs: number): CacheEntry | undefined {
+    const { nameHash, qtype, qclass, dnssecOk, checkingDisabled } = question;
     const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
     let entry = this.success.get(key);
     if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
-      if (answers(entry, question, qtype, checkingDisabled)) return entry;
+      if (entry.answers(question, qtype)) return entry;
     }
     if (
       this.#prefersPositive &&
-      usable(entry, question, qtype, checkingDisabled, nowDs, this.config.stale!.durationSec)
+      usable(entry, question, qtype, nowDs, this.config.stale!.durationSec)
     ) {
       return undefined; // a stale positive answer is wanted rather than a live denial
     }
     const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
     entry = this.denial.get(nameKey);
     if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
-      if (answers(entry, question, EVERY_TYPE, checkingDisabled)) return entry;
+      if (entry.answers(question, EVERY_TYPE)) return entry;
     }
     entry = this.denial.get(key);
     if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
-      if (answers(entry, question, qtype, checkingDisabled)) return entry;
+      if (entry.answers(question, qtype)) return entry;
     }
     return undefined;
   }
 
   /** Whether a stale positive answer is there and wanted rather than a live denial. */
-  prefersStale(question: Lookup, checkingDisabled: boolean, nowDs: number): boolean {
+  prefersStale(question: CacheQuestion, nowDs: number): boolean {
     if (!this.#prefersPositive) return false;
-    const { nameHash, qtype, qclass, dnssecOk } = question;
+    const { nameHash, qtype, qclass, dnssecOk, checkingDisabled } = question;
     const entry = this.success.get(cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled));
     const staleSec = this.config.stale!.durationSec;
-    return usable(entry, question, qtype, checkingDisabled, nowDs, staleSec);
+    return usable(entry, question, qtype, nowDs, staleSec);
   }
 
   /** Whether the name was denied for every type when last heard of, be that long ago. */
-  wasDenied(question: Lookup, checkingDisabled: boolean): boolean {
-    const { nameHash, qclass, dnssecOk } = question;
+  wasDenied(question: CacheQuestion): boolean {
+    const { nameHash, qclass, dnssecOk, checkingDisabled } = question;
     const entry = this.denial.get(
       cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled),
     );
-    return entry !== undefined && answers(entry, question, EVERY_TYPE, checkingDisabled);
+    return entry !== undefined && entry.answers(question, EVERY_TYPE);
   }
 
   /**
    * The entry that may stand in for the answer although it has expired, by no more than `staleSec`:
    * positive before denial, a server error never.
    */
-  findStale(
-    question: Lookup,
-    checkingDisabled: boolean,
-    nowDs: number,
-    staleSec: number,
-  ): CacheEntry | undefined {
-    const { nameHash, qtype, qclass, dnssecOk } = question;
+  findStale(question: CacheQuestion, nowDs: number, staleSec: number): CacheEntry | undefined {
+    const { nameHash, qtype, qclass, dnssecOk, checkingDisabled } = question;
     const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
     const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
     const positive = this.success.get(key);
-    if (usable(positive, question, qtype, checkingDisabled, nowDs, staleSec)) return positive;
+    if (usable(positive, question, qtype, nowDs, staleSec)) return positive;
     const noName = this.denial.get(nameKey);
-    if (usable(noName, question, EVERY_TYPE, checkingDisabled, nowDs, staleSec)) return noName;
+    if (usable(noName, question, EVERY_TYPE, nowDs, staleSec)) return noName;
     const noData = this.denial.get(key);
-    if (usable(noData, question, qtype, checkingDisabled, nowDs, staleSec)) return noData;
+    if (usable(noData, question, qtype, nowDs, staleSec)) return noData;
     return undefined;
   }
 
@@ -116,21 +100,20 @@ export class AnswerCache {
    * Keeps a response of that class for `lifetimeSec`, if it is to be kept. Returns the entry.
    */
   keep(
-    question: NamedLookup,
-    checkingDisabled: boolean,
+    question: NamedQuestion,
     message: NormalizedResponse,
     responseClass: ResponseClass,
     lifetimeSec: number,
     nowDs: number,
   ): CacheEntry | undefined {
-    const entry = this.#put(question, checkingDisabled, message, responseClass, lifetimeSec, nowDs);
+    const entry = this.#put(question, message, responseClass, lifetimeSec, nowDs);
     if (entry !== undefined) this.log?.append(entry);
     return entry;
   }
 
   /** Whether anything is kept of the question, of its type or for all, that is not older than that. */
-  isNewerThan(question: Lookup, checkingDisabled: boolean, storedDs: number): boolean {
-    const { nameHash, qtype, qclass, dnssecOk } = question;
+  isNewerThan(question: CacheQuestion, storedDs: number): boolean {
+    const { nameHash, qtype, qclass, dnssecOk, checkingDisabled } = question;
     const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
     const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
     const known = [this.success.get(key), this.denial.get(key), this.denial.get(nameKey)];
@@ -142,19 +125,17 @@ export class AnswerCache {
    * Callers have seen that nothing newer is there.
    */
   restore(
-    question: NamedLookup,
-    checkingDisabled: boolean,
+    question: NamedQuestion,
     message: NormalizedResponse,
     responseClass: ResponseClass,
     lifetimeSec: number,
     storedDs: number,
   ): CacheEntry | undefined {
-    return this.#put(question, checkingDisabled, message, responseClass, lifetimeSec, storedDs);
+    return this.#put(question, message, responseClass, lifetimeSec, storedDs);
   }
 
   #put(
-    question: NamedLookup,
-    checkingDisabled: boolean,
+    question: NamedQuestion,
     message: NormalizedResponse,
     responseClass: ResponseClass,
     lifetimeSec: number,
@@ -165,27 +146,26 @@ export class AnswerCache {
     const { disabledZones } = this.config[storeName];
     if (disabledZones.length > 0 && isInZones(question.name, disabledZones)) return undefined;
 
-    const { nameHash, qtype, qclass, dnssecOk } = question;
+    const { nameHash, qtype, qclass, dnssecOk, checkingDisabled } = question;
     const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
     const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
     const staleSec = this.config.stale?.durationSec ?? 0;
     if (responseClass === 'server-error') {
-      if (this.findStale(question, checkingDisabled, nowDs, staleSec) !== undefined) {
+      if (this.findStale(question, nowDs, staleSec) !== undefined) {
         return undefined;
       }
     }
     // NXDOMAIN behind a CNAME denies the CNAME's target, not the name asked (RFC 2308 section 2.1).
     const deniesName =
       responseClass === 'name-error' && message.answers === 0 && !message.ofTypeOnly;
-    const entry = new CacheEntry(
-      message,
-      KIND_OF[responseClass] ?? POSITIVE,
-      deniesName ? EVERY_TYPE : qtype,
+    const entry = new CacheEntry(message, {
+      kind: KIND_OF[responseClass] ?? POSITIVE,
+      qtype: deniesName ? EVERY_TYPE : qtype,
       dnssecOk,
       checkingDisabled,
-      nowDs,
+      storedDs: nowDs,
       lifetimeSec,
-    );
+    });
     if (storeName === 'success') {
       this.success.set(key, entry);
       this.denial.delete(key);
@@ -213,27 +193,10 @@ const KIND_OF: Partial<Record<ResponseClass, EntryKind>> = {
   'server-error': SERVER_ERROR,
 };
 
-function answers(
-  entry: CacheEntry,
-  question: Lookup,
-  qtype: number,
-  checkingDisabled: boolean,
-): boolean {
-  return entry.answers(
-    question.lowered,
-    question.nameOctets,
-    qtype,
-    question.qclass,
-    question.dnssecOk,
-    checkingDisabled,
-  );
-}
-
 function usable(
   entry: CacheEntry | undefined,
-  question: Lookup,
+  question: CacheQuestion,
   qtype: number,
-  checkingDisabled: boolean,
   nowDs: number,
   staleSec: number,
 ): boolean {
@@ -241,6 +204,6 @@ function usable(
     entry !== undefined &&
     entry.kind !== SERVER_ERROR &&
     entry.remainingSec(nowDs) + staleSec > 0 &&
-    answers(entry, question, qtype, checkingDisabled)
+    entry.answers(question, qtype)
   );
 }

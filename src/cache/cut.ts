@@ -30,11 +30,12 @@ import { derive } from '../query/derive.ts';
 import type { CutZone } from './config.ts';
 import type { CacheEntry } from './entry.ts';
 import { EVERY_TYPE, cacheKey } from './key.ts';
-import type { AnswerCache, Lookup } from './answer-cache.ts';
+import type { AnswerCache } from './answer-cache.ts';
+import type { CacheQuestion } from './question.ts';
 import { Memo } from './store.ts';
 
 /** A question as cuts ask for it; a QueryView and a Query both are one. */
-export interface CutQuestion extends Lookup {
+export interface CutQuestion extends CacheQuestion {
   /** What `nameHash` began with (dns/question.ts). */
   readonly hashSeed: number;
 }
@@ -88,15 +89,10 @@ export class Cuts {
    * The denial of a name above the one asked, live or expired by less than `staleSec`, or undefined.
    * A name that is known to exist is passed over, whatever else is kept of it.
    */
-  find(
-    question: CutQuestion,
-    checkingDisabled: boolean,
-    nowDs: number,
-    staleSec: number,
-  ): CacheEntry | undefined {
+  find(question: CutQuestion, nowDs: number, staleSec: number): CacheEntry | undefined {
     const positions = this.#locate(question);
     if (positions === 0) return undefined;
-    const { qclass, dnssecOk } = question;
+    const { qclass, dnssecOk, checkingDisabled } = question;
     for (let i = 0; i < positions; i++) {
       const hash = this.#hash[i]!;
       if (this.#existing.holds(hash, nowDs)) continue;
@@ -105,9 +101,9 @@ export class Cuts {
       if (
         entry !== undefined &&
         entry.remainingSec(nowDs) + staleSec > 0 &&
-        entry.denies(question.lowered, this.#at[i]!, question, checkingDisabled)
+        entry.denies(question, this.#at[i]!)
       ) {
-        if (this.#cache.prefersStale(question, checkingDisabled, nowDs)) return undefined;
+        if (this.#cache.prefersStale(question, nowDs)) return undefined;
         return entry;
       }
     }

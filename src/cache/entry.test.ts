@@ -4,6 +4,7 @@ import { AA } from '../dns/header.ts';
 import { nameFromText } from '../dns/name.ts';
 import { type ResponseText, recordsToText, response } from '../dns/testing.ts';
 import { CacheEntry, DENIED, POSITIVE } from './entry.ts';
+import type { CacheQuestion } from './question.ts';
 import { EVERY_TYPE } from './key.ts';
 
 const TEXT: ResponseText = {
@@ -14,7 +15,14 @@ const TEXT: ResponseText = {
 const STORED_DS = 1000;
 
 function entry(text: ResponseText = TEXT, qtype = 1, lifetimeSec = 30): CacheEntry {
-  return new CacheEntry(response(text), POSITIVE, qtype, false, false, STORED_DS, lifetimeSec);
+  return new CacheEntry(response(text), {
+    kind: POSITIVE,
+    qtype,
+    dnssecOk: false,
+    checkingDisabled: false,
+    storedDs: STORED_DS,
+    lifetimeSec,
+  });
 }
 
 describe('an entry ages in whole seconds, rounded down', () => {
@@ -63,7 +71,14 @@ describe('a cached answer is written', () => {
 
   test('again and again the same, whatever becomes of the message that it was made from', () => {
     const message = response(TEXT);
-    const cached = new CacheEntry(message, DENIED, 1, false, false, 0, 30);
+    const cached = new CacheEntry(message, {
+      kind: DENIED,
+      qtype: 1,
+      dnssecOk: false,
+      checkingDisabled: false,
+      storedDs: 0,
+      lifetimeSec: 30,
+    });
     const first = cached.toWire(1, 5);
     message.wire.fill(0);
     cached.toWire(1, 5).fill(0);
@@ -83,7 +98,7 @@ describe('an entry answers its own question and no other', () => {
   ): boolean => {
     const name = changes.lowered ?? lowered;
     const { qtype = 1, qclass = 1, dnssecOk = false, disabled = false } = changes;
-    return cached.answers(name, name.length, qtype, qclass, dnssecOk, disabled);
+    return cached.answers(questionOf(name, { qtype, qclass, dnssecOk, disabled }), qtype);
   };
 
   test('the same name, type, class, DO and CD', () => {
@@ -91,12 +106,11 @@ describe('an entry answers its own question and no other', () => {
     // The view's array is longer than the name.
     expect(
       cached.answers(
-        new Uint8Array(256).fill(9).map((o, i) => lowered[i] ?? o),
-        8,
+        {
+          ...questionOf(lowered),
+          lowered: new Uint8Array(256).fill(9).map((o, i) => lowered[i] ?? o),
+        },
         1,
-        1,
-        false,
-        false,
       ),
     ).toBe(true);
   });
@@ -115,11 +129,26 @@ describe('an entry answers its own question and no other', () => {
   });
 
   test('DO and CD are not mistaken for each other', () => {
-    const withDo = new CacheEntry(response(TEXT), POSITIVE, 1, true, false, 0, 30);
-    expect(withDo.answers(lowered, 8, 1, 1, true, false)).toBe(true);
-    expect(withDo.answers(lowered, 8, 1, 1, false, true)).toBe(false);
+    const withDo = new CacheEntry(response(TEXT), {
+      kind: POSITIVE,
+      qtype: 1,
+      dnssecOk: true,
+      checkingDisabled: false,
+      storedDs: 0,
+      lifetimeSec: 30,
+    });
+    expect(withDo.answers(questionOf(lowered, { dnssecOk: true }), 1)).toBe(true);
+    expect(withDo.answers(questionOf(lowered, { disabled: true }), 1)).toBe(false);
   });
 });
+
+function questionOf(
+  lowered: Uint8Array,
+  { qtype = 1, qclass = 1, dnssecOk = false, disabled = false } = {},
+): CacheQuestion {
+  const nameOctets = lowered.length;
+  return { lowered, nameOctets, nameHash: 0, qtype, qclass, dnssecOk, checkingDisabled: disabled };
+}
 
 test('an entry costs the octets of its response and two for each TTL', () => {
   const { wire, ttlAt, plainOctets } = response(TEXT);

@@ -10,6 +10,7 @@ import type { NormalizedResponse } from '../dns/response.ts';
 import { A, AAAA, SOA } from '../dns/rrtype.ts';
 import { Arena, type Slab } from './arena.ts';
 import { EVERY_TYPE } from './key.ts';
+import type { CacheQuestion } from './question.ts';
 
 export type EntryKind = typeof POSITIVE | typeof DENIED | typeof SERVER_ERROR;
 export const POSITIVE = 0;
@@ -29,6 +30,22 @@ const CHECKING_DISABLED = 2;
 /** One for all caches of the process: what one gives back, another may use. */
 const arena = new Arena();
 const RELEASED = new Uint8Array(0);
+
+/** What an entry is kept under, besides its message. */
+export interface EntryTerms {
+  readonly kind: EntryKind;
+  /** May be EVERY_TYPE. */
+  readonly qtype: number;
+  readonly dnssecOk: boolean;
+  readonly checkingDisabled: boolean;
+  /** On the monotonic clock, in tenths of a second. */
+  readonly storedDs: number;
+  readonly lifetimeSec: number;
+}
+
+function flagsOf(of: { readonly dnssecOk: boolean; readonly checkingDisabled: boolean }): number {
+  return (of.dnssecOk ? DNSSEC_OK : 0) | (of.checkingDisabled ? CHECKING_DISABLED : 0);
+}
 
 export class CacheEntry {
   /**
@@ -59,16 +76,8 @@ export class CacheEntry {
   /** No refresh before this time: the last one failed. */
   recheckDs = 0;
 
-  /** `message.wire` is copied. `qtype` may be EVERY_TYPE. */
-  constructor(
-    message: NormalizedResponse,
-    kind: EntryKind,
-    qtype: number,
-    dnssecOk: boolean,
-    checkingDisabled: boolean,
-    storedDs: number,
-    lifetimeSec: number,
-  ) {
+  /** Copies `message.wire`. */
+  constructor(message: NormalizedResponse, terms: EntryTerms) {
     const { wire, ttlAt, nameOctets } = message;
     const { octets, slab } = arena.allocate(wire.length + 2 * ttlAt.length);
     this.#slab = slab;
@@ -84,15 +93,15 @@ export class CacheEntry {
     octets[2] = octets[2]! | AA;
     this.#octets = octets;
     this.#wireOctets = wire.length;
-    this.qtype = qtype;
+    this.qtype = terms.qtype;
     this.qclass = message.qclass;
     this.nameOctets = nameOctets;
-    this.#flags = (dnssecOk ? DNSSEC_OK : 0) | (checkingDisabled ? CHECKING_DISABLED : 0);
+    this.#flags = flagsOf(terms);
     this.rcode = message.rcode;
-    this.kind = kind;
+    this.kind = terms.kind;
     this.plainOctets = message.plainOctets;
-    this.storedDs = storedDs;
-    this.lifetimeSec = lifetimeSec;
+    this.storedDs = terms.storedDs;
+    this.lifetimeSec = terms.lifetimeSec;
   }
 
   /** Keeps the octets although the store may drop the entry; `release` must follow. */
@@ -132,21 +141,11 @@ export class CacheEntry {
     return this.lifetimeSec - (((nowDs - this.storedDs) / 10) | 0);
   }
 
-  /** Whether this answers `lowered`'s name, the given type or the one denied for all, DO and CD. */
-  answers(
-    lowered: Uint8Array,
-    nameOctets: number,
-    qtype: number,
-    qclass: number,
-    dnssecOk: boolean,
-    checkingDisabled: boolean,
-  ): boolean {
-    if (this.qtype !== qtype || this.qclass !== qclass || this.nameOctets !== nameOctets) {
-      return false;
-    }
-    if (this.#flags !== ((dnssecOk ? DNSSEC_OK : 0) | (checkingDisabled ? CHECKING_DISABLED : 0))) {
-      return false;
-    }
+  /** Whether this answers the question, asked for `qtype`: its own type, or EVERY_TYPE. */
+  answers(question: CacheQuestion, qtype: number): boolean {
+    const { lowered, nameOctets } = question;
+    if (this.qtype !== qtype || this.qclass !== question.qclass) return false;
+    if (this.nameOctets !== nameOctets || this.#flags !== flagsOf(question)) return false;
     const octets = this.#octets;
     for (let i = 0; i < nameOctets; i++) {
       if (octets[HEADER_OCTETS + i] !== lowered[i]) return false;
@@ -174,21 +173,16 @@ export class CacheEntry {
   }
 
   /**
-   * Whether this denies the name that stands in `lowered` from `from` on, and may answer for what is
+   * Whether this denies the end of the QNAME from octet `from` on, and may answer for what is
    * below it: an NXDOMAIN to the question for an address (others some servers deny by mistake), whose
    * records can be moved in their message.
    */
-  denies(
-    lowered: Uint8Array,
-    from: number,
-    asked: { readonly nameOctets: number; readonly qclass: number; readonly dnssecOk: boolean },
-    checkingDisabled: boolean,
-  ): boolean {
+  denies(asked: CacheQuestion, from: number): boolean {
     const { nameOctets } = this;
+    const { lowered } = asked;
     if (this.qtype !== EVERY_TYPE || this.kind !== DENIED) return false;
     if (this.qclass !== asked.qclass || nameOctets !== asked.nameOctets - from) return false;
-    const flags = (asked.dnssecOk ? DNSSEC_OK : 0) | (checkingDisabled ? CHECKING_DISABLED : 0);
-    if (this.#flags !== flags) return false;
+    if (this.#flags !== flagsOf(asked)) return false;
     const octets = this.#octets;
     for (let i = 0; i < nameOctets; i++) {
       if (octets[HEADER_OCTETS + i] !== lowered[from + i]) return false;
@@ -208,21 +202,14 @@ export class CacheEntry {
   }
 
   /**
-   * As `write`, but as the answer to the question for `lowered`, `nameOctets` of it: a name below the
-   * one that this denies. The response takes `nameOctets - this.nameOctets` octets more. Callers have
+   * Like `write`, for a question about a name below the one that this entry denies. The response is longer by what the name is longer. Callers have
    * seen that this `denies` the name.
    *
    * The shorter name is the end of the longer one, so whatever a pointer points to, in the question
    * or behind it, has moved by the same number of octets.
    */
-  writeBelow(
-    out: Uint8Array,
-    at: number,
-    lowered: Uint8Array,
-    nameOctets: number,
-    qtype: number,
-    ttlSec: number,
-  ): void {
+  writeBelow(out: Uint8Array, at: number, question: CacheQuestion, ttlSec: number): void {
+    const { lowered, nameOctets, qtype } = question;
     const octets = this.#octets;
     const shift = nameOctets - this.nameOctets;
     out.set(octets, at + shift);
@@ -243,12 +230,22 @@ export class CacheEntry {
     }
   }
 
+  /**
+   * Writes the answer to `question`, the entry's own or one for a name below it that it `denies`: see
+   * `write` and `writeBelow`. Returns the octets of the response.
+   */
+  writeFor(out: Uint8Array, at: number, question: CacheQuestion, ttlSec: number): number {
+    const shift = question.nameOctets - this.nameOctets;
+    if (shift === 0) this.write(out, at, question.qtype, ttlSec);
+    else this.writeBelow(out, at, question, ttlSec);
+    return this.#wireOctets + shift;
+  }
+
   /** A copy of that response, for a walk through the chain. */
-  toWireBelow(lowered: Uint8Array, nameOctets: number, qtype: number, ttlSec: number): Uint8Array {
-    const shift = nameOctets - this.nameOctets;
+  toWireFor(question: CacheQuestion, ttlSec: number): Uint8Array {
+    const shift = question.nameOctets - this.nameOctets;
     const out = new Uint8Array(this.#octets.length + shift);
-    this.writeBelow(out, 0, lowered, nameOctets, qtype, ttlSec);
-    return out.subarray(0, this.#wireOctets + shift);
+    return out.subarray(0, this.writeFor(out, 0, question, ttlSec));
   }
 
   get neededOctets(): number {

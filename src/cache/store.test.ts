@@ -3,7 +3,15 @@ import { response } from '../dns/testing.ts';
 import { CacheEntry, POSITIVE } from './entry.ts';
 import { Store } from './store.ts';
 
-const entry = (): CacheEntry => new CacheEntry(response(), POSITIVE, 1, false, false, 0, 30);
+const entry = (): CacheEntry =>
+  new CacheEntry(response(), {
+    kind: POSITIVE,
+    qtype: 1,
+    dnssecOk: false,
+    checkingDisabled: false,
+    storedDs: 0,
+    lifetimeSec: 30,
+  });
 
 describe('a store', () => {
   test('holds as many entries as it is told, and drops the one not used for longest', () => {

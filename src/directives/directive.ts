@@ -11,6 +11,7 @@ import type { HostPort } from '../net/host-port.ts';
 import type { Log } from '../observe/log.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import type { Troubles } from '../observe/troubles.ts';
+import type { HitSource } from '../query/hit-source.ts';
 import type { Query, QueryChain } from '../query/query.ts';
 import type { Client } from '../query/responder.ts';
 import type { Response } from '../query/response.ts';
@@ -149,27 +150,3 @@ export interface HitPart {
    */
   arrange?(out: Uint8Array, at: number, octets: number, end: number): number;
 }
-
-/** The walk of a hit, as the server sees it. Hot path: no allocation, no throw. */
-export interface HitSource {
-  /**
-   * Writes the cached response to `out` from `at`, if there is one and it fits before `outEnd` with an
-   * OPT, and returns its octets: it is to be framed. NOT_CACHED or NO_ROOM if the query must walk the
-   * chain. `server` is the index of the server address among the block's.
-   */
-  answer(
-    view: QueryView,
-    server: number,
-    nowDs: number,
-    out: Uint8Array,
-    at: number,
-    outEnd: number,
-  ): number;
-  /** Of the answer last written: for the server's counters. */
-  readonly lastRcode: number;
-  readonly lastPlainOctets: number;
-}
-
-export const NOT_CACHED = 0;
-/** There is an answer, larger than the room for it. */
-export const NO_ROOM = -1;

@@ -11,6 +11,7 @@ import { OPTION_CLIENT_SUBNET } from './edns.ts';
 import {
   ANCOUNT_AT,
   ARCOUNT_AT,
+  CD,
   HEADER_OCTETS,
   NSCOUNT_AT,
   OPCODE_NOTIFY,
@@ -62,6 +63,8 @@ export interface QueryFacts extends Asked {
   readonly nameHash: number;
   /** What `nameHash` began with. */
   readonly hashSeed: number;
+  /** CD: the sender validates by itself (RFC 4035 section 3.2.2). */
+  readonly checkingDisabled: boolean;
   /** Where the OPT record begins in `msg`, 0 if there is none. */
   readonly optAt: number;
 }
@@ -87,6 +90,7 @@ export class QueryView implements QueryFacts {
   /** What the client offers, at least 512; 512 without EDNS. */
   payloadOctets: number = PAYLOAD_OCTETS_MIN;
   dnssecOk: boolean = false;
+  checkingDisabled: boolean = false;
   /** Where the OPT record begins in `msg`, 0 if there is none. */
   optAt: number = 0;
   /** Drawn once per process, so that nobody outside can choose names that collide. */
@@ -118,6 +122,7 @@ export function readQuery(view: QueryView, msg: Uint8Array, at: number, end: num
   if (end - at < HEADER_OCTETS || (msg[at + 2]! & QR) !== 0) return READ_SILENCE;
   const opcode = opcodeOf(msg, at);
   if (opcode !== OPCODE_QUERY && opcode !== OPCODE_NOTIFY) return READ_NOTIMP;
+  view.checkingDisabled = (msg[at + 3]! & CD) !== 0;
   const answers = readU16(msg, at + ANCOUNT_AT);
   const authorities = readU16(msg, at + NSCOUNT_AT);
   const additionals = readU16(msg, at + ARCOUNT_AT);

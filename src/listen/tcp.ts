@@ -19,6 +19,7 @@ import {
   NO_ANSWER,
   type ReplyPath,
   type Responder,
+  SendSlot,
   TCP,
 } from '../query/responder.ts';
 import { nowMs } from '../sys/clock.ts';
@@ -61,6 +62,8 @@ export interface TcpCounters {
 const ANSWER_ROOM = LENGTH_OCTETS + MESSAGE_OCTETS_MAX + OPT_OCTETS;
 /** Answers of one read are gathered here and written at once; one connection at a time uses it. */
 const gathered = Buffer.allocUnsafeSlow(2 * ANSWER_ROOM);
+/** The room for the next answer in `gathered`. */
+const sendSlot = new SendSlot(gathered);
 /** Octets that a client has not taken yet; beyond them it is not read. */
 const UNSENT_OCTETS_MAX = 256 * 1024;
 const SWEEP_INTERVAL_MS = 250;
@@ -178,15 +181,9 @@ class TcpClient implements Client, ReplyPath {
       }
       const end = messageEnd(data, at);
       if (end === 0) break;
-      const answered = this.#responder.respond(
-        data,
-        at + LENGTH_OCTETS,
-        end,
-        this,
-        gathered,
-        ready + LENGTH_OCTETS,
-        ready + ANSWER_ROOM,
-      );
+      sendSlot.at = ready + LENGTH_OCTETS;
+      sendSlot.end = ready + ANSWER_ROOM;
+      const answered = this.#responder.respond(data, at + LENGTH_OCTETS, end, this, sendSlot);
       at = end;
       this.#queries++;
       if (answered === ANSWER_LATER) {

@@ -7,6 +7,7 @@ import {
   NO_ANSWER,
   type ReplyPath,
   type Responder,
+  type SendSlot,
 } from '../query/responder.ts';
 
 /** A query of 16 octets and more: `id` tells it from others. */
@@ -41,20 +42,12 @@ export class StubResponder implements Responder {
     this.#isInBatch = false;
   }
 
-  respond(
-    msg: Uint8Array,
-    at: number,
-    end: number,
-    client: Client,
-    out: Uint8Array,
-    outAt: number,
-    outEnd: number,
-  ): number {
+  respond(msg: Uint8Array, at: number, end: number, client: Client, slot: SendSlot): number {
     if (!this.#isInBatch) throw new Error('not in a batch');
     const message = Buffer.from(msg.slice(at, end));
     const [first, size] = labelsOf(message);
     const octets = first === 'big' ? Number(size) : message.length;
-    const isNow = first === 'now' || (first === 'big' && octets <= outEnd - outAt);
+    const isNow = first === 'now' || (first === 'big' && octets <= slot.end - slot.at);
     const isLate = first === 'later' || first === 'big';
     const path = isNow || !isLate ? undefined : client.keep();
     const { transport, family } = client;
@@ -64,7 +57,7 @@ export class StubResponder implements Responder {
       if (first === 'big') setImmediate(() => this.answerLate(id, octets));
       return isLate ? ANSWER_LATER : NO_ANSWER;
     }
-    out.set(answerTo(message, octets), outAt);
+    slot.octets.set(answerTo(message, octets), slot.at);
     return octets;
   }
 

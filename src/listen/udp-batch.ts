@@ -16,6 +16,7 @@ import {
   NO_ANSWER,
   type ReplyPath,
   type Responder,
+  SendSlot,
   UDP,
 } from '../query/responder.ts';
 import { nowMs, toDs } from '../sys/clock.ts';
@@ -52,6 +53,8 @@ interface Buffers {
   readonly libc: Libc;
   readonly received: DatagramVector;
   readonly answers: DatagramVector;
+  /** The room for the next answer in `answers`. */
+  readonly sendSlot: SendSlot;
   readonly late: DatagramVector;
   readonly large: DatagramVector;
   /** Of each late answer, what the journal is to forget; 0 for nothing. */
@@ -63,10 +66,12 @@ let shared: Buffers | undefined;
 function buffers(journal: QueryJournal | undefined): Buffers {
   if (shared === undefined) {
     const libc = loadLibc()!;
+    const answers = new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS);
     shared = {
       libc,
       received: journal?.received ?? new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS),
-      answers: new DatagramVector(libc, BATCH_SLOTS, SLOT_OCTETS),
+      answers,
+      sendSlot: new SendSlot(answers.octets),
       late: new DatagramVector(libc, LATE_SLOTS, SLOT_OCTETS),
       large: new DatagramVector(libc, 1, MESSAGE_OCTETS_MAX + 1 + OPT_OCTETS),
       lateKept: new Uint32Array(LATE_SLOTS),
@@ -160,7 +165,7 @@ class BatchSocket {
 
   /** Answers the datagrams in the vector, and sends what is ready. */
   #answerBatch(count: number): void {
-    const { libc, received, answers } = this.#buffers;
+    const { libc, received, answers, sendSlot } = this.#buffers;
     const { fd } = this.socket;
     const responder = this.#responder;
     const client = this.#client;
@@ -172,16 +177,9 @@ class BatchSocket {
       client.slot = slot;
       if (this.socket.family === 6)
         client.family = familyOf(received.octets, received.nameAt(slot));
-      const answerAt = answers.dataAt(ready);
-      const octets = responder.respond(
-        received.octets,
-        at,
-        end,
-        client,
-        answers.octets,
-        answerAt,
-        answerAt + SLOT_OCTETS,
-      );
+      sendSlot.at = answers.dataAt(ready);
+      sendSlot.end = sendSlot.at + SLOT_OCTETS;
+      const octets = responder.respond(received.octets, at, end, client, sendSlot);
       if (octets <= NO_ANSWER) continue;
       answers.addressLike(ready, received, slot);
       answers.setDataOctets(ready, octets);

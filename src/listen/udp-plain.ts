@@ -16,6 +16,7 @@ import {
   NO_ANSWER,
   type ReplyPath,
   type Responder,
+  SendSlot,
   UDP,
 } from '../query/responder.ts';
 import type { SocketSource } from '../sys/socket-source.ts';
@@ -135,7 +136,7 @@ async function openSocket(
   sockets: SocketSource | undefined,
 ): Promise<Bound> {
   const { socket, giveUp } = await bindSocket(local, sockets);
-  const out = new Uint8Array(MESSAGE_OCTETS_MAX + 1 + OPT_OCTETS);
+  const slot = new SendSlot(new Uint8Array(MESSAGE_OCTETS_MAX + 1 + OPT_OCTETS));
   socket.on('error', ignore); // an ICMP error about some client: Linux reports it on the socket
   try {
     socket.setRecvBufferSize(RECEIVE_BUFFER_OCTETS);
@@ -146,8 +147,8 @@ async function openSocket(
   socket.on('message', (message, remote) => {
     const client = new PlainClient(socket, bound, remote);
     responder.beginBatch();
-    const octets = responder.respond(message, 0, message.length, client, out, 0, out.length);
-    if (octets !== NO_ANSWER && octets !== ANSWER_LATER) client.send(out, octets);
+    const octets = responder.respond(message, 0, message.length, client, slot);
+    if (octets !== NO_ANSWER && octets !== ANSWER_LATER) client.send(slot.octets, octets);
     responder.endBatch();
   });
   return { socket, giveUp };

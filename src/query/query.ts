@@ -6,9 +6,10 @@
  * Is not:  decoded: records other than the question are read by those who need them (dns/codec.ts).
  */
 import { copyOctets } from '../dns/octets.ts';
-import { CD, HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
+import { HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
 import { LOWER, POINTER_MASK, nameToText } from '../dns/name.ts';
 import type { QueryFacts, QueryView } from '../dns/question.ts';
+import { type AddressIndex, FIRST_ADDRESS } from './address-index.ts';
 import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import type { Metadata } from './metadata.ts';
 import type { ReplyPath } from './responder.ts';
@@ -45,6 +46,7 @@ export class Query implements QueryFacts {
   readonly qclass: number;
   readonly hasEdns: boolean;
   readonly dnssecOk: boolean;
+  readonly checkingDisabled: boolean;
   readonly optAt: number;
   /** Of the lower-cased QNAME (dns/question.ts). */
   readonly nameHash: number;
@@ -63,8 +65,8 @@ export class Query implements QueryFacts {
   /** The response stops before this depth, and goes to the sink: 0, or where a refresh was sent in. */
   floor = 0;
   chain: QueryChain | undefined;
-  /** The index of the server address that was asked, among those of its block. */
-  server = 0;
+  /** Of the address that was asked, among those of the block. */
+  addressIndex: AddressIndex = FIRST_ADDRESS;
   /** The walk of a hit has asked the block's cache already, in vain. */
   cacheAsked = false;
   /** A cache above will keep the answer. */
@@ -92,6 +94,7 @@ export class Query implements QueryFacts {
     this.qclass = from.qclass;
     this.hasEdns = from.hasEdns;
     this.dnssecOk = from.dnssecOk;
+    this.checkingDisabled = from.checkingDisabled;
     this.optAt = from.optAt === 0 ? 0 : from.optAt - from.at;
     this.nameHash = from.nameHash;
     this.hashSeed = from.hashSeed;
@@ -104,11 +107,11 @@ export class Query implements QueryFacts {
 
   /**
    * A query made for this one, to be sent into the chain below the handler at `depth`: same client,
-   * deadline, server address, metadata and trace. `sink` gets its response; the caller runs it from `depth + 1`.
+   * deadline, listening address, metadata and trace. `sink` gets its response; the caller runs it from `depth + 1`.
    */
   child(facts: QueryFacts, depth: number, sink: Sink): Query {
     const child = new Query(facts, this.client, this.receivedMs, sink);
-    child.server = this.server;
+    child.addressIndex = this.addressIndex;
     child.viaCache = this.viaCache;
     child.metadata = this.metadata;
     child.asker = this;
@@ -135,10 +138,6 @@ export class Query implements QueryFacts {
 
   get opcode(): number {
     return opcodeOf(this.msg, 0);
-  }
-
-  get checkingDisabled(): boolean {
-    return (this.msg[3]! & CD) !== 0;
   }
 
   get answered(): boolean {

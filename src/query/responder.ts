@@ -41,22 +41,33 @@ export const NO_ANSWER = 0;
 /** The answer will come through {@link ReplyPath.send}. */
 export const ANSWER_LATER = -1;
 
+/**
+ * Where an answer that is ready now is written. A listener owns one for each of its send buffers, and
+ * moves it to the room for the next answer.
+ */
+export class SendSlot {
+  readonly octets: Uint8Array;
+  /** Where the answer begins. */
+  at: number;
+  /** The offset just past the room for it. */
+  end: number;
+
+  /** All of `octets`, until it is moved. */
+  constructor(octets: Uint8Array) {
+    this.octets = octets;
+    this.at = 0;
+    this.end = octets.length;
+  }
+}
+
 /** What a listener calls for each message. */
 export interface Responder {
   /**
    * Answers the message in `msg` from `at` to `end`. An answer that is ready now and fits is written
-   * to `out` from `outAt` up to `outEnd` at most, and its length returned; else NO_ANSWER or
-   * ANSWER_LATER. Never throws. The message may be overwritten once this returns.
+   * to `slot`, and its length returned; otherwise NO_ANSWER or ANSWER_LATER. Never throws. The message
+   * may be overwritten once this returns.
    */
-  respond(
-    msg: Uint8Array,
-    at: number,
-    end: number,
-    client: Client,
-    out: Uint8Array,
-    outAt: number,
-    outEnd: number,
-  ): number;
+  respond(msg: Uint8Array, at: number, end: number, client: Client, slot: SendSlot): number;
 
   /** Called before the messages of one wake-up, and after them: where time is read and counted. */
   beginBatch(): void;

@@ -10,6 +10,7 @@ import type { QueryView } from '../dns/question.ts';
 import { SERVFAIL } from '../dns/rcode.ts';
 import type { Counter } from '../observe/counters.ts';
 import type { Log } from '../observe/log.ts';
+import type { AddressIndex } from '../query/address-index.ts';
 import type { Query, QueryChain, Sink } from '../query/query.ts';
 import { Response } from '../query/response.ts';
 import { PASS } from '../query/verdict.ts';
@@ -23,7 +24,7 @@ export class Chain implements QueryChain {
   readonly handlers: readonly Handler[];
   readonly #panics: Counter;
   readonly #log: Log;
-  /** By server address of the block. */
+  /** By address index. */
   readonly #servers: LookupServer[] = [];
 
   constructor(handlers: readonly Handler[], panics: Counter, log: Log) {
@@ -54,12 +55,12 @@ export class Chain implements QueryChain {
   }
 
   /** Told by the server of each address that the block listens on. */
-  serveAt(address: number, server: LookupServer): void {
-    this.#servers[address] = server;
+  serveAt(addressIndex: AddressIndex, server: LookupServer): void {
+    this.#servers[addressIndex] = server;
   }
 
   lookUp(question: QueryView, asker: Query, sink: Sink): void {
-    this.#servers[asker.server]!.lookUp(question, asker, sink);
+    this.#servers[asker.addressIndex]!.lookUp(question, asker, sink);
   }
 
   isReachable(from: number): boolean {

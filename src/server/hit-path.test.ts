@@ -1,10 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import type { Handler, HitPart, HitSource } from '../directives/directive.ts';
+import type { Handler, HitPart } from '../directives/directive.ts';
 import { QueryView } from '../dns/question.ts';
+import type { HitSource } from '../query/hit-source.ts';
 import { type Client, UDP } from '../query/responder.ts';
 import { HitPath, hitPathOf } from './hit-path.ts';
 
-const source: HitSource = { lastRcode: 0, lastPlainOctets: 0, answer: () => 0 };
+const source: HitSource = { answer: () => 0 };
 const cache: Handler = { name: 'cache', seesHits: false, hits: source };
 const client: Client = {
   transport: UDP,

@@ -5,9 +5,10 @@
  * Owns:    whether a block's hits have a walk of their own at all.
  * Hot path, between stops 3 and 5 of 6.
  */
-import type { Handler, HitPart, HitSource } from '../directives/directive.ts';
+import type { Handler, HitPart } from '../directives/directive.ts';
 import { MESSAGE_OCTETS_MAX } from '../dns/limits.ts';
 import type { QueryView } from '../dns/question.ts';
+import type { HitSource } from '../query/hit-source.ts';
 import type { Client } from '../query/responder.ts';
 
 export class HitPath {

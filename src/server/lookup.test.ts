@@ -8,9 +8,10 @@ import { rcodeName } from '../dns/rcode.ts';
 import { A, AAAA, IN } from '../dns/rrtype.ts';
 import type { Counter } from '../observe/counters.ts';
 import { Metrics } from '../observe/metrics.ts';
+import { FIRST_ADDRESS } from '../query/address-index.ts';
 import { type Change } from '../query/derive.ts';
 import { lookUp } from '../query/lookup.ts';
-import { type Client, type ReplyPath, UDP } from '../query/responder.ts';
+import { type Client, type ReplyPath, SendSlot, UDP } from '../query/responder.ts';
 import type { Response } from '../query/response.ts';
 import { synthesize } from '../query/synthesize.ts';
 import { queryMessage } from '../query/testing.ts';
@@ -68,7 +69,7 @@ function serve(blocks: Readonly<Record<string, readonly Handler[]>>): void {
       chain: new Chain(handlers, panics, new TestLog()),
       counters: new DnsCounters(metrics, 'dns://:53', zone),
       hits: undefined,
-      server: 0,
+      addressIndex: FIRST_ADDRESS,
     })),
   );
 }
@@ -92,7 +93,7 @@ function ask(name: string, type: string): void {
   const client: Client = { transport: UDP, family: 1, keep: () => path };
   const message = queryMessage(name, type);
   const out = new Uint8Array(4096);
-  server.respond(message, 0, message.length, client, out, 0, out.length);
+  server.respond(message, 0, message.length, client, new SendSlot(out));
 }
 
 const question = (name: string, qtype = A): Change => ({ name: nameFromText(name)!, qtype });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
-import type { Handler, HitPart, HitSource } from '../directives/directive.ts';
+import type { Handler, HitPart } from '../directives/directive.ts';
 import { TestLog } from '../directives/testing.ts';
 import { decodeMessage } from '../dns/codec.ts';
 import { TC, readU16 } from '../dns/header.ts';
@@ -10,6 +10,8 @@ import { AAAA } from '../dns/rrtype.ts';
 import { response } from '../dns/testing.ts';
 import type { Counter, Histogram } from '../observe/counters.ts';
 import { Metrics } from '../observe/metrics.ts';
+import type { AddressIndex } from '../query/address-index.ts';
+import type { HitSource } from '../query/hit-source.ts';
 import { PATIENCE_MS } from '../query/life.ts';
 import type { Query } from '../query/query.ts';
 import {
@@ -19,6 +21,7 @@ import {
   type ReplyPath,
   TCP,
   UDP,
+  SendSlot,
 } from '../query/responder.ts';
 import { Response } from '../query/response.ts';
 import { synthesize } from '../query/synthesize.ts';
@@ -83,7 +86,7 @@ function serve(blocks: Readonly<Record<string, Block>>): void {
       chain: new Chain(handlers, panics, new TestLog()),
       counters: hasMetrics === true ? new DnsCounters(metrics, LABEL, zone) : undefined,
       hits,
-      server: i,
+      addressIndex: i as AddressIndex,
     })),
   );
 }
@@ -113,7 +116,10 @@ function give(message: Uint8Array, transport: typeof UDP | typeof TCP = UDP): Bu
   const out = new Uint8Array(AT + room + AT).fill(0xee);
   const buffer = Buffer.concat([new Uint8Array(3), message]);
   server.beginBatch();
-  const octets = server.respond(buffer, 3, buffer.length, client, out, AT, AT + room);
+  const slot = new SendSlot(out);
+  slot.at = AT;
+  slot.end = AT + room;
+  const octets = server.respond(buffer, 3, buffer.length, client, slot);
   server.endBatch();
   buffer.fill(0xdd); // the message may be overwritten once this returns
   expect(new Set([...out.subarray(0, AT), ...out.subarray(AT + room)])).toEqual(new Set([0xee]));
@@ -255,7 +261,7 @@ describe('a query walks its block’s chain', () => {
   test('the chain of the longest zone, and it knows which of the block’s addresses was asked', () => {
     serve({ '.': { handlers: [answering] }, 'test.': { handlers: [keeping] } });
     ask('a.test.');
-    expect(kept.map(({ server: index }) => index)).toEqual([1]);
+    expect(kept.map(({ addressIndex }) => addressIndex)).toEqual([1]);
   });
 
   test.each([
@@ -334,12 +340,12 @@ describe('a hit is answered at once, without the chain', () => {
   /** Knows a.test.; a larger answer where `octets` says so. */
   const hitsOf = (result: number, above: readonly Handler[] = []): HitPath => {
     const source: HitSource = {
-      lastRcode: 0,
-      lastPlainOctets: 99,
-      answer: (_view, index, _nowDs, out, at) => {
+      answer: (_view, index, _nowDs, slot, facts) => {
         asked.push(index);
         if (result <= 0) return result;
-        out.set(message.wire, at);
+        slot.octets.set(message.wire, slot.at);
+        facts.rcode = 0;
+        facts.plainOctets = 99;
         return message.wire.length;
       },
     };

@@ -30,18 +30,19 @@ import { BADVERS, FORMERR, NOTIMP, REFUSED, SERVFAIL } from '../dns/rcode.ts';
 import { IN } from '../dns/rrtype.ts';
 import type { Counter } from '../observe/counters.ts';
 import type { Metrics } from '../observe/metrics.ts';
+import { HitFacts, NOT_CACHED } from '../query/hit-source.ts';
 import { Query, type Sink } from '../query/query.ts';
 import {
   ANSWER_LATER,
   type Client,
   NO_ANSWER,
   type Responder,
+  type SendSlot,
   TCP,
   UDP,
 } from '../query/responder.ts';
 import { type ExtendedError, Response } from '../query/response.ts';
 import { nowMs, toDs } from '../sys/clock.ts';
-import { NOT_CACHED } from '../directives/directive.ts';
 import { MESSAGE_OCTETS_MAX, OPT_OCTETS } from '../dns/limits.ts';
 import { type ZoneBinding, ZoneTable } from './zone-table.ts';
 import type { LookupServer } from './chain.ts';
@@ -62,6 +63,8 @@ export class Server implements Responder, LookupServer {
   readonly label: string;
   #zones: ZoneTable = new ZoneTable([]);
   readonly #view: QueryView;
+  /** Of the hit that is answered now. */
+  readonly #hitFacts = new HitFacts();
   readonly #dropped: DnsCounters;
   readonly #expired: Counter;
   /** Counters with hits in the current batch. */
@@ -85,7 +88,7 @@ export class Server implements Responder, LookupServer {
   /** The blocks that answer from now on. Queries under way end in those they began in. */
   serve(bindings: readonly ZoneBinding[]): void {
     this.#zones = new ZoneTable(bindings);
-    for (const { chain, server } of bindings) chain.serveAt(server, this);
+    for (const { chain, addressIndex } of bindings) chain.serveAt(addressIndex, this);
   }
 
   /** Queries that wait for their answer. */
@@ -111,18 +114,10 @@ export class Server implements Responder, LookupServer {
     touched.length = 0;
   }
 
-  respond(
-    msg: Uint8Array,
-    at: number,
-    end: number,
-    client: Client,
-    out: Uint8Array,
-    outAt: number,
-    outEnd: number,
-  ): number {
+  respond(msg: Uint8Array, at: number, end: number, client: Client, slot: SendSlot): number {
     const view = this.#view;
     const reading = readQuery(view, msg, at, end);
-    if (reading !== READ_QUERY) return this.#answerUnread(reading, view, out, outAt);
+    if (reading !== READ_QUERY) return this.#answerUnread(reading, view, slot);
     const binding = this.#zones.find(view);
     if (
       binding === undefined ||
@@ -130,21 +125,14 @@ export class Server implements Responder, LookupServer {
       (view.hasEdns && view.ednsVersion !== 0) ||
       binding.chain.handlers.length === 0
     ) {
-      const refused = this.#refuse(view, binding, client, out, outAt, outEnd);
+      const refused = this.#refuse(view, binding, client, slot);
       if (refused !== NO_ANSWER) return refused;
     }
-    return this.#ask(binding!, view, client, out, outAt, outEnd);
+    return this.#ask(binding!, view, client, slot);
   }
 
   /** A query that its block may answer: from the cache now, or through the chain. */
-  #ask(
-    binding: ZoneBinding,
-    view: QueryView,
-    client: Client,
-    out: Uint8Array,
-    outAt: number,
-    outEnd: number,
-  ): number {
+  #ask(binding: ZoneBinding, view: QueryView, client: Client, slot: SendSlot): number {
     const { counters, hits } = binding;
     const { transport } = client;
     if (counters !== undefined) {
@@ -160,16 +148,17 @@ export class Server implements Responder, LookupServer {
     if (hits !== undefined && opcodeOf(view.msg, view.at) === OPCODE_QUERY) {
       if (view.payloadOctets > hits.payloadOctetsMax) view.payloadOctets = hits.payloadOctetsMax;
       if (!hits.mustWalk(view, client)) {
-        const { source } = hits;
-        const found = source.answer(view, binding.server, this.#batchDs, out, outAt, outEnd);
+        const facts = this.#hitFacts;
+        const nowDs = this.#batchDs;
+        const found = hits.source.answer(view, binding.addressIndex, nowDs, slot, facts);
         if (found > 0) {
           if (counters !== undefined) {
             if (counters.hitsInBatch === 0) this.#touched.push(counters);
-            counters.countHit(transport, source.lastRcode, source.lastPlainOctets);
+            counters.countHit(transport, facts.rcode, facts.plainOctets);
           }
-          const octets = hits.arrange(out, outAt, found, outEnd - OPT_OCTETS);
+          const octets = hits.arrange(slot.octets, slot.at, found, slot.end - OPT_OCTETS);
           const limit = transport === UDP ? view.payloadOctets : MESSAGE_OCTETS_MAX;
-          return frameAnswer(view, out, outAt, octets, limit);
+          return frameAnswer(view, slot.octets, slot.at, octets, limit);
         }
         asked = found === NOT_CACHED;
       }
@@ -181,7 +170,7 @@ export class Server implements Responder, LookupServer {
   /** Sends an owned copy of the query through its block's chain. */
   #walk(binding: ZoneBinding, view: QueryView, client: Client, cacheAsked: boolean): void {
     const query = new Query(view, client.keep(), this.#batchMs, this.#sink);
-    query.server = binding.server;
+    query.addressIndex = binding.addressIndex;
     query.cacheAsked = cacheAsked;
     this.#walking.set(query, binding);
     if (this.#walking.size > OUTSTANDING_MAX) {
@@ -214,7 +203,7 @@ export class Server implements Responder, LookupServer {
       sink.deliver(query, Response.failed(query, REFUSED, `no block serves ${query.name}`));
       return;
     }
-    query.server = binding.server;
+    query.addressIndex = binding.addressIndex;
     counters?.countRequest(
       transport,
       asker.client?.family ?? 1,
@@ -247,7 +236,8 @@ export class Server implements Responder, LookupServer {
   }
 
   /** Answers what is no query, or silence. */
-  #answerUnread(reading: Reading, view: QueryView, out: Uint8Array, outAt: number): number {
+  #answerUnread(reading: Reading, view: QueryView, slot: SendSlot): number {
+    const { octets: out, at: outAt } = slot;
     switch (reading) {
       case READ_SILENCE:
         return NO_ANSWER;
@@ -276,10 +266,9 @@ export class Server implements Responder, LookupServer {
     view: QueryView,
     binding: ZoneBinding | undefined,
     client: Client,
-    out: Uint8Array,
-    outAt: number,
-    outEnd: number,
+    slot: SendSlot,
   ): number {
+    const { octets: out, at: outAt } = slot;
     const classRefused = view.qclass !== IN && !this.#zones.takesEveryClass;
     if (!classRefused && view.hasEdns && view.ednsVersion !== 0) {
       return writeExtendedRcode(out, outAt, writeEmpty(view, out, outAt, BADVERS), BADVERS);
@@ -296,7 +285,7 @@ export class Server implements Responder, LookupServer {
       view.dnssecOk,
     );
     this.#dropped.countResponse(client.transport, REFUSED, '', octets, 0);
-    return frameAnswer(view, out, outAt, octets, outEnd - outAt);
+    return frameAnswer(view, out, outAt, octets, slot.end - outAt);
   }
 
   /** SERVFAIL to those whose handler is late: whatever is stuck, the client hears of it in time. */

@@ -3,6 +3,7 @@ import { QueryView, readQuery } from '../dns/question.ts';
 import { Counter } from '../observe/counters.ts';
 import type { Handler } from '../directives/directive.ts';
 import { TestLog } from '../directives/testing.ts';
+import type { AddressIndex } from '../query/address-index.ts';
 import { queryMessage } from '../query/testing.ts';
 import { ZoneTable } from './zone-table.ts';
 import { Chain } from './chain.ts';
@@ -12,7 +13,9 @@ function tableOf(zones: readonly string[], handler: Partial<Handler> = {}): Zone
   const handlers = [{ name: 'hosts', seesHits: false, ...handler }];
   const chain = new Chain(handlers, new Counter(), new TestLog());
   const rest = { chain, counters: undefined, hits: undefined };
-  return new ZoneTable(zones.map((zone, server) => ({ zone, server, ...rest })));
+  return new ZoneTable(
+    zones.map((zone, i) => ({ zone, addressIndex: i as AddressIndex, ...rest })),
+  );
 }
 
 function zoneOf(table: ZoneTable, name: string, type = 'A'): string | undefined {

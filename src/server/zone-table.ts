@@ -7,6 +7,7 @@
 import { nameFromText } from '../dns/name.ts';
 import type { QueryView } from '../dns/question.ts';
 import { DS } from '../dns/rrtype.ts';
+import type { AddressIndex } from '../query/address-index.ts';
 import type { Chain } from './chain.ts';
 import type { DnsCounters } from './dns-counters.ts';
 import type { HitPath } from './hit-path.ts';
@@ -20,8 +21,8 @@ export interface ZoneBinding {
   readonly counters: DnsCounters | undefined;
   /** The walk of a hit, if the block's hits have one of their own. */
   readonly hits: HitPath | undefined;
-  /** The index of this server address among those of the block. */
-  readonly server: number;
+  /** Of the address that this table is of, among those of the block. */
+  readonly addressIndex: AddressIndex;
 }
 
 interface WireZone {

@@ -29,7 +29,7 @@ import { normalize } from '../../src/dns/response.ts';
 import { A, AAAA, IN, PTR, SOA, typeName } from '../../src/dns/rrtype.ts';
 import { Metrics } from '../../src/observe/metrics.ts';
 import { Troubles } from '../../src/observe/troubles.ts';
-import { type Client, type ReplyPath, TCP, UDP } from '../../src/query/responder.ts';
+import { type Client, type ReplyPath, SendSlot, TCP, UDP } from '../../src/query/responder.ts';
 import { queryMessage } from '../../src/query/testing.ts';
 import { Server } from '../../src/server/server.ts';
 import type { Attempt } from '../../src/upstream/attempt.ts';
@@ -258,7 +258,7 @@ async function exchange(
     const client: Client = { transport, family: 1, keep: () => path };
     const out = new Uint8Array(4096);
     server.beginBatch();
-    const octets = server.respond(message, 0, message.length, client, out, 0, out.length);
+    const octets = server.respond(message, 0, message.length, client, new SendSlot(out));
     server.endBatch();
     if (octets > 0) take(out, octets);
   });

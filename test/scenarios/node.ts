@@ -8,8 +8,9 @@ import type { Handler } from '../../src/directives/directive.ts';
 import { testBuilding, testParsing } from '../../src/directives/testing.ts';
 import { type DecodedMessage, decodeMessage } from '../../src/dns/codec.ts';
 import { rcodeName } from '../../src/dns/rcode.ts';
+import { FIRST_ADDRESS } from '../../src/query/address-index.ts';
 import type { Query } from '../../src/query/query.ts';
-import { type Client, type ReplyPath, UDP } from '../../src/query/responder.ts';
+import { type Client, type ReplyPath, SendSlot, UDP } from '../../src/query/responder.ts';
 import { type Synthesis, synthesize } from '../../src/query/synthesize.ts';
 import { queryMessage } from '../../src/query/testing.ts';
 import { ANSWERED } from '../../src/query/verdict.ts';
@@ -44,7 +45,7 @@ export class Node {
       const panics = building.metrics.counter('coredns_panics_total', {});
       const chain = new Chain([handler, this.#upstream(block)], panics, building.log);
       const hits = hitPathOf(chain.handlers);
-      return { zone: block.zone, chain, counters: undefined, hits, server: 0 };
+      return { zone: block.zone, chain, counters: undefined, hits, addressIndex: FIRST_ADDRESS };
     });
     this.#server = new Server('dns://:53', 1, testBuilding().metrics);
     this.#server.serve(bindings);
@@ -77,7 +78,7 @@ export class Node {
     this.#answer = undefined;
     this.#server.beginBatch();
     const end = message.length;
-    const octets = this.#server.respond(message, 0, end, this.#client, out, 0, out.length);
+    const octets = this.#server.respond(message, 0, end, this.#client, new SendSlot(out));
     if (octets > 0) this.#record(out, octets);
     this.#server.endBatch();
     if (this.#answer === undefined) throw new Error(`${name} ${type} was not answered at once`);

@@ -21,8 +21,9 @@ import {
 import { type ResourceRecord, decodeMessage } from '../../src/dns/codec.ts';
 import { rcodeFromName, rcodeName } from '../../src/dns/rcode.ts';
 import { typeFromName, typeName } from '../../src/dns/rrtype.ts';
+import { FIRST_ADDRESS } from '../../src/query/address-index.ts';
 import type { Query } from '../../src/query/query.ts';
-import { type Client, type ReplyPath, UDP } from '../../src/query/responder.ts';
+import { type Client, type ReplyPath, SendSlot, UDP } from '../../src/query/responder.ts';
 import { Response } from '../../src/query/response.ts';
 import { synthesize } from '../../src/query/synthesize.ts';
 import { queryMessage } from '../../src/query/testing.ts';
@@ -91,7 +92,9 @@ export class Scenario {
     const chain = new Chain([...handlers, this.#upstream], panics, building.log);
     this.#server = new Server('dns://:53', 1, building.metrics);
     const hits = hitPathOf(chain.handlers);
-    this.#server.serve([{ zone: ZONE, chain, counters: undefined, hits, server: 0 }]);
+    this.#server.serve([
+      { zone: ZONE, chain, counters: undefined, hits, addressIndex: FIRST_ADDRESS },
+    ]);
   }
 
   end(): void {
@@ -117,9 +120,7 @@ export class Scenario {
       0,
       message.length,
       this.#asClient(),
-      out,
-      0,
-      out.length,
+      new SendSlot(out),
     );
     if (octets > 0) this.#record(out, octets);
     this.#server.endBatch();

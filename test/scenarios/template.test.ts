@@ -11,7 +11,8 @@ import { type TestBuilding, testBuilding, testParsing } from '../../src/directiv
 import { type ResourceRecord, decodeMessage } from '../../src/dns/codec.ts';
 import { rcodeName } from '../../src/dns/rcode.ts';
 import { A, className, typeName } from '../../src/dns/rrtype.ts';
-import { type Client, type ReplyPath, UDP } from '../../src/query/responder.ts';
+import { FIRST_ADDRESS } from '../../src/query/address-index.ts';
+import { type Client, type ReplyPath, SendSlot, UDP } from '../../src/query/responder.ts';
 import { synthesize } from '../../src/query/synthesize.ts';
 import { type AskOptions, queryMessage } from '../../src/query/testing.ts';
 import { ANSWERED } from '../../src/query/verdict.ts';
@@ -52,7 +53,9 @@ class TestServer {
     const chain = new Chain(handlers, panics, context.log);
     this.#server = new Server('dns://:53', 1, context.metrics);
     const hits = hitPathOf(chain.handlers);
-    this.#server.serve([{ zone: '.', chain, counters: undefined, hits, server: 0 }]);
+    this.#server.serve([
+      { zone: '.', chain, counters: undefined, hits, addressIndex: FIRST_ADDRESS },
+    ]);
     servers.push(this.#server);
   }
 
@@ -70,7 +73,7 @@ class TestServer {
     const client: Client = { transport: UDP, family: 1, keep: () => path };
     const msg = queryMessage(name, type, options);
     this.#server.beginBatch();
-    const octets = this.#server.respond(msg, 0, msg.length, client, this.#out, 0, this.#out.length);
+    const octets = this.#server.respond(msg, 0, msg.length, client, new SendSlot(this.#out));
     this.#server.endBatch();
     if (octets > 0) this.#sent.push(this.#out.slice(0, octets));
     expect(this.#sent).toHaveLength(1);

@@ -39,10 +39,11 @@ async function snapshot(): Promise<Uint8Array> {
       qtype: message.qtype,
       qclass: message.qclass,
       dnssecOk: query.dnssecOk,
+      checkingDisabled: query.checkingDisabled,
     };
     const responseClass = classify(message, 0, 1_700_000_000);
     const lifetime = lifetimeSec(message, responseClass, cache.config);
-    cache.keep(question, false, message, responseClass, lifetime, toDs(nowMs()));
+    cache.keep(question, message, responseClass, lifetime, toDs(nowMs()));
   }
   let taken = new Uint8Array(0);
   await takeSnapshot([[TAG, cache]], 0, (segment) => (taken = segment.slice()));

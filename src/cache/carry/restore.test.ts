@@ -38,7 +38,7 @@ function keep(
   const responseClass = classify(message, 0, 1_700_000_000);
   const lifetime = lifetimeSec(message, responseClass, cache.config);
   const storedDs = toDs(nowMs()) - ageSec * 10;
-  cache.keep(query, query.checkingDisabled, message, responseClass, lifetime, storedDs);
+  cache.keep(query, message, responseClass, lifetime, storedDs);
 }
 
 /** `RCODE: records`, the TTLs counted down, as a process finds it whose names hash otherwise. */
@@ -50,7 +50,7 @@ function find(
 ): string | undefined {
   const { query } = askQuery(name, type, ask, SEED);
   const nowDs = toDs(nowMs());
-  const entry = cache.find(query, query.checkingDisabled, nowDs);
+  const entry = cache.find(query, nowDs);
   if (entry === undefined) return undefined;
   return `${entry.rcode}: ${recordsToText(entry.toWire(query.qtype, entry.remainingSec(nowDs)))!.join()}`;
 }
@@ -141,7 +141,7 @@ describe('the next worker inherits', () => {
       [161, false],
     ] as const) {
       const cache = await handedOver({ says, ageSec }, stale);
-      const found = cache.findStale(query, false, toDs(nowMs()), 100);
+      const found = cache.findStale(query, toDs(nowMs()), 100);
       expect(found !== undefined).toBe(isThere);
     }
   });
@@ -200,7 +200,7 @@ describe('the next worker does not inherit', () => {
     const after = makeCache();
     const message = response({ question: 'a.test. A', ...newer });
     const { query } = askQuery('a.test.', 'A', {}, SEED);
-    after.keep(query, false, message, classify(message, 0, 1_700_000_000), 30, toDs(nowMs()));
+    after.keep(query, message, classify(message, 0, 1_700_000_000), 30, toDs(nowMs()));
     const known = find(after, 'a.test.', 'A');
     await restoreInto(after, await snapshotOf(before));
     expect(find(after, 'a.test.', 'A')).toBe(known);
@@ -236,7 +236,7 @@ describe('a snapshot', () => {
     const before = makeCache();
     fill(before, 3000);
     const { query } = askQuery('host-17.test.', 'A');
-    before.find(query, false, toDs(nowMs())); // is now the one used last
+    before.find(query, toDs(nowMs())); // is now the one used last
     const octets = await snapshotOf(before);
     const after = makeCache();
     const restored = await restoreInto(after, octets);

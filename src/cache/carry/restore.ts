@@ -11,7 +11,8 @@ import { hashOctet } from '../../dns/question.ts';
 import { normalize } from '../../dns/response.ts';
 import { copyOctets } from '../../dns/octets.ts';
 import { nowMs, toDs } from '../../sys/clock.ts';
-import type { AnswerCache, Lookup } from '../answer-cache.ts';
+import type { AnswerCache } from '../answer-cache.ts';
+import type { NamedQuestion } from '../question.ts';
 import { type CacheRecord, TAG_OCTETS, recordsOf, segmentsOf } from './record.ts';
 import { classify, lifetimeSec, storeOf } from '../ttl-policy.ts';
 
@@ -71,7 +72,7 @@ const expanded = new Uint8Array(NAME_OCTETS_MAX);
 
 /** Whether there is an entry of the record now. */
 function keepRecord(record: CacheRecord, options: RestoreOptions): boolean {
-  const { octets, tagAt, wireAt, wireEnd, checkingDisabled } = record;
+  const { octets, tagAt, wireAt, wireEnd } = record;
   const cache = options.caches.get(tagKey(octets, tagAt));
   if (cache === undefined) return false;
   const { config } = cache;
@@ -86,7 +87,7 @@ function keepRecord(record: CacheRecord, options: RestoreOptions): boolean {
 
   const question = questionOf(record, options.hashSeed);
   if (question === undefined) return false;
-  if (cache.isNewerThan(question, checkingDisabled, storedDs)) return false;
+  if (cache.isNewerThan(question, storedDs)) return false;
 
   const message = normalize(octets, wireAt, wireEnd);
   if (message === undefined || message.nameOctets !== question.nameOctets) return false;
@@ -99,14 +100,7 @@ function keepRecord(record: CacheRecord, options: RestoreOptions): boolean {
   if (options.from === 'journal' && cache[storeName].isFull) return false;
   const lifetime = lifetimeSec(message, responseClass, config);
   if (ageSec >= lifetime + staleSec) return false;
-  const entry = cache.restore(
-    question,
-    checkingDisabled,
-    message,
-    responseClass,
-    lifetime,
-    storedDs,
-  );
+  const entry = cache.restore(question, message, responseClass, lifetime, storedDs);
   if (entry === undefined) return false;
   entry.hits = record.hits;
   entry.lastHitDs = Math.min(record.lastHitDs - options.clockOffsetDs, nowDs);
@@ -116,9 +110,9 @@ function keepRecord(record: CacheRecord, options: RestoreOptions): boolean {
 
 /** What the record's response answers; undefined if it has no readable question. */
 function questionOf(
-  { octets, wireAt, wireEnd, dnssecOk }: CacheRecord,
+  { octets, wireAt, wireEnd, dnssecOk, checkingDisabled }: CacheRecord,
   hashSeed: number,
-): (Lookup & { readonly name: string }) | undefined {
+): NamedQuestion | undefined {
   const nameAt = wireAt + HEADER_OCTETS;
   const nameOctets = expandName(octets, nameAt, wireEnd, expanded, 0);
   const nameEnd = nameAt + nameOctets;
@@ -139,5 +133,6 @@ function questionOf(
     qtype: readU16(octets, nameEnd),
     qclass: readU16(octets, nameEnd + 2),
     dnssecOk,
+    checkingDisabled,
   };
 }

@@ -5,6 +5,7 @@
  *          connections, the caches of blocks that did not change) is handed in.
  * Is not:  running: nothing here listens until the worker says so.
  */
+import type { AddressIndex } from '../../query/address-index.ts';
 import { type Corefile, type ServerBlock, parseCorefile } from '../../corefile/blocks.ts';
 import type { Source } from '../../corefile/source.ts';
 import {
@@ -132,7 +133,7 @@ class Builder {
     try {
       for (const parsed of blocks) {
         const chain = this.#chain(parsed);
-        parsed.listeners.forEach((address, server) => {
+        parsed.listeners.forEach((address, i) => {
           const key = pointKey(address);
           const tls = address.scheme === 'tls' ? parsed.contributions.last(TLS_SERVING) : undefined;
           const label = labelOf(address);
@@ -141,7 +142,7 @@ class Builder {
           for (const timeouts of parsed.contributions.all(TCP_TIMEOUTS)) {
             at.timeouts = { ...at.timeouts, ...timeouts };
           }
-          at.bindings.push(...this.#bindings(parsed, chain, address, server));
+          at.bindings.push(...this.#bindings(parsed, chain, address, i as AddressIndex));
         });
       }
     } catch (error) {
@@ -206,7 +207,7 @@ class Builder {
     parsed: ConfiguredBlock,
     chain: Chain,
     address: ListenPoint,
-    server: number,
+    addressIndex: AddressIndex,
   ): ZoneBinding[] {
     const { block, contributions } = parsed;
     const { metrics } = this.#surroundings;
@@ -222,7 +223,7 @@ class Builder {
       chain,
       counters: isCounted ? new DnsCounters(metrics, label, zone, hits?.writer) : undefined,
       hits,
-      server,
+      addressIndex,
     }));
   }
 

@@ -14,24 +14,21 @@ import { countHitForPrefetch } from '../../cache/waiting/prefetch.ts';
 import { Probes } from '../../cache/waiting/probe.ts';
 import { Refreshes } from '../../cache/waiting/refresh.ts';
 import { classify, lifetimeSec } from '../../cache/ttl-policy.ts';
-import { CD, OPCODE_QUERY } from '../../dns/header.ts';
+import { OPCODE_QUERY } from '../../dns/header.ts';
 import { OPT_OCTETS } from '../../dns/limits.ts';
 import { HINFO } from '../../dns/rrtype.ts';
 import { isInZones } from '../../dns/in-zone.ts';
 import type { QueryFacts, QueryView } from '../../dns/question.ts';
 import { NOERROR, NXDOMAIN } from '../../dns/rcode.ts';
 import { type NormalizedResponse, normalize, setTtl } from '../../dns/response.ts';
+import type { AddressIndex } from '../../query/address-index.ts';
+import { type HitFacts, type HitSource, NOT_CACHED, NO_ROOM } from '../../query/hit-source.ts';
 import { Query, type QueryChain, type Sink } from '../../query/query.ts';
+import type { SendSlot } from '../../query/responder.ts';
 import { type Failure, Response } from '../../query/response.ts';
 import { ANSWERED, LATER, PASS, type Verdict } from '../../query/verdict.ts';
 import { nowMs, toDs } from '../../sys/clock.ts';
-import {
-  type BuildContext,
-  type Handler,
-  type HitSource,
-  NOT_CACHED,
-  NO_ROOM,
-} from '../directive.ts';
+import { type BuildContext, type Handler } from '../directive.ts';
 
 /** Stale answers are there within 100 ms of the news that no upstream answers. */
 const REACHABILITY_CHECK_MS = 50;
@@ -41,8 +38,6 @@ export class CacheHandler implements Handler, HitSource {
   readonly seesHits = false;
   /** Present if the cache covers all that the block serves: then the server may ask it directly. */
   readonly hits: HitSource | undefined;
-  lastRcode = 0;
-  lastPlainOctets = 0;
   readonly #config: CacheConfig;
   readonly #cache: AnswerCache;
   readonly #coalescer = new Coalescer();
@@ -98,51 +93,23 @@ export class CacheHandler implements Handler, HitSource {
   /** The walk of a hit. Hot path, stop 4 of 6. */
   answer(
     view: QueryView,
-    server: number,
+    addressIndex: AddressIndex,
     nowDs: number,
-    out: Uint8Array,
-    at: number,
-    outEnd: number,
+    slot: SendSlot,
+    facts: HitFacts,
   ): number {
-    const checkingDisabled = (view.msg[view.at + 3]! & CD) !== 0;
-    const entry = this.#cache.find(view, checkingDisabled, nowDs);
-    if (entry === undefined) {
-      if (this.#cuts === undefined) return NOT_CACHED;
-      return this.#answerFromCut(this.#cuts, view, server, nowDs, out, at, outEnd);
-    }
-    if (at + entry.neededOctets + OPT_OCTETS > outEnd) return NO_ROOM;
-    this.#counters[server]!.countHit(entry.kind === POSITIVE);
-    entry.write(out, at, view.qtype, this.#hitTtlSec(entry, nowDs));
-    this.lastRcode = entry.rcode;
-    this.lastPlainOctets = entry.plainOctets;
-    const octets = entry.wireOctets;
-    this.#prefetch(view, server, entry, nowDs); // last: it may replace the entry
-    return octets;
-  }
-
-  /** The same, where the name itself is not kept but one above it may be denied. */
-  #answerFromCut(
-    cuts: Cuts,
-    view: QueryView,
-    server: number,
-    nowDs: number,
-    out: Uint8Array,
-    at: number,
-    outEnd: number,
-  ): number {
-    const entry = cuts.find(view, (view.msg[view.at + 3]! & CD) !== 0, nowDs, 0);
+    const entry = this.#cache.find(view, nowDs) ?? this.#cuts?.find(view, nowDs, 0);
     if (entry === undefined) return NOT_CACHED;
+    // An entry of fewer octets than the name is a cut above it.
     const shift = view.nameOctets - entry.nameOctets;
-    if (at + entry.neededOctets + shift + OPT_OCTETS > outEnd) return NO_ROOM;
-    const counters = this.#counters[server]!;
-    counters.countHit(false);
-    counters.cutAnswers.value++;
-    const ttlSec = this.#hitTtlSec(entry, nowDs);
-    entry.writeBelow(out, at, view.lowered, view.nameOctets, view.qtype, ttlSec);
-    this.lastRcode = entry.rcode;
-    this.lastPlainOctets = entry.plainOctets + shift;
-    const octets = entry.wireOctets + shift;
-    this.#prefetch(view, server, entry, nowDs);
+    if (slot.at + entry.neededOctets + shift + OPT_OCTETS > slot.end) return NO_ROOM;
+    const counters = this.#counters[addressIndex]!;
+    counters.countHit(entry.kind === POSITIVE);
+    if (shift > 0) counters.cutAnswers.value++;
+    const octets = entry.writeFor(slot.octets, slot.at, view, this.#hitTtlSec(entry, nowDs));
+    facts.rcode = entry.rcode;
+    facts.plainOctets = entry.plainOctets + shift;
+    this.#prefetch(view, addressIndex, entry, nowDs); // last: it may replace the entry
     return octets;
   }
 
@@ -153,36 +120,23 @@ export class CacheHandler implements Handler, HitSource {
 
   /** The walk of a miss, from its beginning or from where it waited for a probe. */
   #ask(query: Query, cacheAsked: boolean): Verdict {
-    const counters = this.#counters[query.server]!;
+    const counters = this.#counters[query.addressIndex]!;
     const nowDs = toDs(nowMs());
-    const entry = cacheAsked ? undefined : this.#cache.find(query, query.checkingDisabled, nowDs);
+    const entry = cacheAsked
+      ? undefined
+      : (this.#cache.find(query, nowDs) ?? this.#cuts?.find(query, nowDs, 0));
     if (entry !== undefined) {
       counters.countHit(entry.kind === POSITIVE);
+      if (entry.nameOctets < query.nameOctets) counters.cutAnswers.value++;
       const response = responseOf(entry, query, this.#hitTtlSec(entry, nowDs));
-      this.#prefetch(query, query.server, entry, nowDs); // may replace the entry
+      this.#prefetch(query, query.addressIndex, entry, nowDs); // may replace the entry
       query.answer(response);
       return ANSWERED;
     }
     const cuts = this.#cuts;
-    if (cuts !== undefined && !cacheAsked) {
-      const cut = cuts.find(query, query.checkingDisabled, nowDs, 0);
-      if (cut !== undefined) {
-        counters.countHit(false);
-        counters.cutAnswers.value++;
-        const response = responseOf(cut, query, this.#hitTtlSec(cut, nowDs));
-        this.#prefetch(query, query.server, cut, nowDs);
-        query.answer(response);
-        return ANSWERED;
-      }
-    }
     const { stale } = this.#config;
     if (stale !== undefined) {
-      const expired = this.#cache.findStale(
-        query,
-        query.checkingDisabled,
-        nowDs,
-        stale.durationSec,
-      );
+      const expired = this.#cache.findStale(query, nowDs, stale.durationSec);
       if (expired !== undefined) return this.#answerStale(query, expired, stale, nowDs);
     }
     if (cuts !== undefined && cuts.findUnknown(query, nowDs)) {
@@ -192,7 +146,7 @@ export class CacheHandler implements Handler, HitSource {
     counters.requests.value++;
     counters.misses.value++;
     // A stub resolver asks for A and AAAA at once: if the name was denied before, one of them will do.
-    const wasDenied = this.#cache.wasDenied(query, query.checkingDisabled);
+    const wasDenied = this.#cache.wasDenied(query);
     const flight = wasDenied ? denialKey(query.nameHash, query) : flightOf(query);
     // HINFO is what `loop` asks, who must see its question each time that it comes round again.
     if (query.qtype !== HINFO && this.#coalescer.joins(flight, query, wasDenied)) {
@@ -219,10 +173,10 @@ export class CacheHandler implements Handler, HitSource {
       return this.#answerFromStaleCut(query, cuts, nowDs);
     }
     const probe = new Query(questionAbove(query, nameOctets), undefined, nowMs(), this.#probeSink);
-    probe.server = query.server;
+    probe.addressIndex = query.addressIndex;
     probe.viaCache = true;
     probe.floor = this.#depth + 1;
-    this.#counters[query.server]!.cutProbes.value++;
+    this.#counters[query.addressIndex]!.cutProbes.value++;
     this.#probes.begin(key, probe, (waiters) => this.#resume(waiters));
     this.#probes.joins(key, query, nameOctets);
     this.#chain!.run(probe, this.#depth + 1);
@@ -233,9 +187,9 @@ export class CacheHandler implements Handler, HitSource {
   #answerFromStaleCut(query: Query, cuts: Cuts, nowDs: number): Verdict {
     const { stale } = this.#config;
     if (stale === undefined) return PASS;
-    const cut = cuts.find(query, query.checkingDisabled, nowDs, stale.durationSec);
+    const cut = cuts.find(query, nowDs, stale.durationSec);
     if (cut === undefined) return PASS;
-    const counters = this.#counters[query.server]!;
+    const counters = this.#counters[query.addressIndex]!;
     counters.countHit(false);
     counters.cutAnswers.value++;
     this.#answerFrom(cut, query);
@@ -289,7 +243,7 @@ export class CacheHandler implements Handler, HitSource {
   #rest(query: Query, message: NormalizedResponse, { restSec }: Failure): void {
     const seconds = Math.min(restSec, this.#config.servfailSec);
     const nowDs = toDs(nowMs());
-    this.#cache.keep(query, query.checkingDisabled, message, 'server-error', seconds, nowDs);
+    this.#cache.keep(query, message, 'server-error', seconds, nowDs);
   }
 
   /** Stores the response if it may be, and gives all its records the TTL of the entry. */
@@ -299,19 +253,12 @@ export class CacheHandler implements Handler, HitSource {
     const responseClass = classify(message, query.opcode, unixSec);
     if (responseClass === 'meta') return response;
     if (message.nameOctets !== query.nameOctets || message.qtype !== query.qtype) {
-      this.#counters[query.server]!.drops.value++;
+      this.#counters[query.addressIndex]!.drops.value++;
       return response;
     }
     const ttlSec = lifetimeSec(message, responseClass, this.#config);
     const nowDs = toDs(nowMs());
-    const kept = this.#cache.keep(
-      query,
-      query.checkingDisabled,
-      message,
-      responseClass,
-      ttlSec,
-      nowDs,
-    );
+    const kept = this.#cache.keep(query, message, responseClass, ttlSec, nowDs);
     this.#cuts?.learn(query, message, nowDs);
     const refreshed = this.#refreshing.get(query);
     if (kept !== undefined && refreshed !== undefined) {
@@ -324,17 +271,23 @@ export class CacheHandler implements Handler, HitSource {
   }
 
   /** Refreshes an entry that is asked for often and near its end. Hot path, where configured. */
-  #prefetch(question: QueryFacts, server: number, entry: CacheEntry, nowDs: number): void {
+  #prefetch(
+    question: QueryFacts,
+    addressIndex: AddressIndex,
+    entry: CacheEntry,
+    nowDs: number,
+  ): void {
     const { prefetch } = this.#config;
     if (prefetch === undefined || entry.kind === SERVER_ERROR) return;
-    if (countHitForPrefetch(entry, prefetch, nowDs)) this.#refresh(question, server, entry, nowDs);
+    if (countHitForPrefetch(entry, prefetch, nowDs))
+      this.#refresh(question, addressIndex, entry, nowDs);
   }
 
   /** An expired entry stands in: at once, or when its refresh has failed or takes too long. */
   #answerStale(query: Query, entry: CacheEntry, stale: StaleConfig, nowDs: number): Verdict {
-    this.#counters[query.server]!.countHit(entry.kind === POSITIVE);
+    this.#counters[query.addressIndex]!.countHit(entry.kind === POSITIVE);
     entry.hold(); // a refresh may replace it before it has answered
-    this.#refresh(query, query.server, entry, nowDs);
+    this.#refresh(query, query.addressIndex, entry, nowDs);
     const waits =
       stale.mode === 'verify' && entry.refreshing && this.#chain!.isReachable(this.#depth + 1);
     if (!waits) {
@@ -354,21 +307,26 @@ export class CacheHandler implements Handler, HitSource {
   /** Answers with the expired entry; nothing happens if the query has its answer. */
   #answerFrom(entry: CacheEntry, query: Query): void {
     if (query.answered) return;
-    this.#counters[query.server]!.servedStale.value++;
+    this.#counters[query.addressIndex]!.servedStale.value++;
     const ttlSec = this.#config.keepTtl ? -1 : this.#config.stale!.ttlSec;
     query.answer(responseOf(entry, query, ttlSec));
   }
 
   /** Asks what is below for a new answer, unless that is under way or was just in vain. */
-  #refresh(question: QueryFacts, server: number, entry: CacheEntry, nowDs: number): void {
+  #refresh(
+    question: QueryFacts,
+    addressIndex: AddressIndex,
+    entry: CacheEntry,
+    nowDs: number,
+  ): void {
     if (this.#chain === undefined || !this.#refreshes.begin(entry, nowDs)) return;
-    this.#counters[server]!.prefetches.value++;
+    this.#counters[addressIndex]!.prefetches.value++;
     // An entry of fewer octets than the question is a cut above it.
     const { nameOctets } = entry;
     const asked =
       nameOctets === question.nameOctets ? question : questionAbove(question, nameOctets);
     const query = new Query(asked, undefined, nowMs(), this.#sink);
-    query.server = server;
+    query.addressIndex = addressIndex;
     query.viaCache = true;
     query.floor = this.#depth + 1;
     this.#refreshing.set(query, entry);
@@ -429,11 +387,7 @@ function denialKey(nameHash: number, query: Query): number {
 }
 
 function responseOf(entry: CacheEntry, query: Query, ttlSec: number): Response {
-  const { nameOctets, qtype } = query;
-  const wire =
-    entry.nameOctets === nameOctets
-      ? entry.toWire(qtype, ttlSec)
-      : entry.toWireBelow(query.lowered, nameOctets, qtype, ttlSec);
+  const wire = entry.toWireFor(query, ttlSec);
   // An entry's octets are in normal form, so they cannot be refused.
   return new Response(normalize(wire, 0, wire.length)!, 'cache');
 }

@@ -160,7 +160,7 @@ class Dns64 implements Handler {
       query.answer(Response.failed(query, addresses.rcode, message));
       return;
     }
-    this.#translated[query.server]!.value++;
+    this.#translated[query.addressIndex]!.value++;
     const ttlMaxSec = asked.message.hasSoa ? asked.message.soaTtlSec : TTL_MAX_SEC;
     const translated = translate(addresses.message, query, this.#embed, ttlMaxSec);
     query.answer(new Response(translated, this.name));

@@ -1,4 +1,5 @@
 /** What rules do to EDNS, and what holds for any rule; test/scenarios/rewrite.test.ts has the rest. */
+import { FIRST_ADDRESS } from '../../query/address-index.ts';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { parseUse } from '../../corefile/blocks.ts';
@@ -68,7 +69,7 @@ function ask(rules: readonly Rule[], asked: AskedWith = {}): Asked {
   };
   const handler = rewrite.build!(rules, testBuilding())!;
   const chain = new Chain([handler, below], new Counter(), new TestLog());
-  chain.serveAt(0, {
+  chain.serveAt(FIRST_ADDRESS, {
     lookUp: (question, asker, lookupSink) => {
       const found = new Query(question, asker.client, asker.receivedMs, lookupSink);
       lookupSink.deliver(found, Response.empty(found, 3, 'forward'));

@@ -18,6 +18,7 @@ import type { Template } from '../../gotemplate/template.ts';
 import type { Value } from '../../gotemplate/values.ts';
 import type { Counter } from '../../observe/counters.ts';
 import type { Metrics } from '../../observe/metrics.ts';
+import type { AddressIndex } from '../../query/address-index.ts';
 import { lookUp } from '../../query/lookup.ts';
 import type { Query } from '../../query/query.ts';
 import { type ExtendedError, Response } from '../../query/response.ts';
@@ -119,7 +120,7 @@ class OneTemplate {
     const config = this.#config;
     const qclass = query.qclass === ANY ? config.qclass : query.qclass;
     const qtype = query.qtype === ANY ? config.qtype : query.qtype;
-    this.#counters.matches(query.server, zone, qclass, qtype).value++;
+    this.#counters.matches(query.addressIndex, zone, qclass, qtype).value++;
     if (config.rcode === SERVFAIL) {
       query.answer(Response.failed(query, SERVFAIL, ''));
       return ANSWERED;
@@ -230,7 +231,7 @@ interface FailureLabels {
 class TemplateCounters {
   readonly #metrics: Metrics;
   readonly #servers: readonly string[];
-  /** By server, zone, then class and type as one number. */
+  /** By address index, zone, then class and type as one number. */
   readonly #matches: readonly Map<string, Map<number, Counter>>[];
 
   constructor(metrics: Metrics, servers: readonly string[]) {
@@ -239,15 +240,15 @@ class TemplateCounters {
     this.#matches = servers.map(() => new Map());
   }
 
-  matches(server: number, zone: string, qclass: number, qtype: number): Counter {
-    const byZone = this.#matches[server]!;
+  matches(addressIndex: AddressIndex, zone: string, qclass: number, qtype: number): Counter {
+    const byZone = this.#matches[addressIndex]!;
     let byType = byZone.get(zone);
     if (byType === undefined) byZone.set(zone, (byType = new Map()));
     const key = qclass * 0x10000 + qtype;
     const known = byType.get(key);
     if (known !== undefined) return known;
     const [rrClass, type] = [label(className(qclass), 'CLASS'), label(typeName(qtype), 'TYPE')];
-    const labels = { server: this.#servers[server]!, zone, view: '', class: rrClass, type };
+    const labels = { server: this.#servers[addressIndex]!, zone, view: '', class: rrClass, type };
     const counter = this.#metrics.counter('coredns_template_matches_total', labels);
     // Only what has a label of its own is remembered: there are few of those.
     if (rrClass !== OTHER && type !== OTHER) byType.set(key, counter);
@@ -270,7 +271,7 @@ class TemplateCounters {
     template: Template,
   ): FailureLabels {
     return {
-      server: this.#servers[query.server]!,
+      server: this.#servers[query.addressIndex]!,
       zone,
       view: '',
       class: label(rrClass, 'CLASS'),
