@@ -1,7 +1,7 @@
 /**
  * The Corefile's grammar: tokens to server blocks, their directives, and the lines in those.
  *
- * Owns:    keys, braces, which line belongs to what; refusing directives that nobody knows.
+ * Owns:    keys, braces, which line belongs to what; refusing unknown directives.
  * Is not:  aware of what a directive means: the options of each are read by its own folder, with
  *          options.ts and values.ts. Nor does it judge two blocks together.
  * Callers: substitute the default Corefile where there are no blocks.
@@ -88,7 +88,7 @@ export interface ParseOptions {
   /** The names of the directives that there are. */
   readonly known: ReadonlySet<string>;
   /**
-   * Told of each error. The default throws the first; where it returns, what is wrong is left out of
+   * Receives each error. The default throws the first; where it returns, the faulty part is left out of
    * the blocks, and the first error after {@link ERRORS_MAX} is thrown all the same.
    */
   readonly report?: Report;
@@ -96,7 +96,7 @@ export interface ParseOptions {
 
 const DNS_PORT = 53;
 
-/** Whoever has made a hundred mistakes in one file begins with the first of them. */
+/** An author with a hundred mistakes in one file begins with the first of them. */
 const ERRORS_MAX = 100;
 
 export function parseCorefile(text: string, options: ParseOptions): Corefile {
@@ -151,7 +151,7 @@ class Parser {
   readonly #known: ReadonlySet<string>;
   readonly #report: Report;
   readonly #blocks: RawBlock[] = [];
-  /** Whether a block was met inside another one: it is told that a brace is missing. */
+  /** Whether a block was met inside another one: the missing brace has been reported. */
   #hasNested = false;
 
   constructor(stream: TokenStream, known: ReadonlySet<string>, report: Report) {
@@ -169,7 +169,7 @@ class Parser {
         continue;
       }
       if (keys.length === 0 && first.kind === 'close' && this.#stream.peek()?.kind !== 'open') {
-        continue; // stray braces, which were told
+        continue; // stray braces, which were reported
       }
       if (keys.length === 0) {
         this.#wrong('COREFILE_KEY', first, 'a server block without a zone', {
@@ -256,7 +256,7 @@ class Parser {
     return uses;
   }
 
-  /** One directive; none, if it was no directive, which is told. */
+  /** One directive; none, if it was no directive, which is reported. */
   #uses(key: Token | undefined): DirectiveUse[] {
     if (this.#stream.peek()!.kind === 'open') {
       const open = this.#stream.peek()!;
@@ -276,7 +276,7 @@ class Parser {
     const name = this.#stream.take();
     const args: Token[] = [];
     for (let next = this.#stream.peek(); next !== undefined; next = this.#stream.peek()) {
-      // A brace that opens a line is the next directive's fault, and is told there.
+      // A brace that opens a line is the next directive's fault, and is reported there.
       if (next.startsLine) break;
       if (next.kind === 'open') {
         if (isKey && looksLikeKey(name.text)) {
@@ -305,7 +305,7 @@ class Parser {
 
   #checkName(name: Token, key: Token | undefined): boolean {
     if (this.#known.has(name.text)) return true;
-    // The brace that is missing above it was told with the first of such blocks.
+    // The missing brace above it was reported with the first such block.
     if (this.#hasNested && key !== undefined && looksLikeKey(name.text)) return false;
     const cure = FOREIGN_DIRECTIVES.get(name.text);
     if (cure !== undefined) {

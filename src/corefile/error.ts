@@ -1,5 +1,5 @@
 /**
- * What is wrong in a Corefile, told to the person who wrote it: where, what was found, what was
+ * Errors in a Corefile, addressed to the person who wrote it: where, what was found, what was
  * expected, the likely cure.
  *
  * Owns:    the stable codes, the one-line message and the code frame.
@@ -144,8 +144,8 @@ export function withSubject<T>(subject: string, read: () => T): T {
 }
 
 /**
- * Told of an error after which reading can go on. Whoever wants the first error only throws it, which
- * is the default everywhere; `nodelocald check` keeps it and returns.
+ * Receives an error after which reading can go on. A caller that wants only the first error throws it,
+ * which is the default everywhere; `nodelocald check` keeps it and returns.
  */
 export type Report = (error: CorefileError) => void;
 

@@ -4,6 +4,9 @@
  * `*` is any run of characters but `/`, `?` is one of them, a backslash takes the next character
  * literally. Classes (`[a-z]`) are not here, since `import` refuses them. A leading dot is nothing
  * special, so `*` also finds the `..data` of a mounted ConfigMap.
+ *
+ * Owns:    the syntax of patterns, and the order of the paths found.
+ * Callers: pass absolute patterns, and read the files themselves.
  */
 import { posix } from 'node:path';
 import type { Source } from './source.ts';

@@ -78,14 +78,14 @@ export function once<Config>(of: Option<Config>): Option<Config> {
   return { ...of, once: true };
 }
 
-/** Runs a directive's reading; whatever is wrong is told as `NAME: ...`. */
+/** Runs a directive's reading; every error is reported as `NAME: ...`. */
 export function readUse<T>(use: DirectiveUse, read: () => T): T {
   return withSubject(use.name, read);
 }
 
 /**
- * Reads every line of the directive's block into `config`, in order, and returns it. What is wrong
- * with several lines is thrown as the error of the first of them, with the others in `others`.
+ * Reads every line of the directive's block into `config`, in order, and returns it. Errors in
+ * several lines are thrown as the error of the first of them, with the others in `others`.
  */
 export function readOptions<Config>(
   use: DirectiveUse,
@@ -122,7 +122,8 @@ function readLine<Config>(use: DirectiveUse, line: OptionLine, reading: Reading<
   const known = Object.hasOwn(table, name) ? table[name] : undefined;
   if (known !== undefined) {
     withSubject(`${use.name}: ${name}`, () => {
-      checkCount(name, line.name, line.args, known.argsMin, known.argsMax, Object.keys(table));
+      const given = { name, place: line.name, args: line.args };
+      checkCount(given, known, Object.keys(table));
       if (known.once && seen.has(name)) {
         throw new CorefileError('COREFILE_REPEATED', line.name, 'given a second time', {
           hint: 'it can only be used once in a block',
@@ -160,7 +161,7 @@ export function countArguments(
   min: number,
   max: number = Infinity,
 ): readonly Token[] {
-  withSubject(use.name, () => checkCount(use.name, use.place, use.args, min, max, []));
+  withSubject(use.name, () => checkCount(use, { argsMin: min, argsMax: max }));
   return use.args;
 }
 
@@ -195,13 +196,18 @@ function documentationOf(use: DirectiveUse): string {
   return `docs/directives/${use.name}.md`;
 }
 
+/** A directive or an option, with the arguments that follow its name. */
+interface Given {
+  readonly name: string;
+  readonly place: Place;
+  readonly args: readonly Token[];
+}
+
+/** `options` are the names of which one may have been written on the same line by mistake. */
 function checkCount(
-  name: string,
-  place: Place,
-  args: readonly Token[],
-  min: number,
-  max: number,
-  options: readonly string[],
+  { name, place, args }: Given,
+  { argsMin: min, argsMax: max }: { readonly argsMin: number; readonly argsMax: number },
+  options: readonly string[] = [],
 ): void {
   if (args.length >= min && args.length <= max) return;
   const last = args.length > max ? args[max]! : args.at(-1);

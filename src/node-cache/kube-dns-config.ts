@@ -16,7 +16,7 @@ const CONFIG_MAP_CODES = {
 
 export type ConfigMapCode = keyof typeof CONFIG_MAP_CODES;
 
-/** What is wrong with a ConfigMap: the operator's to mend. */
+/** An error in a ConfigMap, for the operator to mend. */
 export class ConfigMapError extends Error {
   readonly code: ConfigMapCode;
   /** The ConfigMap's key. */

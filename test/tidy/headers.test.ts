@@ -17,7 +17,6 @@ const OWNS_OWED: readonly string[] = [
   'src/cli/check.ts',
   'src/cli/explain.ts',
   'src/cli/flags.ts',
-  'src/corefile/glob.ts',
   'src/daemon/ipc/protocol.ts',
   'src/daemon/serving/self-query.ts',
   'src/daemon/supervisor/worker-life.ts',
