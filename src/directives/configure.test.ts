@@ -30,7 +30,7 @@ function allErrors(text: string): { lines: number[]; blocks: ConfiguredBlock[] }
   return { lines, blocks };
 }
 
-describe('of several errors the first in the order of the chain is told (CoreDNS)', () => {
+describe('the first of several errors in the order of the chain is reported (CoreDNS)', () => {
   test.each([
     {
       text: '. {\n forward . x/y\n cache 0\n}',
@@ -57,7 +57,7 @@ describe('of several errors the first in the order of the chain is told (CoreDNS
   });
 });
 
-describe('who wants every error gets them all', () => {
+describe('a caller that wants every error gets them all', () => {
   test.each([
     {
       text: '. {\n cache 0\n cache 30\n errors x\n forward . x/y\n}',
@@ -72,7 +72,7 @@ describe('who wants every error gets them all', () => {
     {
       text: 'a.test {\n}\na.test {\n}\na.test {\n bind ::1\n}',
       lines: [3, 5],
-      because: 'each duplicate and overlap is told',
+      because: 'each duplicate and overlap is reported',
     },
     {
       text: 'a.test {\n bind nowhere0\n}\na.test {\n bind 127.0.0.1\n}\na.test {\n bind 127.0.0.1\n}',
@@ -149,7 +149,7 @@ describe('tls:// keys', () => {
   });
 });
 
-describe('what a second use in a block means is the directive’s word', () => {
+describe('the directive says what a second use in a block means', () => {
   test.each([
     { uses: ['log', 'log a.test'], counted: 2, because: 'log adds up' },
     { uses: ['reload 10s', 'reload 20s'], counted: 1, because: 'the first reload counts' },

@@ -149,7 +149,7 @@ class Builder {
       for (const stop of this.#stops) stop();
       throw error;
     }
-    // What is returned holds on to us, and we must not hold all generations that ever were.
+    // The generation refers to this builder, which must not keep all earlier generations alive.
     this.#before = undefined;
     return {
       corefile,

@@ -49,7 +49,7 @@ export class Listeners {
   #places = new Map<string, Place>();
 
   /**
-   * Without `sockets` Node opens them, and batches are not to be had. `journal` keeps the queries that
+   * Without `sockets` Node opens them, and batches are unavailable. `journal` keeps the queries that
    * are under way for a successor. Throws ListenError if `io` is
    * `batch` and the system has none.
    */
@@ -127,7 +127,7 @@ export class Listeners {
     return sum;
   }
 
-  /** Reads no more; what is outstanding is still answered. */
+  /** Stops reading; outstanding queries are still answered. */
   stop(): void {
     for (const { listeners } of this.#places.values()) {
       for (const listener of listeners) listener.stop();

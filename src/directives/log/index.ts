@@ -92,7 +92,7 @@ class QueryLog implements Handler {
   }
 
   onResponse(query: Query, response: Response): Response {
-    if (query.client === undefined) return response; // nobody asked: a refresh of our own
+    if (query.client === undefined) return response; // a refresh of our own
     const rule = this.#ruleFor(query.name);
     if (rule === undefined) return response;
     if (query.metadata !== undefined) setLabels(query.metadata, query, response);

@@ -3,7 +3,7 @@
  * the process if so, or keeps the block from forwarding for as long as it does.
  *
  *   probing --any answer--> off          one exchange ended: nothing loops
- *      | '----30 s-------> off           nobody answers: that is not ours to tell
+ *      | '----30 s-------> off           no answer: another directive's concern
  *      '--third sighting--> fatal        our own question has come to us again and again
  *               '---------> disabled     with `disable`; probed again every 30 s
  *   disabled --an answer, no third sighting--> off
@@ -72,7 +72,7 @@ class Loop implements Handler {
   readonly #action: 'exit' | 'disable';
   readonly #zone: string;
   readonly #target: HostPort;
-  /** Only we know it, so nobody else can make us count. Another one for each probe. */
+  /** Known to us alone, so no other client can make us count. A new one for each probe. */
   #probeName = '';
   #probe: Probe | undefined;
   #sightings = 0;
@@ -93,7 +93,7 @@ class Loop implements Handler {
     });
   }
 
-  /** While what we forward comes back, nobody needs to wait for it. */
+  /** False while our queries come back to us: no query needs to wait for them. */
   isReachable(): boolean {
     return !this.#isDisabled;
   }
@@ -152,8 +152,8 @@ class Loop implements Handler {
       this.#context.fatal(text);
     } else if (isNews) {
       this.#context.log.error(`${text}; the block forwards nothing until that has an end`);
-      const told = `what the block ${this.#zone} forwards comes back here: it forwards nothing`;
-      this.#context.troubles.begin('loop', this.#zone, told);
+      const trouble = `what the block ${this.#zone} forwards comes back here: it forwards nothing`;
+      this.#context.troubles.begin('loop', this.#zone, trouble);
     }
   }
 
@@ -215,7 +215,7 @@ class Probe {
       if (answer.length < HEADER_OCTETS || !isResponse(answer, 0)) return;
       if (readU16(answer, 0) === readU16(this.#message, 0)) this.#events.answered();
     });
-    // Connected, so that a refused port is an error, and nobody else's answer is taken.
+    // Connected, so that a refused port is an error, and answers come from the target alone.
     socket.connect(this.#target.port, host, () => {
       if (socket === this.#socket) socket.send(this.#message);
     });

@@ -29,7 +29,7 @@ export const metadata: Directive<MetadataConfig> = {
 
 class MetadataHandler implements Handler {
   readonly name = 'metadata';
-  /** Whoever reads metadata of hits must see hits itself, and so brings them here. */
+  /** A handler that reads metadata of hits must see hits itself, and so brings them here. */
   readonly seesHits = false;
   readonly #zones: readonly string[];
   readonly #coversBlock: boolean;

@@ -1,5 +1,5 @@
 /**
- * `trace [zipkin] [ENDPOINT] { every ... service ... }`: tells a collector where queries spend their time.
+ * `trace [zipkin] [ENDPOINT] { every ... service ... }`: reports to a collector where queries spend their time.
  *
  * Owns:    options, which queries are traced, and what the root span says.
  * Is not:  the spans (query/trace.ts), which the chain makes (server/chain.ts), nor the sending (reporter.ts).
@@ -71,7 +71,7 @@ const OPTIONS: OptionTable<Draft> = {
   service: one((draft, value) => {
     draft.service = value.text;
   }),
-  // Client and server would share a span; but no client of DNS tells us of its own.
+  // Client and server would share a span; but DNS clients send no span of their own.
   client_server: any((_, [value]) => {
     if (value !== undefined) parseBool(value);
   }, 1),
@@ -156,7 +156,7 @@ class Trace implements Handler {
   }
 
   onQuery(query: Query): typeof PASS {
-    // What is asked for another query is a part of that; what nobody asked, of none.
+    // A query asked on behalf of another belongs to that one's trace; a query of our own has no trace.
     if (query.client === undefined || query.asker !== undefined) return PASS;
     if (!this.#isPicked(query)) return PASS;
     const begun = new QueryTrace(ROOT, query.receivedMs, newId);
