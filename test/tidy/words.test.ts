@@ -1,8 +1,91 @@
-/** What does not stand in our sources. */
+/** Words and habits that are kept out of our sources and pages. */
 import { describe, expect, test } from 'vitest';
+import { phrasesInPage, phrasesInSource } from './english.ts';
 import { filesBelow, lineOf, textOf, withoutComments } from './source-files.ts';
 
-const FILES = ['src', 'test', 'bench'].flatMap((directory) => filesBelow(directory, '.ts'));
+/** Places where sentences still begin with a headless What or the like; every other one is held. */
+const OPENINGS_OWED: readonly string[] = [
+  'CHANGELOG.md',
+  'CONTRIBUTING.md',
+  'bench',
+  'docs/corefile.md',
+  'docs/flags.md',
+  'docs/log.md',
+  'docs/migration.md',
+  'docs/ndots.md',
+  'lab',
+  'src/cache',
+  'src/cli',
+  'src/corefile',
+  'src/daemon',
+  'src/directives',
+  'src/dns',
+  'src/files',
+  'src/gotemplate',
+  'src/hostnet',
+  'src/http',
+  'src/listen',
+  'src/main.ts',
+  'src/net',
+  'src/node-cache',
+  'src/observe',
+  'src/query',
+  'src/server',
+  'src/sys',
+  'src/tls',
+  'src/upstream',
+  'test/corefiles',
+  'test/deploy',
+  'test/faults',
+  'test/harness',
+  'test/image',
+  'test/netns',
+  'test/parity',
+  'test/protocol',
+  'test/scenarios',
+  'test/system-requirements.ts',
+  'test/tidy',
+];
+
+/** Places where a word is still to be replaced. */
+const WORDS_OWED: readonly string[] = [
+  'bench',
+  'docs/commands.md',
+  'docs/corefile.md',
+  'docs/flags.md',
+  'docs/reference-defects.md',
+  'lab',
+  'src/cache',
+  'src/cli',
+  'src/corefile',
+  'src/daemon',
+  'src/directives',
+  'src/dns',
+  'src/files',
+  'src/gotemplate',
+  'src/hostnet',
+  'src/http',
+  'src/listen',
+  'src/query',
+  'src/server',
+  'src/sys',
+  'src/tls',
+  'src/upstream',
+  'test/corefiles',
+  'test/faults',
+  'test/netns',
+  'test/protocol',
+  'test/scenarios',
+  'test/tidy',
+];
+
+const FILES = ['src', 'test', 'bench', 'lab'].flatMap((directory) => filesBelow(directory, '.ts'));
+const PAGES = [
+  'README.md',
+  'CONTRIBUTING.md',
+  'CHANGELOG.md',
+  ...['src', 'docs', 'bench', 'deploy'].flatMap((directory) => filesBelow(directory, '.md')),
+];
 
 /** The type `any`, and not a function or an option of that name. */
 const ANY_TYPE = /(?:[:<|&]\s*|\bas\s+|,\s*(?=any\s*>))any\b(?!\s*\()/g;
@@ -36,3 +119,49 @@ describe('our sources', () => {
     expect(places.map((place) => `${place}: ${cure}`)).toEqual([]);
   });
 });
+
+describe('the English of sources and pages', () => {
+  test('has none of the words that a reader has to translate back', () => {
+    expect(faultsOutside(WORDS_OWED, false)).toEqual([]);
+  });
+
+  test('begins no sentence with a headless What, Whoever, Those or That', () => {
+    expect(faultsOutside(OPENINGS_OWED, true)).toEqual([]);
+  });
+
+  test.each([
+    '// It is read no more.',
+    '/** Reads it anew. */',
+    "const x = 'the port is not to be had';",
+    '// It is told once.',
+    '/** What a query asks. */',
+    '// It is read. Whoever reads it keeps it.',
+    '/** Those who wait. */',
+    '/** The same of one query. */',
+  ])('sees the habit in: %s', (source) => {
+    expect(phrasesInSource(source)).toHaveLength(1);
+  });
+
+  test.each([
+    '// No more than ten, and no more queries after that.',
+    '// So many octets and no more.',
+    '// The two are told apart by their keys.',
+    '/** Those files are read. That is all. */',
+    '// What if it fails? Then it is tried again.',
+    'const what = `What ${told} is`; // the same again',
+  ])('lets good English be: %s', (source) => {
+    expect(phrasesInSource(source)).toEqual([]);
+  });
+});
+
+/** Of all files but those in `owed`, which are folders and files, and the list of the words itself. */
+function faultsOutside(owed: readonly string[], isOpening: boolean): string[] {
+  return [...FILES, ...PAGES]
+    .filter((file) => !owed.some((place) => file === place || file.startsWith(`${place}/`)))
+    .filter((file) => !['test/tidy/english.ts', 'test/tidy/words.test.ts'].includes(file))
+    .flatMap((file) =>
+      (file.endsWith('.md') ? phrasesInPage : phrasesInSource)(textOf(file))
+        .filter((phrase) => phrase.isOpening === isOpening)
+        .map(({ line, found: words, cure }) => `${file}:${line}: "${words}": ${cure}`),
+    );
+}
