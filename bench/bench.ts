@@ -1,10 +1,10 @@
 /** What every case is handed: options, processes, upstream, load, and where results go. */
-import type { Authority } from './authority.ts';
-import type { Children } from './children.ts';
-import type { Load } from './load.ts';
+import type { Authority } from './servers/authority.ts';
+import type { Children } from './servers/children.ts';
+import type { Load } from './measure/load.ts';
 import type { Options } from './options.ts';
-import type { Results } from './results.ts';
-import { startServer, type Server, type ServerName, type Setup } from './servers.ts';
+import type { Results } from './report/results.ts';
+import { startServer, type Server, type ServerName, type Setup } from './servers/servers.ts';
 
 export class Bench {
   readonly options: Options;

@@ -4,7 +4,7 @@
  * Owns:    names of options, their defaults and ranges.
  * Is not:  the list of cases or servers; it is handed both, to check names against them.
  */
-import { parseArgs } from 'node:util';
+import { parseArguments, requireInteger, requireKnown } from './command-line.ts';
 
 export interface Options {
   /** Names of the cases to run, in the benchmark's own order. */
@@ -37,8 +37,16 @@ export const USAGE = `npm run bench -- [CASE...] [OPTION...]
   --help              this text
 `;
 
-/** What a person typed wrong. The message names it and what is known. */
-export class UsageError extends Error {}
+const OPTIONS = {
+  only: { type: 'string' },
+  seconds: { type: 'string', default: '5' },
+  rounds: { type: 'string', default: '3' },
+  'server-core': { type: 'string', default: '0' },
+  'load-core': { type: 'string', default: '1' },
+  save: { type: 'boolean', default: false },
+  'no-build': { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
 
 /** Reads `argv` (without node and script). Throws UsageError. */
 export function parseOptions(
@@ -46,53 +54,20 @@ export function parseOptions(
   knownCases: readonly string[],
   knownServers: readonly string[],
 ): Options {
-  const { values, positionals } = parse(argv);
-  const named = positionals.map((name) => known('case', name, knownCases));
+  const { values, positionals } = parseArguments(argv, OPTIONS);
+  const named = positionals.map((name) => requireKnown('case', name, knownCases));
   return {
     cases: named.length === 0 ? knownCases : knownCases.filter((name) => named.includes(name)),
     only: (values.only ?? '')
       .split(',')
       .filter((name) => name !== '')
-      .map((name) => known('server', name, knownServers)),
-    seconds: integer('--seconds', values.seconds, 1, 600),
-    rounds: integer('--rounds', values.rounds, 1, 99),
-    serverCore: integer('--server-core', values['server-core'], 0, 4095),
-    loadCore: integer('--load-core', values['load-core'], 0, 4095),
+      .map((name) => requireKnown('server', name, knownServers)),
+    seconds: requireInteger('--seconds', values.seconds, 1, 600),
+    rounds: requireInteger('--rounds', values.rounds, 1, 99),
+    serverCore: requireInteger('--server-core', values['server-core'], 0, 4095),
+    loadCore: requireInteger('--load-core', values['load-core'], 0, 4095),
     save: values.save,
     build: !values['no-build'],
     help: values.help,
   };
-}
-
-// oxlint-disable-next-line typescript/explicit-function-return-type -- parseArgs infers it
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        only: { type: 'string' },
-        seconds: { type: 'string', default: '5' },
-        rounds: { type: 'string', default: '3' },
-        'server-core': { type: 'string', default: '0' },
-        'load-core': { type: 'string', default: '1' },
-        save: { type: 'boolean', default: false },
-        'no-build': { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
-}
-
-function known(what: string, name: string, names: readonly string[]): string {
-  if (names.includes(name)) return name;
-  throw new UsageError(`no ${what} is called "${name}"; there are ${names.join(', ')}`);
-}
-
-function integer(option: string, text: string, min: number, max: number): number {
-  const value = Number(text);
-  if (Number.isInteger(value) && value >= min && value <= max) return value;
-  throw new UsageError(`${option} wants a whole number from ${min} to ${max}, not "${text}"`);
 }

@@ -1,5 +1,5 @@
 /** The command line of the lab. */
-import { parseArgs } from 'node:util';
+import { UsageError, parseArguments, requireInteger, requireKnown } from '../bench/command-line.ts';
 
 export interface Options {
   /** Names of rows, or all. */
@@ -24,50 +24,29 @@ export const USAGE = `npm run lab -- [ROW...] [OPTION...]     as root
   --help            this text
 `;
 
-/** What a person typed wrong. */
-export class UsageError extends Error {}
+const OPTIONS = {
+  seconds: { type: 'string', default: '30' },
+  only: { type: 'string' },
+  'no-build': { type: 'boolean', default: false },
+  strict: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const;
 
 /** Reads `argv` (without node and script). Throws UsageError. */
 export function parseOptions(argv: readonly string[], known: readonly string[]): Options {
-  const { values, positionals } = parse(argv);
-  for (const row of positionals) {
-    if (known.includes(row)) continue;
-    throw new UsageError(`no row is called "${row}"; there are ${known.join(', ')}`);
-  }
-  const seconds = Number(values.seconds);
-  if (!Number.isInteger(seconds) || seconds < 3 || seconds > 300) {
-    throw new UsageError(`--seconds wants a whole number from 3 to 300, not "${values.seconds}"`);
-  }
+  const { values, positionals } = parseArguments(argv, OPTIONS);
+  for (const row of positionals) requireKnown('row', row, known);
   const { only } = values;
   if (only !== undefined && only !== 'direct' && only !== 'daemon') {
     throw new UsageError(`--only wants direct or daemon, not "${only}"`);
   }
   return {
     rows: positionals.length === 0 ? known : known.filter((row) => positionals.includes(row)),
-    seconds,
+    seconds: requireInteger('--seconds', values.seconds, 3, 300),
     direct: only !== 'daemon',
     daemon: only !== 'direct',
     build: !values['no-build'],
     strict: values.strict,
     help: values.help,
   };
-}
-
-// oxlint-disable-next-line typescript/explicit-function-return-type -- parseArgs infers it
-function parse(argv: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...argv],
-      allowPositionals: true,
-      options: {
-        seconds: { type: 'string', default: '30' },
-        only: { type: 'string' },
-        'no-build': { type: 'boolean', default: false },
-        strict: { type: 'boolean', default: false },
-        help: { type: 'boolean', default: false },
-      },
-    });
-  } catch (error) {
-    throw new UsageError(error instanceof Error ? error.message : String(error), { cause: error });
-  }
 }

@@ -42,12 +42,47 @@ const CLOSED_LOOP = { workers: WORKERS, paceMs: 0, coldPercent: 0, hotNames: 1 }
 const HALF_COLD = { workers: WORKERS, paceMs: PACE_MS, coldPercent: 50, hotNames: 20 };
 const NO_LOSS = { failed: 0, unfinished: 0, over5s: 0 };
 
+/** Faults of the daemon itself; pods ask it under both addresses meanwhile. */
+const DAEMON_FAULTS: readonly Omit<Row, 'load'>[] = [
+  {
+    name: 'killed',
+    about: 'SIGKILL, started again 1 s later',
+    fault: killDaemon,
+    goals: { stalledWorkers: 0 },
+  },
+  {
+    name: 'restart',
+    about: 'stopped with SIGTERM, then started',
+    fault: restartDaemon,
+    goals: { stalledWorkers: 0 },
+  },
+  {
+    name: 'worker-killed',
+    about: 'the worker killed by SIGKILL',
+    fault: killWorker,
+    goals: { ...NO_LOSS, over1s: 0, stalledWorkers: 0 },
+  },
+  {
+    name: 'replaced',
+    about: 'another started beside it, which takes over',
+    fault: replaceDaemon,
+    goals: { ...NO_LOSS, over1s: 0, stalledWorkers: 0 },
+  },
+];
+
 /** `seconds` is the length of the first rows; those with a fault take what that needs at most. */
 export function rowsOf(seconds: number): Row[] {
   const faultSec = Math.min(10, seconds);
-  const fullSec = Math.min(18, seconds);
   const half: LoadShape = { ...HALF_COLD, seconds: CALM_SEC + faultSec + 2 };
-  const seen: LoadShape = { ...half, coldPercent: 0 };
+  return [
+    ...trafficRows(seconds, faultSec),
+    ...fullTableRows(Math.min(18, seconds)),
+    ...upstreamRows(half, faultSec),
+    ...DAEMON_FAULTS.map((row) => ({ ...row, load: half, daemonOnly: true, bothAddresses: true })),
+  ];
+}
+
+function trafficRows(seconds: number, faultSec: number): Row[] {
   return [
     {
       name: 'closed-loop',
@@ -68,6 +103,11 @@ export function rowsOf(seconds: number): Row[] {
       fault: dropSecondPackets(faultSec),
       goals: { ...NO_LOSS, over1s: 0 },
     },
+  ];
+}
+
+function fullTableRows(fullSec: number): Row[] {
+  return [
     {
       name: 'table-full',
       about: `the same; no room in the conntrack table for ${fullSec} s`,
@@ -85,6 +125,12 @@ export function rowsOf(seconds: number): Row[] {
       daemonOnly: true,
       goals: { dials: 16 },
     },
+  ];
+}
+
+/** `half` is the load, half of it new names. */
+function upstreamRows(half: LoadShape, faultSec: number): Row[] {
+  return [
     {
       name: 'one-mute',
       about: `one of two backends mute for ${faultSec} s; half of the names are new`,
@@ -95,7 +141,7 @@ export function rowsOf(seconds: number): Row[] {
     {
       name: 'both-mute',
       about: `both backends mute for ${faultSec} s; names that were seen before, serve_stale`,
-      load: { ...seen, seconds: seen.seconds + CALM_SEC },
+      load: { ...half, coldPercent: 0, seconds: half.seconds + CALM_SEC },
       fault: mute('both', 2 * CALM_SEC, faultSec),
       serveStale: true,
       goals: { failed: 0, unfinished: 0, silentWorkerSeconds: 0 },
@@ -106,42 +152,6 @@ export function rowsOf(seconds: number): Row[] {
       load: half,
       fault: silenceFlows(CALM_SEC, faultSec),
       goals: { failed: 0, unfinished: 0, slowestMs: 1000 },
-    },
-    {
-      name: 'killed',
-      about: 'SIGKILL, started again 1 s later',
-      load: half,
-      fault: killDaemon,
-      daemonOnly: true,
-      bothAddresses: true,
-      goals: { stalledWorkers: 0 },
-    },
-    {
-      name: 'restart',
-      about: 'stopped with SIGTERM, then started',
-      load: half,
-      fault: restartDaemon,
-      daemonOnly: true,
-      bothAddresses: true,
-      goals: { stalledWorkers: 0 },
-    },
-    {
-      name: 'worker-killed',
-      about: 'the worker killed by SIGKILL',
-      load: half,
-      fault: killWorker,
-      daemonOnly: true,
-      bothAddresses: true,
-      goals: { ...NO_LOSS, over1s: 0, stalledWorkers: 0 },
-    },
-    {
-      name: 'replaced',
-      about: 'another started beside it, which takes over',
-      load: half,
-      fault: replaceDaemon,
-      daemonOnly: true,
-      bothAddresses: true,
-      goals: { ...NO_LOSS, over1s: 0, stalledWorkers: 0 },
     },
   ];
 }

@@ -12,7 +12,8 @@ import { FILL_MAX, entriesMax } from './conntrack.ts';
 import { Ending } from './ending.ts';
 import { Lab } from './lab.ts';
 import { measure, type Measured } from './measurement.ts';
-import { USAGE, UsageError, parseOptions, type Options } from './options.ts';
+import { UsageError } from '../bench/command-line.ts';
+import { USAGE, parseOptions, type Options } from './options.ts';
 import { type DaemonTimes, missed, tableOf, type Outcome } from './report.ts';
 import { nameserversOf, rowsOf, type Row } from './rows.ts';
 

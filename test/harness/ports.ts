@@ -1,4 +1,4 @@
-/** Ports that nobody uses, for tests that cannot have an address of their own. */
+/** Ports that nobody uses, for tests and benchmarks that cannot have an address of their own. */
 import { randomInt } from 'node:crypto';
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
@@ -8,12 +8,16 @@ import { createServer } from 'node:net';
 const PORT_MIN = 20_000;
 const PORT_MAX = 32_000;
 const TRIES_MAX = 100;
+/** By this process, which may not have bound them yet. */
+const given = new Set<number>();
 
-/** A port that is free on every address, over UDP and TCP. */
+/** A port that is free on every address, over UDP and TCP, and is given out once by this process. */
 export async function freePort(): Promise<number> {
   for (let i = 0; i < TRIES_MAX; i++) {
     const port = randomInt(PORT_MIN, PORT_MAX);
-    if (await isFree(port)) return port;
+    if (given.has(port) || !(await isFree(port))) continue;
+    given.add(port);
+    return port;
   }
   throw new Error(`no free port among ${TRIES_MAX} between ${PORT_MIN} and ${PORT_MAX}`);
 }

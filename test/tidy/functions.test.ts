@@ -14,7 +14,7 @@ const PARAMETERS_MAX = 5;
 const HOT_PARAMETERS_MAX = 6;
 
 /** Longer than LINES_MAX; to be split. */
-const TOO_LONG: readonly string[] = ['rowsOf', 'tokenize'];
+const TOO_LONG: readonly string[] = ['tokenize'];
 
 /** With more than PARAMETERS_MAX; to be given an object, or fewer jobs. */
 const TOO_MANY_PARAMETERS: readonly string[] = [
@@ -32,7 +32,6 @@ const TOO_MANY_PARAMETERS: readonly string[] = [
   'Server.respond',
   'StubResponder.respond',
   'acceptResponse',
-  'add',
 ];
 
 /** In files of the hot path, and not on it; each is to say so in its docstring. */

@@ -6,13 +6,13 @@
  * the same for all, half of what the slowest reached.
  */
 import { join } from 'node:path';
-import type { Bench } from './bench.ts';
+import type { Bench } from '../bench.ts';
 import { cpuBetween, cpuTime, memory } from './proc.ts';
-import { median, type LatencySample, type Row, type Sample } from './results.ts';
-import { countedHits, type Server, type ServerName } from './servers.ts';
+import { median, type LatencySample, type Row, type Sample } from '../report/results.ts';
+import { countedHits, type Server, type ServerName } from '../servers/servers.ts';
 import type { LoadShape } from './load.ts';
-import type { TrafficCase } from './traffic-cases.ts';
-import { writeQueries, type QueryFile } from './traffic.ts';
+import type { TrafficCase } from '../cases/traffic-cases.ts';
+import { writeQueries, type QueryFile } from '../cases/traffic.ts';
 
 /** Entries of every cache, in every case but entry-size. */
 export const CACHE_ENTRIES = 10_000;

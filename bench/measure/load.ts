@@ -1,9 +1,9 @@
 /** Load and what it tells: dnsperf for throughput, bench/latency.c for the time of each answer. */
 import { join } from 'node:path';
-import type { Children } from './children.ts';
+import type { Children } from '../servers/children.ts';
 import { numberIn } from './json-line.ts';
-import { program } from './requirements.ts';
-import type { QueryFile } from './traffic.ts';
+import { program } from '../requirements.ts';
+import type { QueryFile } from '../cases/traffic.ts';
 
 export interface LoadShape {
   readonly port: number;

@@ -4,7 +4,7 @@
  * A file exists twice: as text for dnsperf, and as length-prefixed messages for bench/latency.c.
  */
 import { writeFileSync } from 'node:fs';
-import { encodeQuery, type Question } from './message.ts';
+import { encodeQuery, type Question } from '../servers/message.ts';
 import {
   NAMESPACES,
   SERVICES_PER_NAMESPACE,

@@ -1,7 +1,7 @@
 /** The cases in which servers answer traffic, as a table; measure.ts runs them. */
-import type { ServerName } from './servers.ts';
+import type { ServerName } from '../servers/servers.ts';
 import { absentHosts, freshHosts, hosts, kubernetesTraffic } from './traffic.ts';
-import type { Question } from './message.ts';
+import type { Question } from '../servers/message.ts';
 
 export interface TrafficCase {
   readonly name: string;

@@ -9,13 +9,13 @@ import { existsSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { hasEnded, lastWords, type Child, type Children } from './children.ts';
 import { isPositiveResponse, isResponse } from './message.ts';
-import { freePort } from './ports.ts';
+import { freePort } from '../../test/harness/ports.ts';
 import { answersWithin } from './probe.ts';
-import { program } from './requirements.ts';
-import { hostName } from './zone.ts';
+import { program } from '../requirements.ts';
+import { hostName } from '../cases/zone.ts';
 
-/** The checkout; this file runs from build/bench/. */
-export const ROOT: string = resolve(import.meta.dirname, '../..');
+/** The checkout; this file runs from build/bench/servers/. */
+export const ROOT: string = resolve(import.meta.dirname, '../../..');
 const MAIN = join(ROOT, 'dist/main.js');
 /** As in the first line of src/main.ts, and in the image. */
 const NODE_FLAGS = ['--max-semi-space-size=1', '--heap-growing-percent=60'];

@@ -2,11 +2,11 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { cpus, release, totalmem, type } from 'node:os';
 import { join } from 'node:path';
-import { program } from './requirements.ts';
+import { program } from '../requirements.ts';
 import { spawnSync } from 'node:child_process';
-import type { Options } from './options.ts';
+import type { Options } from '../options.ts';
 import type { Results } from './results.ts';
-import { ROOT, versionOf, type ServerName } from './servers.ts';
+import { ROOT, versionOf, type ServerName } from '../servers/servers.ts';
 import { figureTable, trafficTable } from './table.ts';
 import { judge, verdictTable } from './targets.ts';
 

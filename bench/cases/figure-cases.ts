@@ -2,15 +2,15 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { Bench } from './bench.ts';
-import type { Child } from './children.ts';
-import { numberIn } from './json-line.ts';
-import type { LoadShape } from './load.ts';
-import { CACHE_ENTRIES } from './measure.ts';
-import { freePort } from './ports.ts';
-import { childrenOf, memory } from './proc.ts';
-import type { Server, ServerName, Setup } from './servers.ts';
-import type { UpstreamReport } from './slow-upstream.ts';
+import type { Bench } from '../bench.ts';
+import type { Child } from '../servers/children.ts';
+import { numberIn } from '../measure/json-line.ts';
+import type { LoadShape } from '../measure/load.ts';
+import { CACHE_ENTRIES } from '../measure/measure.ts';
+import { freePort } from '../../test/harness/ports.ts';
+import { childrenOf, memory } from '../measure/proc.ts';
+import type { Server, ServerName, Setup } from '../servers/servers.ts';
+import type { UpstreamReport } from '../servers/slow-upstream.ts';
 import { freshHosts, hosts, writeQueries, type QueryFile } from './traffic.ts';
 import { HOSTS } from './zone.ts';
 
@@ -72,7 +72,7 @@ async function measureStart(bench: Bench, name: ServerName): Promise<void> {
     values.push(server.startMs);
     await bench.children.stop(server.child);
   }
-  add(bench, 'start', name, 'first answer', 'ms', values);
+  add(bench, 'start', name, ['first answer', 'ms', values]);
 }
 
 async function measureMemory(bench: Bench, name: ServerName): Promise<void> {
@@ -84,10 +84,15 @@ async function measureMemory(bench: Bench, name: ServerName): Promise<void> {
   await checkCached(bench, 'memory', shape, name);
   const after = memory(server.pid);
   await bench.children.stop(server.child);
-  add(bench, 'memory', name, 'anonymous, at start', 'MB', [before.anonymousMb]);
-  add(bench, 'memory', name, 'anonymous', 'MB', [after.anonymousMb]);
-  add(bench, 'memory', name, 'PSS', 'MB', [after.pssMb]);
-  add(bench, 'memory', name, 'RSS', 'MB', [after.rssMb]);
+  add(
+    bench,
+    'memory',
+    name,
+    ['anonymous, at start', 'MB', [before.anonymousMb]],
+    ['anonymous', 'MB', [after.anonymousMb]],
+    ['PSS', 'MB', [after.pssMb]],
+    ['RSS', 'MB', [after.rssMb]],
+  );
 }
 
 /** What a process uses when busy, and not for its cache, is there before: one name, asked as often. */
@@ -103,14 +108,14 @@ async function measureEntrySize(bench: Bench, name: ServerName): Promise<void> {
   const after = memory(server.pid);
   await bench.children.stop(server.child);
   const octets = ((after.anonymousMb - before.anonymousMb) * 1e6) / MANY_ENTRIES;
-  add(bench, 'entry-size', name, 'per entry', 'octets', [octets]);
+  add(bench, 'entry-size', name, ['per entry', 'octets', [octets]]);
 }
 
 async function measureConnections(bench: Bench, name: ServerName): Promise<void> {
   const port = await freePort();
   const upstream = bench.children.start('slow-upstream', bench.options.loadCore, [
     process.execPath,
-    join(import.meta.dirname, 'slow-upstream.js'),
+    join(import.meta.dirname, '../servers/slow-upstream.js'),
     String(port),
     String(PAUSE_MS),
   ]);
@@ -136,8 +141,14 @@ async function measureConnections(bench: Bench, name: ServerName): Promise<void>
     bench.warn(`connections: ${name} had ${outstanding} outstanding at most; no figure from that`);
     return;
   }
-  add(bench, 'connections', name, 'connections', '', [peak((report) => report.connections)]);
-  add(bench, 'connections', name, 'outstanding', '', [outstanding]);
+  const connections = peak((report) => report.connections);
+  add(
+    bench,
+    'connections',
+    name,
+    ['connections', '', [connections]],
+    ['outstanding', '', [outstanding]],
+  );
 }
 
 async function measureWorkerKilled(bench: Bench, name: ServerName): Promise<void> {
@@ -160,8 +171,13 @@ async function measureWorkerKilled(bench: Bench, name: ServerName): Promise<void
     bench.warn(`worker-killed: ${name} has no process besides its first; nothing was killed`);
     return;
   }
-  add(bench, 'worker-killed', name, 'lost', 'queries', [report.sent - report.answered]);
-  add(bench, 'worker-killed', name, 'slowest', 'ms', [report.maxUs / 1000]);
+  add(
+    bench,
+    'worker-killed',
+    name,
+    ['lost', 'queries', [report.sent - report.answered]],
+    ['slowest', 'ms', [report.maxUs / 1000]],
+  );
 }
 
 /** Warns unless the server answers all of `shape`'s queries without its upstream. */
@@ -201,13 +217,14 @@ function shapeOf(server: Server, queries: QueryFile): LoadShape {
   return { port: server.port, queries, transport: 'udp', clients: 10, outstanding: 100 };
 }
 
+/** Adds figures of one server; each is what is measured, its unit and its values. */
 function add(
   bench: Bench,
   caseName: string,
   server: ServerName,
-  what: string,
-  unit: string,
-  values: readonly number[],
+  ...figures: readonly [what: string, unit: string, values: readonly number[]][]
 ): void {
-  bench.results.figures.push({ caseName, server, what, unit, values });
+  for (const [what, unit, values] of figures) {
+    bench.results.figures.push({ caseName, server, what, unit, values });
+  }
 }

@@ -1,6 +1,6 @@
 /** What our daemon has to reach, as data, and the verdict on a run. */
 import { cpuUs, median, pairedRatio, type Results } from './results.ts';
-import type { ServerName } from './servers.ts';
+import type { ServerName } from '../servers/servers.ts';
 import { renderTable } from './table.ts';
 
 type Quantity = 'CPU us' | 'p99 us';

@@ -3,10 +3,10 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { lastWords, hasEnded, type Children } from './children.ts';
 import { isPositiveResponse } from './message.ts';
-import { freePort } from './ports.ts';
+import { freePort } from '../../test/harness/ports.ts';
 import { answersWithin } from './probe.ts';
-import { program } from './requirements.ts';
-import { clusterZone, exampleZone, hostName } from './zone.ts';
+import { program } from '../requirements.ts';
+import { clusterZone, exampleZone, hostName } from '../cases/zone.ts';
 
 const START_LIMIT_MS = 10_000;
 

@@ -1,5 +1,5 @@
 /** What was measured, before anybody judges it. */
-import type { ServerName } from './servers.ts';
+import type { ServerName } from '../servers/servers.ts';
 
 /** One measurement of one server under load. Times in microseconds of CPU per answered query. */
 export interface Sample {
