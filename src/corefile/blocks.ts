@@ -1,9 +1,10 @@
 /**
  * The Corefile's grammar: tokens to server blocks, their directives, and the lines in those.
  *
- * Owns:    keys, braces, which line belongs to what; refusing unknown directives.
+ * Owns:    braces, which line belongs to what; refusing unknown directives.
  * Is not:  aware of what a directive means: the options of each are read by its own folder, with
- *          options.ts and values.ts. Nor does it judge two blocks together.
+ *          options.ts and values.ts. The keys of a block are read by block-keys.ts. Two blocks are
+ *          compared in directives/configure.ts.
  * Callers: substitute the default Corefile where there are no blocks.
  *
  *   corefile  := { snippet | import | block }
@@ -12,20 +13,28 @@
  *   directive := name args... [ "{" lines "}" ]     on one line, but for what the braces hold
  */
 import {
+  type KeyWord,
+  looksLikeKey,
+  readKeyList,
+  type ServerKey,
+  serverKeys,
+  snippetName,
+} from './block-keys.ts';
+import { missingBrace, strayBrace } from './braces.ts';
+import {
   type CorefileCode,
   CorefileError,
   type CorefileErrorDetails,
   type Place,
-  quote,
   type Report,
   throwError,
 } from './error.ts';
 import { directiveHint, FOREIGN_DIRECTIVES } from './foreign.ts';
-import { missingBrace, TokenStream, type Warning } from './imports.ts';
-import { isPreferredSyntax, parseKey, type ParsedKey, type Scheme } from './keys.ts';
+import { TokenStream, type Warning } from './imports.ts';
 import { machineSource, type Source } from './source.ts';
 import type { Token } from './tokens.ts';
 
+export type { ServerKey } from './block-keys.ts';
 export type { Warning } from './imports.ts';
 
 export interface Corefile {
@@ -46,18 +55,6 @@ export interface ServerBlock {
   /** In the order of the file. */
   readonly uses: readonly DirectiveUse[];
   /** Its first key. */
-  readonly place: Place;
-}
-
-export interface ServerKey {
-  /** As written, variables put in. */
-  readonly text: string;
-  /** Only `dns` is served; who serves refuses the others. */
-  readonly scheme: Scheme;
-  /** Normalized: `cluster.local.` or `.`. */
-  readonly zone: string;
-  /** 0 to 65535; 0 is a port of the kernel's choice. */
-  readonly port: number;
   readonly place: Place;
 }
 
@@ -135,12 +132,6 @@ export function parseUse(text: string, file: string = 'Corefile'): DirectiveUse 
   return use;
 }
 
-/** A key that is not yet looked into; `text` lacks the comma that may have followed. */
-interface KeyWord {
-  readonly token: Token;
-  readonly text: string;
-}
-
 interface RawBlock {
   readonly keys: readonly KeyWord[];
   readonly uses: readonly DirectiveUse[];
@@ -162,7 +153,7 @@ class Parser {
 
   corefile(): RawBlock[] {
     for (let first = this.#stream.peek(); first !== undefined; first = this.#stream.peek()) {
-      const { keys, isOpen } = this.#keys();
+      const { words: keys, isOpen } = readKeyList(this.#stream, this.#report);
       const snippet = snippetName(keys);
       if (snippet !== undefined) {
         this.#stream.defineSnippet(snippet, keys[0]!.token);
@@ -189,51 +180,6 @@ class Parser {
     details?: CorefileErrorDetails,
   ): void {
     this.#report(new CorefileError(code, place, what, details));
-  }
-
-  /**
-   * Up to the block's brace, or to the end of the line on which no comma asks for more. `isOpen` if
-   * the brace was found glued to a key.
-   */
-  #keys(): { keys: KeyWord[]; isOpen: boolean } {
-    const keys: KeyWord[] = [];
-    let first = true;
-    let comma: Token | undefined;
-    for (;;) {
-      const token = this.#stream.peek();
-      if (token === undefined) {
-        if (comma !== undefined) {
-          const hint = 'another key must follow the comma';
-          this.#wrong('COREFILE_SYNTAX', comma, 'Unexpected EOF', { hint });
-        }
-        return { keys, isOpen: false };
-      }
-      if (token.kind === 'open') {
-        if (comma !== undefined) {
-          const what = `Expected another address but had '{' - check for extra comma`;
-          this.#wrong('COREFILE_SYNTAX', comma, what);
-        }
-        return { keys, isOpen: false };
-      }
-      if (!first && comma === undefined && token.startsLine) return { keys, isOpen: false };
-      this.#stream.take();
-      if (token.kind === 'close') {
-        this.#report(strayBrace(token));
-        continue;
-      }
-      first = false;
-      comma = token.text.endsWith(',') ? token : undefined;
-      const text = comma === undefined ? token.text : token.text.slice(0, -1);
-      if (!token.quoted && /.\{$/s.test(text)) {
-        const what = `zone is not a valid domain name: ${text}`;
-        const hint = 'put white space before "{"';
-        this.#wrong('COREFILE_KEY', token, what, { hint });
-        keys.push({ token, text: text.slice(0, -1) });
-        return { keys, isOpen: true };
-      }
-      const isNothing = text === '' && (comma !== undefined || token.quoted);
-      if (!isNothing) keys.push({ token, text });
-    }
   }
 
   /** What follows the keys. Without braces the block takes all the rest. */
@@ -395,58 +341,5 @@ class Parser {
     }
     const hint = 'the next directive begins on a new line';
     this.#wrong('COREFILE_SYNTAX', next, `Unexpected token '${next.text}' after '}'`, { hint });
-  }
-}
-
-/** Zones have dots, ports have colons; directives have neither. */
-function looksLikeKey(name: string): boolean {
-  return /[.:]/.test(name);
-}
-
-/** A lone key in parentheses is no zone but the name of a snippet. */
-function snippetName(keys: readonly KeyWord[]): string | undefined {
-  return keys.length === 1 ? /^\((.*)\)$/s.exec(keys[0]!.text)?.[1] : undefined;
-}
-
-function strayBrace(token: Token, hint?: string): CorefileError {
-  const what = `Unexpected '}' because no matching opening brace`;
-  return new CorefileError('COREFILE_SYNTAX', token, what, {
-    hint: hint ?? 'remove it, or look for a "{" missing above',
-  });
-}
-
-function serverKeys(
-  words: readonly KeyWord[],
-  dnsPort: number,
-  warnings: Warning[],
-  report: Report,
-): ServerKey[] {
-  const keys: ServerKey[] = [];
-  for (const { token, text } of words) {
-    const key = parsedKey(token, text, dnsPort, report);
-    for (const zone of key?.zones ?? []) {
-      const { scheme, port } = key!;
-      keys.push({ text, scheme, zone, port, place: token });
-      if (!isPreferredSyntax(zone)) {
-        const message = `Domain ${quote(zone)} does not follow RFC1035 preferred syntax`;
-        warnings.push({ message, place: token });
-      }
-    }
-  }
-  return keys;
-}
-
-function parsedKey(
-  token: Token,
-  text: string,
-  dnsPort: number,
-  report: Report,
-): ParsedKey | undefined {
-  try {
-    return parseKey(token, text, dnsPort);
-  } catch (error) {
-    if (!(error instanceof CorefileError)) throw error;
-    report(error);
-    return undefined;
   }
 }

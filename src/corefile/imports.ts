@@ -9,6 +9,7 @@
  */
 import { posix } from 'node:path';
 import { reasonOf } from '../observe/reason.ts';
+import { missingBrace } from './braces.ts';
 import { CorefileError, type Place, type Report, throwError } from './error.ts';
 import { glob, hasWildcard } from './glob.ts';
 import type { Source } from './source.ts';
@@ -302,16 +303,6 @@ function substituteForm(
     text = parts.join(value);
   }
   return undefined;
-}
-
-/** The error for a block that the end of the file leaves open, told at the last token. */
-export function missingBrace(last: Token, whose: string, open: Token): CorefileError {
-  return new CorefileError(
-    'COREFILE_SYNTAX',
-    last,
-    `Syntax error: Unexpected token '${last.text}', expecting '}'`,
-    { hint: `${whose}, opened in line ${open.line}, is never closed` },
-  );
 }
 
 function isWithin(origin: string, frame: Frame): boolean {

@@ -48,114 +48,155 @@ export function tokenize(
   report: Report = throwError,
   comments: Comment[] = [],
 ): Token[] {
-  const tokens: Token[] = [];
-  let at = text.charCodeAt(0) === BYTE_ORDER_MARK ? 1 : 0;
-  let line = 1;
-  let lineAt = at; // where the current line begins
-  let lastEndLine = 0;
+  return new Lexer(text, file, report, comments).read();
+}
 
-  const push = (from: number, length: number, word: string, fromLine: number, column: number) => {
-    const quoted = text.charCodeAt(from) === QUOTE;
-    tokens.push({
-      text: word,
-      kind: quoted ? 'word' : kindOf(word),
+/** One pass over a text. */
+class Lexer {
+  readonly #text: string;
+  readonly #file: string;
+  readonly #report: Report;
+  readonly #comments: Comment[];
+  readonly #tokens: Token[] = [];
+  #at: number;
+  #line = 1;
+  /** Where the current line begins. */
+  #lineAt: number;
+  /** The line on which the last token ended; 0 before the first. */
+  #lastEndLine = 0;
+
+  constructor(text: string, file: string, report: Report, comments: Comment[]) {
+    this.#text = text;
+    this.#file = file;
+    this.#report = report;
+    this.#comments = comments;
+    this.#at = text.charCodeAt(0) === BYTE_ORDER_MARK ? 1 : 0;
+    this.#lineAt = this.#at;
+  }
+
+  read(): Token[] {
+    while (this.#at < this.#text.length) {
+      const code = this.#text.charCodeAt(this.#at);
+      if (code === LF) this.#beginLine(++this.#at);
+      else if (isSpace(code)) this.#at++;
+      else if (code === HASH) this.#readComment();
+      else if (code === QUOTE) this.#readQuotedToken();
+      else this.#readUnquotedToken();
+    }
+    return this.#tokens;
+  }
+
+  #beginLine(at: number): void {
+    this.#line++;
+    this.#lineAt = at;
+  }
+
+  #readComment(): void {
+    const from = this.#at;
+    this.#at = endOfLine(this.#text, from);
+    this.#comments.push({
+      text: this.#text.slice(from, this.#at).trimEnd(),
+      line: this.#line,
+      startsLine: this.#line > this.#lastEndLine,
+    });
+  }
+
+  #readQuotedToken(): void {
+    const from = this.#at;
+    const start = this.#placeOf(from, 1);
+    const text = this.#readQuoted(start);
+    // A place is a stretch of one line: that of the quote which opens the token.
+    const end = this.#line === start.line ? this.#at : endOfLine(this.#text, from);
+    this.#push(text, true, start, end - from);
+  }
+
+  #readUnquotedToken(): void {
+    const from = this.#at;
+    const text = this.#readWord();
+    const length = this.#at - from;
+    this.#push(text, false, this.#placeOf(from, length), length);
+  }
+
+  #push(text: string, quoted: boolean, { file, line, column }: Place, length: number): void {
+    this.#tokens.push({
+      text,
+      kind: quoted ? 'word' : kindOf(text),
       quoted,
       file,
-      line: fromLine,
+      line,
       column,
       length,
-      endLine: line,
-      startsLine: fromLine > lastEndLine,
+      endLine: this.#line,
+      startsLine: line > this.#lastEndLine,
     });
-    lastEndLine = line;
-  };
-
-  while (at < text.length) {
-    const code = text.charCodeAt(at);
-    if (code === LF) {
-      line++;
-      lineAt = ++at;
-    } else if (isSpace(code)) {
-      at++;
-    } else if (code === HASH) {
-      const from = at;
-      at = endOfLine(text, at);
-      const comment = text.slice(from, at).trimEnd();
-      comments.push({ text: comment, line, startsLine: line > lastEndLine });
-    } else if (code === QUOTE) {
-      const from = at;
-      const fromLine = line;
-      const column = from - lineAt + 1;
-      const word = readQuoted();
-      const firstLineEnd = line === fromLine ? at : endOfLine(text, from);
-      push(from, firstLineEnd - from, word, fromLine, column);
-    } else {
-      const from = at;
-      const word = readWord();
-      push(from, at - from, word, line, from - lineAt + 1);
-    }
+    this.#lastEndLine = this.#line;
   }
-  return tokens;
 
-  /** Reads on from the quote at `at` to just past the closing one. */
-  function readQuoted(): string {
-    const from = at;
-    const fromLineAt = lineAt;
-    const open: Place = { file, line, column: at - lineAt + 1, length: 1 };
+  /** On the current line. */
+  #placeOf(from: number, length: number): Place {
+    return { file: this.#file, line: this.#line, column: from - this.#lineAt + 1, length };
+  }
+
+  /** Reads on from the quote at `open` to just past the closing one. */
+  #readQuoted(open: Place): string {
+    const text = this.#text;
+    const from = this.#at;
+    const lineAt = this.#lineAt;
     let word = '';
-    for (let next = at + 1; next < text.length; next++) {
+    for (let next = from + 1; next < text.length; next++) {
       const code = text.charCodeAt(next);
       if (code === QUOTE) {
-        at = next + 1;
+        this.#at = next + 1;
         return word;
       }
-      if (code === LF) {
-        line++;
-        lineAt = next + 1;
-      }
+      if (code === LF) this.#beginLine(next + 1);
       if (code === BACKSLASH && next + 1 < text.length) {
         // Only a quote is escaped; a backslash before anything else stays, and takes it along.
         const escaped = text.charCodeAt(next + 1);
-        if (escaped === LF) {
-          line++;
-          lineAt = next + 2;
-        }
+        if (escaped === LF) this.#beginLine(next + 2);
         word += escaped === QUOTE ? '"' : text.slice(next, next + 2);
         next++;
       } else {
         word += text[next]!;
       }
     }
-    report(
+    this.#report(
       new CorefileError('COREFILE_QUOTE', open, 'this quote is never closed', {
         hint: 'close it with another ", or write \\" for a quote inside quotes',
       }),
     );
-    line = open.line;
-    lineAt = fromLineAt;
-    at = endOfLine(text, from);
-    return text.slice(from + 1, at);
+    // The token ends with the line of its quote, and reading goes on after that line.
+    this.#line = open.line;
+    this.#lineAt = lineAt;
+    this.#at = endOfLine(text, from);
+    return text.slice(from + 1, this.#at);
   }
 
-  /** Reads on from `at` to white space, dropping carriage returns as CoreDNS does. */
-  function readWord(): string {
-    const from = at;
+  /** Reads on to white space, dropping carriage returns as CoreDNS does. */
+  #readWord(): string {
+    const text = this.#text;
+    const from = this.#at;
     let word = '';
-    for (; at < text.length; at++) {
-      const code = text.charCodeAt(at);
+    for (; this.#at < text.length; this.#at++) {
+      const code = text.charCodeAt(this.#at);
       if (code === CR) continue;
       if (isSpace(code)) break;
       if (code === HASH) {
-        if (kindOf(word) !== 'word') break;
-        const place: Place = { file, line, column: at - lineAt + 1, length: 1 };
-        const hint = `put white space before a comment, or quote the token${portHint(text, from, at)}`;
-        const what = `"#" inside the token ${quote(word)}`;
-        report(new CorefileError('COREFILE_COMMENT', place, what, { hint }));
+        if (kindOf(word) === 'word') this.#reportHash(word, from);
         break;
       }
-      word += text[at]!;
+      word += text[this.#at]!;
     }
     return word;
+  }
+
+  /** A "#" at the current place, inside the word that begins at `from`. */
+  #reportHash(word: string, from: number): void {
+    const cure = 'put white space before a comment, or quote the token';
+    const hint = `${cure}${portHint(this.#text, from, this.#at)}`;
+    const place = this.#placeOf(this.#at, 1);
+    const what = `"#" inside the token ${quote(word)}`;
+    this.#report(new CorefileError('COREFILE_COMMENT', place, what, { hint }));
   }
 }
 

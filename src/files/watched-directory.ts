@@ -22,11 +22,11 @@ const DIRECTORY_CODES = {
 
 export type DirectoryCode = keyof typeof DIRECTORY_CODES;
 
-/** Why a directory cannot be read: the operator's to mend. */
+/** An unreadable directory, for the operator to mend. */
 export class DirectoryError extends Error {
   readonly code: DirectoryCode;
 
-  /** `at` is the path, or the name of the file that is at fault. */
+  /** `at` is the directory, or the name or path of the file at fault. */
   constructor(code: DirectoryCode, at: string, what: string, cause?: unknown) {
     super(`${at}: ${what}`, cause === undefined ? undefined : { cause });
     this.name = 'DirectoryError';
@@ -34,7 +34,7 @@ export class DirectoryError extends Error {
   }
 }
 
-/** One version of a directory: its files by name, and what tells it from another version. */
+/** One version of a directory: its files by name, and a hash to compare versions by. */
 export interface DirectoryVersion {
   readonly files: ReadonlyMap<string, string>;
   /** Of names and contents; empty if there are no files. */
@@ -111,15 +111,15 @@ function codeOf(error: unknown): unknown {
 }
 
 export interface DirectoryWatch {
-  /** Looks now and resolves when told; for tests, and for a signal that asks for a reload. */
+  /** Reads now; resolves when the watcher has been called. For tests, and for a reload by signal. */
   look(): Promise<void>;
   close(): void;
 }
 
 export interface DirectoryWatcher {
-  /** The directory holds another version than the last time, the first reading included. */
+  /** Called with the first version, and with each that differs from the one before. */
   changed(version: DirectoryVersion): void;
-  /** It cannot be read; told once for as long as the reason stays the same. */
+  /** Called once when a reading fails, and again only when the reason changes. */
   failed(error: DirectoryError): void;
 }
 
@@ -127,8 +127,8 @@ export interface DirectoryWatcher {
 const POLL_INTERVAL_MS = 1000;
 
 /**
- * Polls `directory`, which need not exist yet. A change is told at most `intervalMs` and one reading
- * later, once. The timer does not keep the process alive.
+ * Polls `directory`, which need not exist yet. A change is reported once, at most `intervalMs` and one
+ * reading later. The timer does not keep the process alive.
  */
 export function watchDirectory(
   directory: string,

@@ -1,5 +1,5 @@
 /**
- * What the kube-dns ConfigMap says, checked as node-cache checks it.
+ * The reading of the kube-dns ConfigMap, with node-cache's checks.
  *
  * Owns:    the checks of stubDomains and upstreamNameservers.
  * Is not:  a reader of files: files/watched-directory.ts reads and follows what kubelet mounts.
@@ -16,6 +16,14 @@ const CONFIG_MAP_CODES = {
 
 export type ConfigMapCode = keyof typeof CONFIG_MAP_CODES;
 
+interface ConfigMapErrorDetails {
+  readonly key: string;
+  readonly value: string;
+  /** What was found and what was expected, without the key. */
+  readonly what: string;
+  readonly cause?: unknown;
+}
+
 /** An error in a ConfigMap, for the operator to mend. */
 export class ConfigMapError extends Error {
   readonly code: ConfigMapCode;
@@ -24,7 +32,7 @@ export class ConfigMapError extends Error {
   /** The value that is wrong, as text. */
   readonly value: string;
 
-  constructor(code: ConfigMapCode, key: string, value: string, what: string, cause?: unknown) {
+  constructor(code: ConfigMapCode, { key, value, what, cause }: ConfigMapErrorDetails) {
     super(`${key}: ${what}`, cause === undefined ? undefined : { cause });
     this.name = 'ConfigMapError';
     this.code = code;
@@ -36,12 +44,12 @@ export class ConfigMapError extends Error {
 /** Upstreams that the kube-dns ConfigMap may name. */
 const UPSTREAMS_MAX = 3;
 
-/** What a forward directive takes. */
+/** Upstreams that a forward directive takes. */
 const STUB_SERVERS_MAX = 15;
 
 /**
- * What the ConfigMap's keys say, checked as node-cache checks them. `federations` and unknown keys
- * are ignored. Throws ConfigMapError with the key and the value that are wrong.
+ * Reads the files of the mounted ConfigMap, one for each key, with node-cache's checks. Ignores
+ * `federations` and unknown keys. Throws ConfigMapError with the key and the value that are wrong.
  */
 export function parseKubeDnsConfig(files: ReadonlyMap<string, string>): KubeDnsConfig {
   return {
@@ -60,14 +68,14 @@ function parseStubDomains(text: string | undefined): Map<string, string[]> {
   for (const [domain, servers] of Object.entries(parsed)) {
     if (!isSubdomain(domain)) {
       const what = `${JSON.stringify(domain)} is not a domain name (lower case, without a final dot)`;
-      throw new ConfigMapError('CONFIGMAP_DOMAIN', key, domain, what);
+      throw new ConfigMapError('CONFIGMAP_DOMAIN', { key, value: domain, what });
     }
     const list = stringsOf(servers);
     if (list === undefined) throw badJson(key, JSON.stringify(servers), wanted);
     const count = `${JSON.stringify(domain)} has ${list.length} servers`;
     if (list.length === 0 || list.length > STUB_SERVERS_MAX) {
       const what = `${count}; expected 1 to ${STUB_SERVERS_MAX}`;
-      throw new ConfigMapError('CONFIGMAP_SERVER', key, domain, what);
+      throw new ConfigMapError('CONFIGMAP_SERVER', { key, value: domain, what });
     }
     for (const server of list) checkServer(key, server, ` of ${JSON.stringify(domain)}`);
     domains.set(domain, list);
@@ -84,7 +92,7 @@ function parseUpstreams(text: string | undefined): string[] {
   if (list === undefined) throw badJson(key, text ?? '', wanted);
   if (list.length > UPSTREAMS_MAX) {
     const what = `there are ${list.length} servers; expected at most ${UPSTREAMS_MAX}`;
-    throw new ConfigMapError('CONFIGMAP_SERVER', key, list.join(' '), what);
+    throw new ConfigMapError('CONFIGMAP_SERVER', { key, value: list.join(' '), what });
   }
   for (const server of list) checkServer(key, server, '');
   return list;
@@ -98,7 +106,7 @@ function checkServer(key: string, server: string, whose: string): void {
   const address = ipFromText(host);
   if (address !== undefined && address.zone === undefined && Number(port) <= PORT_MAX) return;
   const what = `the server ${JSON.stringify(server)}${whose} is neither IP nor IP:PORT`;
-  throw new ConfigMapError('CONFIGMAP_SERVER', key, server, what);
+  throw new ConfigMapError('CONFIGMAP_SERVER', { key, value: server, what });
 }
 
 /** RFC 1123 as Kubernetes reads it: at most 253 characters, no upper case, no underscore. */
@@ -118,7 +126,7 @@ function parseJson(key: string, text: string, wanted: string): unknown {
 function badJson(key: string, value: string, wanted: string, cause?: unknown): ConfigMapError {
   const shown = value.length > 100 ? `${value.slice(0, 100)}...` : value;
   const what = `found ${JSON.stringify(shown)}, expected ${wanted}`;
-  return new ConfigMapError('CONFIGMAP_JSON', key, value, what, cause);
+  return new ConfigMapError('CONFIGMAP_JSON', { key, value, what, cause });
 }
 
 function stringsOf(value: unknown): string[] | undefined {
