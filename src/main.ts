@@ -3,7 +3,8 @@
  * The daemon: argv to supervisor, or to a worker alone, or to an answer on the terminal. What the
  * supervisor does not need is loaded where it is needed.
  */
-import { FlagError, type Flags, parseFlags, usage } from './cli/flags.ts';
+import { FlagError, type Flags } from './cli/flags.ts';
+import { parseFlags } from './cli/parse-flags.ts';
 
 const EXIT_FAILED = 1;
 
@@ -30,7 +31,7 @@ async function serve(flags: Flags, argv: readonly string[]): Promise<void> {
   }
 }
 
-/** `check`, `fmt`, `explain`. Whatever was built for them ends with the process. */
+/** Runs a command. Whatever was built for it ends with the process. */
 async function command(argv: readonly string[]): Promise<never> {
   const { runCommand } = await import('./cli/commands.ts');
   const { dryRun } = await import('./daemon/worker/dry-run.ts');
@@ -42,8 +43,8 @@ async function main(argv: readonly string[]): Promise<void> {
   if (argv[0]?.startsWith('-') === false) return command(argv);
   const flags = parseFlags(argv);
   if (flags.help) {
-    const { commandUsage } = await import('./cli/commands.ts');
-    process.stdout.write(`${usage()}\n${commandUsage()}`);
+    const { fullUsage } = await import('./cli/commands.ts');
+    process.stdout.write(fullUsage());
   } else if (flags.version) {
     const { VERSION } = await import('./daemon/worker/version.ts');
     process.stdout.write(`nodelocald-${VERSION}\n`);

@@ -12,6 +12,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   dig: 'bind9-dnsutils',
   dnsmasq: 'dnsmasq-base',
   dnsperf: 'dnsperf',
+  fish: 'fish',
   gcc: 'gcc libc6-dev',
   ip: 'iproute2',
   iptables: 'iptables',
@@ -22,6 +23,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   mmdebstrap: 'mmdebstrap',
   nft: 'nftables',
   unbound: 'unbound',
+  zsh: 'zsh',
 };
 
 /** Daemons live in sbin, which is not on everybody's PATH. */

@@ -1,21 +1,28 @@
 /**
- * The command line: node-cache's flags in Go's form (`-flag value`, `-flag=value`, with one dash or
- * two; a switch takes no value, or `=false`), and our own.
+ * The daemon's flags: node-cache's and our own, with their defaults and what their values mean.
+ *
+ * Owns:    the table of flags, and the reading of each value.
+ * Is not:  the reading of a command line: parse-flags.ts, which the worker does not load.
  */
-import { parseArgs } from 'node:util';
 import { ipFromText } from '../net/ip.ts';
-import { nearest } from '../corefile/suggest.ts';
 import { durationOf } from '../corefile/values.ts';
 import { PORT_MAX } from '../net/host-port.ts';
 import type { LogFormat } from '../observe/log.ts';
 
 const HOUR_MS = 3_600_000;
 
-interface FlagDefinition {
+export interface FlagDefinition {
+  /** A switch takes no value, or `=false`. */
   readonly kind: 'text' | 'switch';
   readonly help: string;
   readonly default: string | boolean;
+  /** The only words that it takes, where they are few. */
+  readonly words?: readonly string[];
 }
+
+const FIREWALLS = ['auto', 'iptables', 'nftables', 'none'] as const;
+const LOG_FORMATS = ['text', 'json'] as const;
+const UDP_IO = ['auto', 'batch', 'plain'] as const;
 
 /** Every flag, its default, and what it does: `-help` prints this table. */
 export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
@@ -37,6 +44,7 @@ export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
   firewall: {
     kind: 'text',
     default: 'auto',
+    words: FIREWALLS,
     help: 'auto, iptables, nftables or none: what puts the rules in',
   },
   notrack: {
@@ -101,7 +109,12 @@ export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
   plugins: { kind: 'switch', default: false, help: 'list the directives and exit' },
   version: { kind: 'switch', default: false, help: 'print the version and exit' },
   help: { kind: 'switch', default: false, help: 'print this and exit' },
-  'log-format': { kind: 'text', default: 'text', help: "text (CoreDNS's lines) or json" },
+  'log-format': {
+    kind: 'text',
+    default: 'text',
+    words: LOG_FORMATS,
+    help: "text (CoreDNS's lines) or json",
+  },
   supervise: {
     kind: 'switch',
     default: true,
@@ -115,6 +128,7 @@ export const FLAGS: Readonly<Record<string, FlagDefinition>> = {
   'udp-io': {
     kind: 'text',
     default: 'auto',
+    words: UDP_IO,
     help: 'batch (recvmmsg, Linux), plain (node:dgram) or auto',
   },
 };
@@ -124,7 +138,7 @@ export interface Flags {
   readonly localIps: readonly string[];
   readonly interfaceName: string;
   readonly setupInterface: boolean;
-  readonly firewall: 'auto' | 'iptables' | 'nftables' | 'none';
+  readonly firewall: (typeof FIREWALLS)[number];
   readonly crashSafe: boolean;
   readonly notrack: boolean;
   readonly skipTeardown: boolean;
@@ -144,7 +158,7 @@ export interface Flags {
   readonly version: boolean;
   readonly help: boolean;
   readonly logFormat: LogFormat;
-  readonly udpIo: 'auto' | 'batch' | 'plain';
+  readonly udpIo: (typeof UDP_IO)[number];
   readonly supervise: boolean;
   /** A directory, or empty. */
   readonly handover: string;
@@ -158,18 +172,18 @@ export class FlagError extends Error {
   }
 }
 
-/** Reads the arguments after the program's name. Throws FlagError. */
-export function parseFlags(argv: readonly string[]): Flags {
-  const values = readValues(argv);
-  const text = (name: string): string => values.get(name) ?? String(FLAGS[name]!.default);
+/**
+ * What the flags mean; `given` has the text of each one that was given. Throws FlagError for a value that
+ * cannot be meant.
+ */
+export function flagsFrom(given: ReadonlyMap<string, string>): Flags {
+  const text = (name: string): string => given.get(name) ?? String(FLAGS[name]!.default);
   const on = (name: string): boolean => readSwitch(name, text(name));
   return {
     localIps: readAddresses(text('localip')),
     interfaceName: text('interfacename'),
     setupInterface: on('setupinterface'),
-    firewall: on('setupiptables')
-      ? readWord('firewall', text('firewall'), ['auto', 'iptables', 'nftables', 'none'])
-      : 'none',
+    firewall: on('setupiptables') ? readWord('firewall', text('firewall'), FIREWALLS) : 'none',
     crashSafe: on('crash-safe-diversion'),
     notrack: on('notrack'),
     skipTeardown: on('skipteardown'),
@@ -183,47 +197,16 @@ export function parseFlags(argv: readonly string[]): Flags {
     healthPort: readPort('health-port', text('health-port')),
     setupMetricsAt: text('metrics-listen-address'),
     pidFile: text('pidfile'),
-    dnsPort: readPort(values.has('p') ? 'p' : 'dns.port', values.get('p') ?? text('dns.port')),
+    dnsPort: readPort(given.has('p') ? 'p' : 'dns.port', given.get('p') ?? text('dns.port')),
     quiet: on('quiet'),
     plugins: on('plugins'),
     version: on('version'),
     help: on('help'),
-    logFormat: readWord('log-format', text('log-format'), ['text', 'json']),
-    udpIo: readWord('udp-io', text('udp-io'), ['auto', 'batch', 'plain']),
+    logFormat: readWord('log-format', text('log-format'), LOG_FORMATS),
+    udpIo: readWord('udp-io', text('udp-io'), UDP_IO),
     supervise: on('supervise'),
     handover: text('handover'),
   };
-}
-
-/** The text of each flag that was given. */
-function readValues(argv: readonly string[]): Map<string, string> {
-  const options = Object.fromEntries(
-    Object.entries(FLAGS).map(([name, { kind }]) => [
-      name,
-      { type: kind === 'switch' ? ('boolean' as const) : ('string' as const) },
-    ]),
-  );
-  // Go takes one dash or two for the same; parseArgs reads one dash as letters. And `-switch=false`.
-  const args = argv.map((arg) => arg.replace(/^-(?=[a-z])/i, '--'));
-  const { tokens } = parseArgs({ args, options, strict: false, tokens: true });
-  const values = new Map<string, string>();
-  for (const token of tokens) {
-    if (token.kind !== 'option') {
-      if (token.kind === 'option-terminator') continue;
-      throw new FlagError(`unexpected argument ${JSON.stringify(token.value)}: flags begin with -`);
-    }
-    const flag = Object.hasOwn(FLAGS, token.name) ? FLAGS[token.name] : undefined;
-    if (flag === undefined) {
-      const meant = nearest(token.name, Object.keys(FLAGS));
-      const guess = meant === undefined ? 'see -help' : `did you mean -${meant}?`;
-      throw new FlagError(`flag provided but not defined: -${token.name}; ${guess}`);
-    }
-    if (flag.kind === 'text' && token.value === undefined) {
-      throw new FlagError(`flag needs an argument: -${token.name}`);
-    }
-    values.set(token.name, token.value ?? 'true');
-  }
-  return values;
 }
 
 /** In the spelling of RFC 5952. Blanks and stray commas do no harm; CoreDNS's node-cache ends at both. */
@@ -253,7 +236,8 @@ function readDuration(name: string, text: string, maxMs: number): number {
   throw new FlagError(`invalid value "${text}" for -${name}: expected a duration up to 1h, as 5s`);
 }
 
-function readSwitch(name: string, text: string): boolean {
+/** As Go's ParseBool reads it. Throws FlagError for anything else. */
+export function readSwitch(name: string, text: string): boolean {
   if (/^(1|t|T|TRUE|true|True)$/.test(text)) return true;
   if (/^(0|f|F|FALSE|false|False)$/.test(text)) return false;
   throw new FlagError(`invalid value "${text}" for -${name}: expected true or false`);
@@ -273,7 +257,7 @@ function readWord<Word extends string>(name: string, text: string, words: readon
   throw new FlagError(`invalid value "${text}" for -${name}: expected ${words.join(', ')}`);
 }
 
-/** What `-help` prints. */
+/** The flags as `-help` prints them. */
 export function usage(): string {
   const lines = Object.entries(FLAGS).map(([name, flag]) => {
     const shown = flag.kind === 'switch' || flag.default === '' ? '' : ` (default ${flag.default})`;

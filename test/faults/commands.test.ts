@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { launchMain } from '../harness/daemon.ts';
 import { useLab } from '../harness/lab.ts';
+import { Child } from '../harness/process.ts';
 import { within } from '../harness/timing.ts';
 
 const lab = useLab();
@@ -56,6 +57,56 @@ describe('commands', () => {
       code: 2,
       err: 'unknown command "chek": flags begin with -; did you mean check?\n',
     });
+  });
+
+  test.each([
+    {
+      shell: 'bash',
+      asks: 'COMP_WORDS=(nodelocald ch); COMP_CWORD=1; _nodelocald; echo "${COMPREPLY[@]}"',
+      offers: /^check$/m,
+    },
+    {
+      shell: 'bash',
+      asks: 'COMP_WORDS=(nodelocald -con); COMP_CWORD=1; _nodelocald; echo "${COMPREPLY[@]}"',
+      offers: /^-conf$/m,
+    },
+    {
+      // zsh's own functions need a terminal: those that ours calls print what they are given.
+      shell: 'zsh',
+      asks: '_describe() { print -l -- ${(P)2} }; CURRENT=2 words=(nodelocald ch); _nodelocald',
+      offers: /^check:every error/m,
+    },
+    {
+      shell: 'zsh',
+      asks: '_arguments() { print -l -- "$@" }; CURRENT=2 words=(nodelocald -c); _nodelocald',
+      offers: /^-conf\[/m,
+    },
+    { shell: 'fish', asks: 'complete -C "nodelocald ch"', offers: /^check\t/m },
+    { shell: 'fish', asks: 'complete -C "nodelocald -firewall n"', offers: /^nftables\t/m },
+  ])(
+    '$shell completes with the script that it is given: $asks',
+    async ({ shell, asks, offers }) => {
+      const script = lab.write(`completion.${shell}`, (await ran('completion', shell)).out);
+      const before = shell === 'zsh' ? 'compdef() { : }; ' : '';
+      const command = `${before}source ${script}; ${asks}`;
+      const child = new Child(lab, shell, [shell, '-c', command]);
+      await within('it ends', child.ended, 10_000);
+      expect({ out: child.stdout, err: child.stderr }).toEqual({
+        out: expect.stringMatching(offers) as string,
+        err: '',
+      });
+    },
+  );
+
+  test('a second dash, `help` before it or -help behind it explain a command', async () => {
+    const help = await ran('help', 'fmt');
+    expect(help).toEqual({
+      code: 0,
+      out: expect.stringContaining('nodelocald fmt [-w] FILE'),
+      err: '',
+    });
+    expect(await ran('fmt', '-help')).toEqual(help);
+    expect(await ran('fmt', '--help')).toEqual(help);
   });
 
   test('-help lists them', async () => {

@@ -31,6 +31,8 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'lru-cache': ['src/cache/store.ts'],
   re2js: ['src/corefile/go-regexp.ts'],
   yaml: ['src/http/web-config.ts'],
+  yargs: ['src/cli/commands.ts'],
+  'yargs-parser': ['src/cli/parse-flags.ts'],
 };
 
 /** Only in tests. */

@@ -109,7 +109,7 @@ export class Supervisor {
     this.#enter('due');
     let worker: WorkerProcess;
     try {
-      worker = new WorkerProcess(this.#argv, {
+      worker = new WorkerProcess(this.#flags, this.#argv, {
         said: (message, descriptor) => this.#take(worker, message, descriptor),
         silent: () => this.#kill(worker, 'silent'),
         failed: (reason) => this.#log.error(`worker: cannot be started: ${reason}`),

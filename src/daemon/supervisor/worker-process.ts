@@ -7,6 +7,8 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
+import type { Flags } from '../../cli/flags.ts';
+import { handedFlagsEnvironment } from '../../cli/handed-flags.ts';
 import { Channel } from '../../sys/channel.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { reapOrphans } from '../../sys/process.ts';
@@ -65,8 +67,11 @@ export class WorkerProcess {
   #lookedMs = 0;
   #looks: NodeJS.Timeout | undefined;
 
-  /** `argv` are the worker's arguments. Throws if there are no descriptors or no memory for it. */
-  constructor(argv: readonly string[], events: WorkerEvents) {
+  /**
+   * `argv` are the arguments behind the program's name, which `flags` were read from: the worker is handed
+   * both. Throws if there are no descriptors or no memory for it.
+   */
+  constructor(flags: Flags, argv: readonly string[], events: WorkerEvents) {
     this.#events = events;
     reapOrphans();
     const [ours, theirs] = socketPair();
@@ -77,6 +82,7 @@ export class WorkerProcess {
       this.#child = spawn(process.execPath, [...process.execArgv, WORKER_MAIN, ...argv], {
         stdio,
         detached: true,
+        env: { ...process.env, ...handedFlagsEnvironment(flags) },
       });
     } catch (error) {
       closeDescriptor(ours);

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { FLAGS, FlagError, type Flags, parseFlags, usage } from './flags.ts';
+import { FLAGS, FlagError, type Flags, flagsFrom, usage } from './flags.ts';
+import { parseFlags } from './parse-flags.ts';
 
 const parse = (line: string): Flags => parseFlags(line === '' ? [] : line.split(' '));
 
@@ -80,6 +81,63 @@ describe('flags are written as Go takes them', () => {
     },
   ])('$line', ({ line, is }) => {
     expect(parse(line)).toMatchObject(is);
+  });
+});
+
+describe('every flag is read in all four spellings', () => {
+  const VALUES: Readonly<Record<string, string>> = {
+    localip: '192.0.2.1',
+    syncinterval: '30',
+    drain: '7s',
+    firewall: 'nftables',
+    'health-port': '81',
+    'dns.port': '1053',
+    p: '1054',
+    'log-format': 'json',
+    'udp-io': 'plain',
+  };
+  test.each(Object.entries(FLAGS))('-%s', (name, { kind }) => {
+    const value = kind === 'switch' ? 'true' : (VALUES[name] ?? `some-${name}`);
+    const spellings =
+      kind === 'switch'
+        ? [[`-${name}`], [`--${name}`], [`-${name}=T`], [`--${name}=1`]]
+        : [
+            [`-${name}`, value],
+            [`--${name}`, value],
+            [`-${name}=${value}`],
+            [`--${name}=${value}`],
+          ];
+    const read = spellings.map((argv) => parseFlags(argv));
+    expect(new Set(read.map((flags) => JSON.stringify(flags))).size).toBe(1);
+    expect(read[0]).toEqual(flagsFrom(new Map([[name, value]])));
+  });
+});
+
+describe('a value is taken as it is written', () => {
+  test.each([
+    {
+      argv: ['-conf', '-quiet'],
+      conf: '-quiet',
+      because: 'Go takes the next word, whatever it is',
+    },
+    { argv: ['-conf', '--quiet=maybe'], conf: '--quiet=maybe', because: 'it is no switch there' },
+    { argv: ['-conf', '-'], conf: '-', because: 'a dash alone is a word' },
+    { argv: ['-conf', '--', '-quiet'], conf: '--', because: 'so are two' },
+    { argv: ['-conf', '7'], conf: '7', because: 'it is no number' },
+    { argv: ['-conf', '0x10'], conf: '0x10', because: 'nor is this' },
+    { argv: ['-conf', "'x'"], conf: "'x'", because: 'quotes are the shell’s' },
+    { argv: ["-conf='x'"], conf: "'x'", because: 'behind = as well' },
+    { argv: ['-conf', 'a b=c'], conf: 'a b=c', because: 'blanks and = are letters of a path' },
+    { argv: ['-conf', ''], conf: '', because: 'nothing is a value too' },
+    { argv: ['-conf', 'true'], conf: 'true', because: 'it is no switch' },
+  ])('$argv: $because', ({ argv, conf }) => {
+    expect(parseFlags(argv).conf).toBe(conf);
+  });
+
+  test('a flag named like a part of every object is refused', () => {
+    for (const name of ['__proto__', 'constructor', 'toString', '$0', '_']) {
+      expect(() => parseFlags([`-${name}`, 'x'])).toThrow(FlagError);
+    }
   });
 });
 
