@@ -1,5 +1,5 @@
 /**
- * What is wrong with a template, in the words of Go's text/template, and the bounds of all templates.
+ * Faults of a template, in the words of Go's text/template, and the bounds of all templates.
  *
  * A template is an operator's, but what it is executed with is chosen by clients. So all that grows
  * has a bound; what passes one is an error like any other.

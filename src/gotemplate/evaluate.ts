@@ -1,7 +1,7 @@
 /**
  * Executes a template's tree: text and printed values, in Go's order of things and with its errors.
  *
- * Owns:    the bounds of an execution: steps, output, depth. What a client asks cannot make a
+ * Owns:    the bounds of an execution: steps, output, depth. No question of a client can make a
  *          template take long.
  */
 import { DEPTH_MAX, LEVELS_MAX, OUTPUT_OCTETS_MAX, STEPS_MAX, TemplateError } from './error.ts';
@@ -10,7 +10,7 @@ import { BUILTINS, type TemplateFunction } from './functions.ts';
 import type {
   Branch,
   Call,
-  Chain,
+  FieldChain,
   Command,
   Constant,
   Field,
@@ -46,7 +46,7 @@ export interface Program {
   readonly functions: Readonly<Record<string, TemplateFunction>>;
 }
 
-/** What the program writes for `data`, in octets. Throws TemplateError, and nothing else. */
+/** Returns the octets that the program writes for `data`. Throws TemplateError, and nothing else. */
 export function evaluate(program: Program, data: Value): string {
   return new Evaluation(program).run(data);
 }
@@ -57,8 +57,15 @@ const ENDED = 0;
 const BROKEN = 1;
 const CONTINUED = 2;
 
-/** What a command is given by the command before it, if there is one. */
+/** The value of the command before this one in a pipeline, if there is one. */
 type Final = { readonly value: Value } | undefined;
+
+/** The dot and the arguments that an operand is evaluated with. */
+interface Given {
+  readonly dot: Value;
+  readonly args: readonly Operand[];
+  readonly final: Final;
+}
 
 /** Octets of a string that count as a step. */
 const OCTETS_PER_STEP = 16;
@@ -240,18 +247,19 @@ class Evaluation {
   #command(command: Command, dot: Value, final: Final): Value {
     this.#step(1);
     const [first, ...args] = command.operands as [Operand, ...Operand[]];
+    const given: Given = { dot, args, final };
     switch (first.kind) {
       case 'field':
         this.#node = first;
-        return this.#fields(first, dot, first.names, dot, args, final);
+        return this.#fields(first, dot, first.names, given);
       case 'variable':
-        return this.#variableFields(first, dot, args, final);
+        return this.#variableFields(first, given);
       case 'chain':
-        return this.#chain(first, dot, args, final);
+        return this.#chain(first, given);
       case 'function':
-        return this.#function(first, command, dot, args, final);
+        return this.#function(first, command, given);
       case 'pipe':
-        this.#mustBeAlone(first, args, final);
+        this.#mustBeAlone(first, given);
         return this.#pipe(first, dot);
       case 'nil':
         this.#node = first;
@@ -259,14 +267,14 @@ class Evaluation {
       case 'constant':
       case 'dot':
         this.#node = first;
-        this.#mustBeAlone(first, args, final);
+        this.#mustBeAlone(first, given);
         return first.kind === 'dot' ? dot : constant(first);
       default:
         return first satisfies never;
     }
   }
 
-  #mustBeAlone(operand: Operand, args: readonly Operand[], final: Final): void {
+  #mustBeAlone(operand: Operand, { args, final }: Given): void {
     if (args.length === 0 && final === undefined) return;
     throw this.#error(`can't give argument to non-function ${printOperand(operand)}`);
   }
@@ -277,58 +285,47 @@ class Evaluation {
     return found;
   }
 
-  #variableFields(node: Variable, dot: Value, args: readonly Operand[], final: Final): Value {
+  #variableFields(node: Variable, given: Given): Value {
     this.#node = node;
     const { value } = this.#variable(node.name);
-    if (node.fields.length > 0) return this.#fields(node, value, node.fields, dot, args, final);
-    this.#mustBeAlone(node, args, final);
+    if (node.fields.length > 0) return this.#fields(node, value, node.fields, given);
+    this.#mustBeAlone(node, given);
     return value;
   }
 
-  #chain(node: Chain, dot: Value, args: readonly Operand[], final: Final): Value {
+  #chain(node: FieldChain, given: Given): Value {
     this.#node = node;
-    const value = this.#operand(node.of, dot);
-    return this.#fields(node, value, node.fields, dot, args, final);
+    const value = this.#operand(node.of, given.dot);
+    return this.#fields(node, value, node.fields, given);
   }
 
   /** A field of a field of `value`; the arguments are for the last of them. */
   #fields(
-    node: Field | Variable | Chain,
+    node: Field | Variable | FieldChain,
     value: Value,
     names: readonly string[],
-    dot: Value,
-    args: readonly Operand[],
-    final: Final,
+    given: Given,
   ): Value {
     let receiver = value;
     names.forEach((name, i) => {
       this.#step(1);
       const isLast = i === names.length - 1;
       receiver = isLast
-        ? this.#field(node, receiver, name, dot, args, final)
-        : this.#field(node, receiver, name, dot, [], undefined);
+        ? this.#field(node, receiver, name, given)
+        : this.#field(node, receiver, name, alone(given.dot));
     });
     return receiver;
   }
 
-  #field(
-    node: Operand,
-    receiver: Value,
-    name: string,
-    dot: Value,
-    args: readonly Operand[],
-    final: Final,
-  ): Value {
-    // What a map lacks has fields that lack, too.
+  #field(node: Operand, receiver: Value, name: string, given: Given): Value {
+    // A value that a map lacks has no fields either.
     if (receiver === undefined) return undefined;
-    const hasArguments = args.length > 0 || final !== undefined;
+    const hasArguments = given.args.length > 0 || given.final !== undefined;
     if (receiver instanceof Struct) {
       const { methods, fields } = receiver.type;
       if (Object.hasOwn(methods, name)) {
-        const method = methods[name]!;
-        return this.#invoke(node, name, method, dot, args, final, (given) =>
-          receiver.method(name, given),
-        );
+        const call = (values: readonly Value[]): Value => receiver.method(name, values);
+        return this.#invoke(node, name, { ...methods[name]!, call }, given);
       }
       if (Object.hasOwn(fields, name)) {
         if (hasArguments) {
@@ -343,22 +340,15 @@ class Evaluation {
     throw this.#error(`can't evaluate field ${name} in type ${typeOf(receiver)}`);
   }
 
-  #function(
-    node: FunctionName,
-    command: Operand | Command,
-    dot: Value,
-    args: readonly Operand[],
-    final: Final,
-  ): Value {
+  #function(node: FunctionName, command: Operand | Command, given: Given): Value {
     this.#node = node;
     const { name } = node;
-    if (name === 'and' || name === 'or') return this.#shortCircuit(name, dot, args, final);
-    const called = functionOf(this.#program, name);
-    return this.#invoke(command, name, called, dot, args, final, called.call);
+    if (name === 'and' || name === 'or') return this.#shortCircuit(name, given);
+    return this.#invoke(command, name, functionOf(this.#program, name), given);
   }
 
   /** `and` and `or` evaluate no more than they need. */
-  #shortCircuit(name: 'and' | 'or', dot: Value, args: readonly Operand[], final: Final): Value {
+  #shortCircuit(name: 'and' | 'or', { dot, args, final }: Given): Value {
     this.#checkCount(name, BUILTINS[name]!, args.length + (final === undefined ? 0 : 1));
     let value: Value;
     for (const arg of args) {
@@ -378,22 +368,19 @@ class Evaluation {
   #invoke(
     node: Operand | Command,
     name: string,
-    signature: Signature,
-    dot: Value,
-    args: readonly Operand[],
-    final: Final,
-    call: (given: readonly Value[]) => Value,
+    called: TemplateFunction,
+    { dot, args, final }: Given,
   ): Value {
-    this.#checkCount(name, signature, args.length + (final === undefined ? 0 : 1));
+    this.#checkCount(name, called, args.length + (final === undefined ? 0 : 1));
     const parameter = (i: number): Parameter =>
-      signature.parameters[Math.min(i, signature.parameters.length - 1)]!;
-    const given = args.map((arg, i) => this.#argument(parameter(i), arg, dot));
-    if (final !== undefined) given.push(this.#valid(parameter(args.length), final.value));
-    // Whatever the function makes of it, it looks at all that it is given.
-    for (const value of given) this.#step(workOf(value));
+      called.parameters[Math.min(i, called.parameters.length - 1)]!;
+    const values = args.map((arg, i) => this.#argument(parameter(i), arg, dot));
+    if (final !== undefined) values.push(this.#valid(parameter(args.length), final.value));
+    // A function is taken to look at all that it is given.
+    for (const value of values) this.#step(workOf(value));
     let result: Value;
     try {
-      result = call(given);
+      result = called.call(values);
     } catch (error) {
       if (!(error instanceof TemplateError)) throw error;
       this.#node = node;
@@ -440,13 +427,13 @@ class Evaluation {
       case 'constant':
         return constant(operand);
       case 'field':
-        return this.#fields(operand, dot, operand.names, dot, [], undefined);
+        return this.#fields(operand, dot, operand.names, alone(dot));
       case 'variable':
-        return this.#variableFields(operand, dot, [], undefined);
+        return this.#variableFields(operand, alone(dot));
       case 'chain':
-        return this.#chain(operand, dot, [], undefined);
+        return this.#chain(operand, alone(dot));
       case 'function':
-        return this.#function(operand, operand, dot, [], undefined);
+        return this.#function(operand, operand, alone(dot));
       case 'pipe':
         return this.#pipe(operand, dot);
       default:
@@ -497,7 +484,7 @@ function textOfNode(node: Operand | Command | Node | undefined): string {
   }
 }
 
-/** What it costs to look at a value, in steps. */
+/** The steps that it costs to look at a value. */
 function workOf(value: Value): number {
   if (typeof value === 'string') return value.length / OCTETS_PER_STEP;
   if (value instanceof List) return value.items.length;
@@ -512,4 +499,9 @@ function constant({ value }: Constant): Value {
 /** The parser has seen that there is one. */
 function functionOf(program: Program, name: string): TemplateFunction {
   return Object.hasOwn(program.functions, name) ? program.functions[name]! : BUILTINS[name]!;
+}
+
+/** For an operand without arguments. */
+function alone(dot: Value): Given {
+  return { dot, args: [], final: undefined };
 }

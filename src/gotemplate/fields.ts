@@ -1,6 +1,9 @@
 /**
  * Which fields of its data a template names, as far as that can be seen without executing it: where
  * the dot is still the data, and after `$`.
+ *
+ * Owns:   where the dot is still the data: within `if`, and not within `with` and `range`.
+ * Is not: complete: a field that is reached through a variable is not seen.
  */
 import type { Command, Node, Operand, Pipe } from './nodes.ts';
 

@@ -1,6 +1,7 @@
 /**
- * The functions that every template has (https://pkg.go.dev/text/template#hdr-Functions), and their
- * errors.
+ * The functions that every template has (https://pkg.go.dev/text/template#hdr-Functions).
+ *
+ * Owns: their signatures, results and errors, in Go's words.
  */
 import { TemplateError } from './error.ts';
 import { sprint, sprintf, sprintln } from './format.ts';
@@ -135,7 +136,7 @@ function position(value: Value, last: number): number {
   return Number(value.value);
 }
 
-/** What can be told apart by `eq`: integers whatever their size, others by their type. */
+/** The kinds that `eq` tells apart: integers of any size are one, others differ by their type. */
 type Comparable = 'bool' | 'string' | 'int' | 'float' | 'other';
 
 function kindOf(value: Value): Comparable {

@@ -1,4 +1,8 @@
-/** Constants of a template: Go's numbers, characters and strings (https://go.dev/ref/spec). */
+/**
+ * Constants of a template: Go's numbers, characters and strings (https://go.dev/ref/spec).
+ *
+ * Owns: their syntax and escapes.
+ */
 import { octetsOf, textOf } from './octets.ts';
 
 const SIMPLE_ESCAPES: ReadonlyMap<string, string> = new Map([

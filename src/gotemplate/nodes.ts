@@ -1,5 +1,7 @@
 /**
  * The tree of a template, and its text as Go prints it: errors quote it, and so does a metric's label.
+ *
+ * Owns: the kinds of node, and Go's spelling of each.
  */
 
 /** Octets from the beginning of the text that the node stands in. */
@@ -7,14 +9,14 @@ interface Placed {
   readonly at: number;
 }
 
-export type Node = Text | Action | Branch | Call | Jump;
+export type Node = Text | ActionNode | Branch | Call | Jump;
 
 export interface Text extends Placed {
   readonly kind: 'text';
   readonly text: string;
 }
 
-export interface Action extends Placed {
+export interface ActionNode extends Placed {
   readonly kind: 'action';
   readonly pipe: Pipe;
 }
@@ -51,7 +53,7 @@ export interface Command extends Placed {
   readonly operands: readonly Operand[];
 }
 
-export type Operand = Pipe | Field | Variable | Chain | FunctionName | Constant | Dot | Nil;
+export type Operand = Pipe | Field | Variable | FieldChain | FunctionName | Constant | Dot | Nil;
 
 export interface Field extends Placed {
   readonly kind: 'field';
@@ -66,7 +68,7 @@ export interface Variable extends Placed {
 }
 
 /** Fields of what parentheses or a function without arguments give. */
-export interface Chain extends Placed {
+export interface FieldChain extends Placed {
   readonly kind: 'chain';
   readonly of: Operand;
   readonly fields: readonly string[];

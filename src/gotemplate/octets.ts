@@ -1,7 +1,11 @@
 /**
- * Go's strings are octets, and `len`, `index` and `slice` count these. So inside the engine a string
- * holds one octet in each character, and text is converted where it comes in and goes out.
+ * Go's strings as octets, since `len`, `index` and `slice` count these.
+ *
+ * Owns: the engine's convention that a string holds one octet in each character. Text is converted where
+ *       it comes in and goes out, and nowhere else.
  */
+
+/** The octets of `text` in UTF-8, one in each character. */
 export function octetsOf(text: string): string {
   return isAscii(text) ? text : Buffer.from(text, 'utf8').toString('latin1');
 }
@@ -57,7 +61,7 @@ const NAMED_ESCAPES: ReadonlyMap<string, string> = new Map([
   ['\\', '\\\\'],
 ]);
 
-/** What Go counts as printable: of the spaces, the common one alone. */
+/** Characters that Go counts as printable: of the spaces, only U+0020. */
 const PRINTED = /^[\p{L}\p{M}\p{N}\p{P}\p{S} ]$/u;
 
 /** One character of a text (not of octets) inside quotes of the kind `quote`. */

@@ -6,10 +6,19 @@
  */
 import { NESTING_MAX, SOURCE_OCTETS_MAX, TemplateError } from './error.ts';
 import { numberOf, runeOf, unquote } from './literals.ts';
-import type { Chain, Command, Constant, Field, Node, Operand, Pipe, Variable } from './nodes.ts';
+import type {
+  FieldChain,
+  Command,
+  Constant,
+  Field,
+  Node,
+  Operand,
+  Pipe,
+  Variable,
+} from './nodes.ts';
 import { printOperand } from './nodes.ts';
 import { quoteOctets } from './octets.ts';
-import { type Token, type TokenKind, shown, tokenize } from './tokens.ts';
+import { type TemplateToken, type TokenKind, shown, tokenize } from './tokens.ts';
 
 export interface Parsed {
   /** The text's own, and what it defines, by name. */
@@ -27,7 +36,7 @@ interface Block {
   readonly ending: Ending;
 }
 
-/** What can stand first in a command. */
+/** The kinds of token that a command can begin with. */
 const OPERANDS: ReadonlySet<TokenKind> = new Set<TokenKind>([
   'bool',
   'character',
@@ -46,7 +55,7 @@ const VALUES: ReadonlySet<Operand['kind']> = new Set<Operand['kind']>(['constant
 class Parser {
   readonly #name: string;
   readonly #functions: ReadonlySet<string>;
-  readonly #tokens: readonly Token[];
+  readonly #tokens: readonly TemplateToken[];
   readonly #templates = new Map<string, readonly Node[]>();
   #next = 0;
   #variables: string[] = ['$'];
@@ -79,14 +88,14 @@ class Parser {
     return { templates: this.#templates };
   }
 
-  /** The error token is told as soon as something asks for it. */
-  #peek(): Token {
+  /** The error of an error token is thrown as soon as something asks for the token. */
+  #peek(): TemplateToken {
     const token = this.#tokens[Math.min(this.#next, this.#tokens.length - 1)]!;
     if (token.kind === 'error') throw new TemplateError(token.text);
     return token;
   }
 
-  #take(): Token {
+  #take(): TemplateToken {
     const token = this.#peek();
     this.#next++;
     return token;
@@ -103,7 +112,7 @@ class Parser {
   }
 
   /** The next token that is no space, which must be a `kind`. */
-  #expect(kind: TokenKind, context: string): Token {
+  #expect(kind: TokenKind, context: string): TemplateToken {
     this.#skipSpace();
     const token = this.#take();
     if (token.kind !== kind) throw this.#unexpected(token, context);
@@ -111,7 +120,7 @@ class Parser {
   }
 
   /** Undefined for what leaves nothing: a definition. */
-  #textOrAction(token: Token): Node | Ending | undefined {
+  #textOrAction(token: TemplateToken): Node | Ending | undefined {
     if (token.kind === 'text') return { kind: 'text', at: token.at, text: token.text };
     if (token.kind !== 'open') throw this.#unexpected(token, 'input');
     this.#skipSpace();
@@ -174,7 +183,7 @@ class Parser {
     return { kind, at, pipe, list, otherwise };
   }
 
-  /** What follows `{{else`: another branch of the same kind in its place, or a list up to its end. */
+  /** The rest after `{{else`: another branch of the same kind in its place, or a list up to its end. */
   #otherwise(kind: 'if' | 'range' | 'with'): readonly Node[] {
     const word = this.#peekWord();
     if (this.#tokens[this.#next - 1]!.kind !== 'close' && (word === 'if' || word === 'with')) {
@@ -253,7 +262,7 @@ class Parser {
     return this.#unquoted(token);
   }
 
-  #unquoted(token: Token): string {
+  #unquoted(token: TemplateToken): string {
     const octets = unquote(token.text);
     if (octets === undefined) throw this.#error('invalid syntax');
     return octets;
@@ -297,7 +306,7 @@ class Parser {
       }
       const from = this.#next;
       this.#next++;
-      // What cannot be read is told where it is needed: the variable may be the first fault.
+      // A token that cannot be read is an error where it is needed: the variable may be the first fault.
       const [space, second] = this.#tokens.slice(this.#next, this.#next + 2);
       const after = space!.kind === 'space' ? second! : space!;
       const isComma = after.kind === 'mark' && after.text === ',';
@@ -356,7 +365,7 @@ class Parser {
       case 'chain':
       case 'function':
       case 'pipe':
-        return { kind: 'chain', at, of: term, fields } satisfies Chain;
+        return { kind: 'chain', at, of: term, fields } satisfies FieldChain;
       default:
         return term satisfies never;
     }
@@ -386,7 +395,7 @@ class Parser {
     return pipe;
   }
 
-  #constant(token: Token): Constant {
+  #constant(token: TemplateToken): Constant {
     const { kind, at, text: source } = token;
     if (kind === 'bool') return { kind: 'constant', at, source, value: source === 'true' };
     if (kind === 'number') {
@@ -417,7 +426,7 @@ class Parser {
     }
   }
 
-  #unexpected(token: Token, context: string): TemplateError {
+  #unexpected(token: TemplateToken, context: string): TemplateError {
     return this.#error(`unexpected ${shown(token)} in ${context}`);
   }
 

@@ -42,7 +42,7 @@ export class Template {
     this.fields = fieldsOfData(nodes);
   }
 
-  /** What the template writes for `data`. Throws TemplateError, and nothing else. */
+  /** Returns the text that the template writes for `data`. Throws TemplateError, and nothing else. */
   execute(data: Value): string {
     try {
       return textOf(evaluate(this.#program, data));

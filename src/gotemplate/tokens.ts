@@ -35,7 +35,7 @@ export type TokenKind =
   | 'error';
 
 /** `at` is the offset in octets, `line` counts from 1. */
-export interface Token {
+export interface TemplateToken {
   readonly kind: TokenKind;
   readonly text: string;
   readonly at: number;
@@ -50,12 +50,12 @@ const OPEN = '{{';
 const CLOSE = '}}';
 
 /** The tokens of `source`, which is octets. The last one is an `end` or an `error`. */
-export function tokenize(name: string, source: string): readonly Token[] {
+export function tokenize(name: string, source: string): readonly TemplateToken[] {
   return new Lexer(name, source).run();
 }
 
 /** How an error shows a token. */
-export function shown(token: Token): string {
+export function shown(token: TemplateToken): string {
   if (token.kind === 'end') return 'EOF';
   if (token.kind === 'keyword') return `<${token.text}>`;
   if (token.text.length > 10) return `${quoteOctets(token.text.slice(0, 10))}...`;
@@ -65,7 +65,7 @@ export function shown(token: Token): string {
 class Lexer {
   readonly #name: string;
   readonly #source: string;
-  readonly #tokens: Token[] = [];
+  readonly #tokens: TemplateToken[] = [];
   #at = 0;
   #line = 1;
   /** Where the action began, for errors that are found lines later. */
@@ -77,11 +77,11 @@ class Lexer {
     this.#source = source;
   }
 
-  run(): readonly Token[] {
+  run(): readonly TemplateToken[] {
     try {
       this.#all();
     } catch (error) {
-      // What stands before it may be wrong as well, and is told first.
+      // A token before it may be wrong as well, and its error comes first.
       if (!(error instanceof TemplateError)) throw error;
       this.#tokens.push({ kind: 'error', text: error.message, at: this.#at, line: this.#line });
     }
@@ -228,7 +228,7 @@ class Lexer {
     return word === 'nil' ? 'nil' : kind;
   }
 
-  /** What may follow a name. */
+  /** Characters that may follow a name. */
   #isTerminator(at: number): boolean {
     const character = this.#source[at];
     return (

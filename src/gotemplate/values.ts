@@ -1,6 +1,8 @@
 /**
- * What templates compute with: Go's values, as far as the data of a query and the literals of a
+ * The values that templates compute with: Go's, as far as the data of a query and the literals of a
  * template can be such.
+ *
+ * Owns: the types and their names in Go, and which values count as true.
  *
  * A string holds octets (octets.ts). `undefined` is both nil and the value that is not there: an entry
  * that a map lacks.
@@ -110,7 +112,7 @@ export function typeOf(value: Value): string {
   return value instanceof Dictionary ? 'map[string]string' : value.type.name;
 }
 
-/** What `if`, `and`, `or`, `not` and `with` ask. */
+/** The truth of a value, for `if`, `and`, `or`, `not` and `with`. */
 export function isTrue(value: Value): boolean {
   if (value === undefined) return false;
   if (typeof value === 'string') return value !== '';
