@@ -1,4 +1,4 @@
-/** What every case is handed: options, processes, upstream, load, and where results go. */
+/** The means that every case is handed: options, processes, upstream, load, and where results go. */
 import type { Authority } from './servers/authority.ts';
 import type { Children } from './servers/children.ts';
 import type { Load } from './measure/load.ts';
@@ -27,7 +27,7 @@ export class Bench {
     this.results = results;
   }
 
-  /** Those of `names` that the command line wants. */
+  /** The servers of `names` that the command line wants. */
   selected(names: readonly ServerName[]): ServerName[] {
     const { only } = this.options;
     return names.filter((name) => only.length === 0 || only.includes(name));

@@ -80,7 +80,7 @@ export class Cluster {
     if (!links.includes(DEVICE)) this.node.run(`ip link add ${DEVICE} type bridge`);
   }
 
-  /** What pods started from now on ask. */
+  /** Sets the nameserver for programs that the pod starts from now on. */
   setNameserver(pod: Namespace, address: string): void {
     const search = 'search default.svc.cluster.local svc.cluster.local cluster.local';
     pod.etc('resolv.conf', `nameserver ${address}\n${search}\noptions ndots:5\n`);

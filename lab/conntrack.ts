@@ -52,7 +52,7 @@ export async function entriesTo(node: Namespace, addresses: readonly string[]): 
   return found;
 }
 
-/** Looks how many entries there are, until told to stop; tells the most. */
+/** Counts the entries again and again until it is stopped, and keeps the highest count. */
 export class Peak {
   #most = 0;
   #going = true;

@@ -79,7 +79,7 @@ export class Daemon {
     return child;
   }
 
-  /** What it said since its last start. */
+  /** Its output since its last start. */
   get output(): string {
     return this.#output;
   }

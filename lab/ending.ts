@@ -1,6 +1,6 @@
 /**
- * What a run of the lab has made, and the promise that nothing of it stays: processes, namespaces,
- * files.
+ * Processes, namespaces and files that a run of the lab has made, and the promise that none of them
+ * stays.
  *
  * Callers: await `close` on every way out. If they cannot, the process's own end does what can be done
  *          without waiting.

@@ -1,4 +1,4 @@
-/** What goes wrong in a row, at which second, and that it is right again afterwards. */
+/** The faults of a row, each at its second, and their removal afterwards. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { BACKENDS } from './cluster.ts';
 import { drain, fill } from './conntrack.ts';
@@ -48,7 +48,7 @@ const SECOND_PACKETS =
   '--connbytes-mode packets -m statistic --mode random --probability 0.002 -j DROP';
 
 /**
- * What kernels do that do not resolve clashes: when A and AAAA of one socket meet in conntrack, one of
+ * The behaviour of kernels that do not resolve clashes: when A and AAAA of one socket meet in conntrack, one of
  * them is dropped. Here 0.2 % of the second packets of tracked flows are, for `seconds`.
  */
 export function dropSecondPackets(seconds: number): Fault {

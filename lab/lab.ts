@@ -16,7 +16,7 @@ export class Lab {
   readonly cluster: Cluster;
   readonly load: Load;
   readonly daemon: Daemon;
-  /** What fills the conntrack table. */
+  /** The file by which the conntrack table is filled. */
   readonly fillFile: string;
 
   private constructor(cluster: Cluster, root: string, directory: string) {
@@ -44,7 +44,7 @@ export class Lab {
 
   /** A conntrack table without the entries of the row before, and backends that count from here. */
   async settle(): Promise<void> {
-    // Those of the daemon's connections are needed: without them the DNAT is lost.
+    // Entries of the daemon's connections are needed: without them the DNAT is lost.
     await this.cluster.node.runLong('conntrack -D -p udp');
     await sleep(SETTLE_MS);
     await Promise.all(this.cluster.backends.map((backend) => backend.counts('reset')));

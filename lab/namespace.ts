@@ -35,7 +35,7 @@ export class Namespace {
     });
   }
 
-  /** The same without keeping the caller waiting, for what takes long. The status may be any. */
+  /** Like the above, without keeping the caller waiting, for what takes long. The status may be any. */
   async runLong(line: string): Promise<string> {
     const child = this.start(line.split(' '));
     let output = '';

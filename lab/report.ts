@@ -1,9 +1,9 @@
-/** What a person reads: a table for each row, and in the end which goals were missed. */
+/** The report for a person: a table for each row, and in the end the goals that were missed. */
 import type { Lookups } from './load.ts';
 import { FIGURES, type FigureName, type Measured } from './measurement.ts';
 import type { Row } from './rows.ts';
 
-/** What has no meaning without the daemon. */
+/** Figures that have no meaning without the daemon. */
 const DAEMON_FIGURES: readonly string[] = ['upstreamConnections', 'dials', 'bufferFull'];
 
 export interface Outcome {

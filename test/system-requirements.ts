@@ -1,5 +1,5 @@
 /**
- * What the system tests need of the machine, checked once before the first of them: one message that
+ * Requirements of the system tests on the machine, checked once before the first of them: one message that
  * names everything missing, and no test skipped in silence.
  */
 import { accessSync, constants, existsSync } from 'node:fs';

@@ -95,7 +95,7 @@ async function measureMemory(bench: Bench, name: ServerName): Promise<void> {
   );
 }
 
-/** What a process uses when busy, and not for its cache, is there before: one name, asked as often. */
+/** One name is asked as often before: so memory that a busy process uses anyway is not counted as cache. */
 async function measureEntrySize(bench: Bench, name: ServerName): Promise<void> {
   const server = await bench.startServer(name, setup(bench, MANY_ENTRIES));
   const one = Array.from({ length: MANY_ENTRIES }, () => hosts(1)[0]!);

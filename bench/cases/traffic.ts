@@ -56,7 +56,7 @@ export function freshHosts(tag: string, count: number): Question[] {
 }
 
 /**
- * What pods ask with `ndots:5` and the search list NS.svc.cluster.local, svc.cluster.local,
+ * Queries of pods with `ndots:5` and the search list NS.svc.cluster.local, svc.cluster.local,
  * cluster.local: each candidate for A and AAAA until one exists. Of the lookups 40 % are for a
  * service of the pod's own namespace (2 queries), 20 % for one of another (4) and 40 % for a site
  * outside (8, of them 6 NXDOMAIN). Sites and services are chosen by Zipf's law. One lookup in

@@ -1,5 +1,5 @@
 /**
- * What the authoritative server knows: two zones, made anew in each run and always the same.
+ * The data of the authoritative server: two zones, made again in each run and always equal.
  *
  * `example.` has hosts and sites with a long TTL, a wildcard for names that nobody asked before, and
  * NXDOMAIN for the rest. `cluster.local.` has services as kube-dns has them, with its TTL of 30 s.

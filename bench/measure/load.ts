@@ -1,4 +1,4 @@
-/** Load and what it tells: dnsperf for throughput, bench/latency.c for the time of each answer. */
+/** Load and its figures: dnsperf for throughput, bench/latency.c for the time of each answer. */
 import { join } from 'node:path';
 import type { Children } from '../servers/children.ts';
 import { numberIn } from './json-line.ts';
@@ -15,7 +15,7 @@ export interface LoadShape {
   readonly outstanding: number;
 }
 
-/** What dnsperf reports. */
+/** A report of dnsperf. */
 export interface LoadReport {
   readonly sent: number;
   readonly answered: number;

@@ -1,4 +1,4 @@
-/** What was measured, before anybody judges it. */
+/** Measurements, before anything judges them. */
 import type { ServerName } from '../servers/servers.ts';
 
 /** One measurement of one server under load. Times in microseconds of CPU per answered query. */
@@ -44,7 +44,7 @@ export interface Figure {
 export class Results {
   readonly rows: Row[] = [];
   readonly figures: Figure[] = [];
-  /** What a reader must know about the figures: servers left out, hits that were none. */
+  /** Remarks that a reader of the figures needs: servers left out, hits that were none. */
   readonly warnings: string[] = [];
 
   row(caseName: string, server: ServerName): Row | undefined {

@@ -1,4 +1,4 @@
-/** What our daemon has to reach, as data, and the verdict on a run. */
+/** The targets of our daemon, as data, and the verdict on a run. */
 import { cpuUs, median, pairedRatio, type Results } from './results.ts';
 import type { ServerName } from '../servers/servers.ts';
 import { renderTable } from './table.ts';

@@ -43,7 +43,7 @@ export interface Server {
   readonly metricsPort: number | undefined;
 }
 
-/** What one server needs to be started. */
+/** Settings that one server needs to be started. */
 interface Plan {
   readonly argv: readonly string[];
   readonly configuration: string;
@@ -108,7 +108,7 @@ export async function startServer(
 
 /**
  * Cache hits that our daemon has counted, from its metrics; undefined for other servers, and where
- * the metrics cannot be had.
+ * the metrics are unavailable.
  */
 export async function countedHits(server: Server): Promise<number | undefined> {
   if (server.metricsPort === undefined) return undefined;

@@ -25,7 +25,7 @@ function placed(name: string, text: string): string {
   return path;
 }
 
-/** What stands in files of the machine. */
+/** The contents of the machine's files, by path. */
 const MACHINE: Readonly<Record<string, string>> = {
   '/etc/resolv.conf': placed('resolv.conf', 'nameserver 10.0.0.2\nsearch example\n'),
   '/etc/dns-tls/tls.crt': placed('tls.crt', `${FIRST.cert}${AUTHORITY}`),
@@ -43,7 +43,7 @@ interface Case {
   readonly also?: Readonly<Record<string, readonly Ask[]>>;
   readonly env?: Readonly<Record<string, string>>;
   readonly template?: (text: string) => string;
-  /** What the log says at load. */
+  /** Lines that the log has at load. */
   readonly warns?: readonly RegExp[];
 }
 

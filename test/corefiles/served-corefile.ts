@@ -37,7 +37,7 @@ import type { UpstreamTarget, UpstreamTerms } from '../../src/upstream/config.ts
 import { Upstream } from '../../src/upstream/upstream.ts';
 import { Upstreams } from '../../src/upstream/upstreams.ts';
 
-/** Told of each question that goes upstream: `10.96.0.10:53 tcp`. */
+/** Called with each question that goes upstream: `10.96.0.10:53 tcp`. */
 type Witness = (upstream: string) => void;
 
 class ModelUpstream extends Upstream {
@@ -134,11 +134,11 @@ function dataOf(qtype: number): ResourceRecord['rdata'] | undefined {
   return qtype === PTR ? { kind: 'name', target: 'host.example.' } : undefined;
 }
 
-/** What one question has come to. */
+/** The outcome of one question. */
 export interface Told {
   /** `RCODE RECORD; RECORD`, a record being `OWNER TTL TYPE DATA` with `@` for the name asked. */
   readonly answer: string;
-  /** Those that were asked, as `10.96.0.10:53 tcp`, in the order in which they were. */
+  /** The upstreams that were asked, as `10.96.0.10:53 tcp`, in order. */
   readonly upstreams: string;
   /** The question of the answer: `NAME TYPE CLASS`, as spelled. */
   readonly question: string;

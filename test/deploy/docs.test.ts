@@ -1,4 +1,4 @@
-/** What the pages for operators say of files, figures, flags and Corefiles, held against those. */
+/** The pages for operators agree with the files, figures, flags and Corefiles that they speak of. */
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';

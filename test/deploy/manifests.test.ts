@@ -1,4 +1,4 @@
-/** What deploy/ promises: each overlay, rendered and read as the API server would. */
+/** The promises of deploy/: each overlay, rendered and read as the API server would. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -28,7 +28,7 @@ const LOCAL_DNS = '169.254.20.10';
 const KUBE_DNS = '10.96.0.10';
 const UPSTREAM_SERVICE = '10.96.77.7';
 
-/** What one puts in by sed, for the overlays that ask for it. */
+/** Values that an operator puts in by sed, for the overlays that ask for it. */
 const VALUES = {
   __PILLAR__LOCAL__DNS__: LOCAL_DNS,
   __PILLAR__DNS__SERVER__: KUBE_DNS,
@@ -293,7 +293,7 @@ function argAfter(args: readonly string[], flag: string): string | undefined {
   return at === -1 ? undefined : args[at + 1];
 }
 
-/** What the daemon makes of the ConfigMap on its node. */
+/** The Corefile that the daemon makes of the ConfigMap on its node. */
 function expand(template: string, localIps: readonly string[]): string {
   return expandCorefile(template, {
     localIps,

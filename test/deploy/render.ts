@@ -41,7 +41,7 @@ export function render(folder: string): Manifest[] {
   return read(kustomize(join(DEPLOY, folder)));
 }
 
-/** The same, with the placeholders replaced by `sed`'s rules first, as docs/migration.md has it. */
+/** Like the above, with the placeholders replaced by `sed`'s rules first, as docs/migration.md has it. */
 export function renderFilled(folder: string, values: Readonly<Record<string, string>>): Manifest[] {
   let text = kustomize(join(DEPLOY, folder));
   for (const [name, value] of Object.entries(values)) text = text.replaceAll(name, value);

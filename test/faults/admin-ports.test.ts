@@ -29,7 +29,7 @@ async function statusOf(port: number, path: string): Promise<number> {
   }
 }
 
-test('DNS is served without them, it is told and counted, and they come when they are free', async () => {
+test('DNS is served without admin ports, which are logged, counted, and opened once they are free', async () => {
   const upstream = await FakeUpstream.start(
     lab,
     { host: lab.address(1), port: DNS_PORT },

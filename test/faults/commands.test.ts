@@ -51,7 +51,7 @@ describe('commands', () => {
     expect(out).toContain('forward     to 192.0.2.1:53');
   });
 
-  test('what is no command is told with exit code 2', async () => {
+  test('an argument that is no command is reported with exit code 2', async () => {
     const { code, err } = await ran('chek', EXAMPLE);
     expect({ code, err }).toEqual({
       code: 2,

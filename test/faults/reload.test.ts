@@ -18,7 +18,7 @@ const QPS = Number(process.env['NODELOCALD_QPS'] ?? 2000);
 const SECONDS = Number(process.env['NODELOCALD_SECONDS'] ?? 8);
 const NAMES = 100;
 /**
- * Garbage of 100 reloads that V8 sees no need to collect yet; after 300 it is not more. What is held
+ * Garbage of 100 reloads that V8 sees no need to collect yet; after 300 it is not more. Memory that is held
  * for good is a matter of generation.test.ts.
  */
 const GROWTH_OCTETS_MAX = 64 << 20;

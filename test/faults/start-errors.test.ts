@@ -1,4 +1,4 @@
-/** What keeps the daemon from starting: exit code 1, and one clear line on stderr for each. */
+/** Errors that keep the daemon from starting: exit code 1, and one clear line on stderr for each. */
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer } from 'node:net';
@@ -101,7 +101,7 @@ function corefile(host: string, port: number, more: string = ''): string {
   return lab.write(`taken-${++written}`, `.:${port} {\n${lines}}\n`);
 }
 
-describe('an address that cannot be had', () => {
+describe('an address that is unavailable', () => {
   test('UDP is taken', async () => {
     const taken = createSocket('udp4');
     lab.defer(() => taken.close());

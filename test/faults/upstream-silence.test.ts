@@ -1,4 +1,4 @@
-/** What clients see of upstreams that take no TCP in earnest, and of upstreams that are all gone. */
+/** Clients' view of upstreams that do not really accept TCP, and of upstreams that are all gone. */
 import { describe, expect, test } from 'vitest';
 import { ask } from '../harness/client.ts';
 import { type Asked, FakeUpstream } from '../harness/fake-upstream.ts';

@@ -210,7 +210,7 @@ describe('a supervisor that is killed', () => {
   });
 });
 
-describe('a daemon that is told to end', () => {
+describe('a daemon that is asked to end', () => {
   test.each([
     { signals: ['SIGTERM'], code: 0 },
     { signals: ['SIGINT'], code: 0 },

@@ -16,7 +16,7 @@ export const SERVICES = 200;
 
 export interface Cluster {
   readonly daemon: Daemon;
-  /** What __PILLAR__LOCAL__DNS__ and __PILLAR__DNS__SERVER__ became: both are served. */
+  /** The values of __PILLAR__LOCAL__DNS__ and __PILLAR__DNS__SERVER__: both are served. */
   readonly local: string;
   readonly kubeDns: string;
   readonly metricsAt: Endpoint;

@@ -46,7 +46,7 @@ export class Daemon {
     return childrenOf(this.pid)[0];
   }
 
-  /** What it has logged at the levels that mean trouble. */
+  /** Its log lines of the levels that mean trouble. */
   get complaints(): string[] {
     return `${this.child.stdout}${this.child.stderr}`
       .split('\n')

@@ -8,7 +8,7 @@ export interface DigAnswer {
   readonly flags: readonly string[];
   readonly answers: readonly DigRecord[];
   readonly authorities: readonly DigRecord[];
-  /** What the tool finds wrong with the answer; not that an authoritative upstream offers no RA. */
+  /** Faults that the tool finds in the answer; not that an authoritative upstream offers no RA. */
   readonly warnings: readonly string[];
   readonly text: string;
 }

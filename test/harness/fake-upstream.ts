@@ -61,7 +61,7 @@ export type Behaviour = (asked: Asked) => void;
 
 export class FakeUpstream {
   readonly endpoint: Endpoint;
-  /** What it was asked, health checks left out. */
+  /** The questions that it was asked, without health checks. */
   readonly asked: Asked[] = [];
   /** Connections accepted, ever and now. */
   accepted = 0;
@@ -95,7 +95,7 @@ export class FakeUpstream {
     return this.#sockets.size;
   }
 
-  /** What it was asked about one name, whatever its spelling. */
+  /** The questions that it was asked about one name, in any spelling. */
   about(name: string): Asked[] {
     return this.asked.filter((asked) => asked.name.toLowerCase() === name.toLowerCase());
   }

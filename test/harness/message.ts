@@ -68,7 +68,7 @@ export interface EdnsOptions {
   readonly dnssecOk?: boolean;
   /** The OPT's data, well-formed or not. */
   readonly data?: Buffer;
-  /** What its RDLENGTH says, if not the truth. */
+  /** The RDLENGTH to write, if not the true one. */
   readonly length?: number;
 }
 
@@ -239,7 +239,7 @@ export interface ReplyRecord {
   readonly data: unknown;
 }
 
-/** What a client got. */
+/** A response that a client received. */
 export class Reply {
   readonly wire: Buffer;
   readonly id: number;

@@ -1,4 +1,4 @@
-/** What a Prometheus server would see. */
+/** Metrics, as a Prometheus server would see them. */
 import type { Endpoint } from './lab.ts';
 
 export interface Sample {

@@ -88,7 +88,7 @@ function someQuery(chance: Chance): Buffer {
   });
 }
 
-/** What a client sends in a fuzz: random octets, a query gone wrong, or a right one. */
+/** A message that a client sends in a fuzz: random octets, a query gone wrong, or a right one. */
 export function someDatagram(chance: Chance): Buffer {
   const kind = chance.integer(10);
   if (kind === 0) return chance.octets(chance.integer(600));

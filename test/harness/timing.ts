@@ -33,7 +33,7 @@ export async function within<T>(what: string, promise: Promise<T>, withinMs: num
   }
 }
 
-/** What the call returns, and how long that took. */
+/** The result of the call, and how long it took. */
 export async function timed<T>(call: () => Promise<T>): Promise<{ value: T; tookMs: number }> {
   const start = performance.now();
   const value = await call();

@@ -16,7 +16,7 @@ const ROOT = join(import.meta.dirname, '..', '..');
 /** The runtime of the Dockerfile's base images. */
 const NODE_MAJOR = 26;
 
-/** What the OCI image configuration says. */
+/** The OCI image configuration. */
 interface ImageConfig {
   readonly Entrypoint: readonly string[];
   readonly Env: readonly string[];

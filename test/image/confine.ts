@@ -36,7 +36,7 @@ exec "$@"
 
 const MANIFEST_CAPABILITIES = ['net_admin', 'net_bind_service'];
 
-/** What chroot needs to be let in, whatever the program is to have. */
+/** Capabilities that chroot itself needs, besides those that the program is to have. */
 const CHROOT_CAPABILITIES = ['sys_chroot', 'setuid', 'setgid'];
 
 function argvOf(image: Image, argv: readonly string[], confinement: Confinement): string[] {

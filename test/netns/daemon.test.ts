@@ -155,7 +155,7 @@ describe("a fresh install from the manifests' own arguments", () => {
 });
 
 describe('the template', () => {
-  test('is expanded anew after kubelet has swapped a ConfigMap, and no query is lost', async () => {
+  test('is expanded again after kubelet has swapped a ConfigMap, and no query is lost', async () => {
     fixture.install.setKubeDns({ stubDomains: '{}' });
     const daemon = await fixture.start();
     const heard = await fixture.askOnAndOn(SERVICE, 'host.corp.example', async () => {

@@ -1,4 +1,4 @@
-/** A worker that comes up no more: the node is left to kube-dns, and taken again when one does. */
+/** When no worker can start, the node is left to kube-dns, and taken back once one can. */
 import { readFileSync } from 'node:fs';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { childrenOf } from '../harness/process.ts';

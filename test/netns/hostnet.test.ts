@@ -90,7 +90,7 @@ function hostNetwork(options: Partial<HostNetworkOptions> = {}): HostNetwork {
   return network;
 }
 
-/** What runs for iptables and ip6tables, with a lock that is nobody else's on this machine. */
+/** The programs run as iptables and ip6tables, with a lock of their own on this machine. */
 const runVariant: Run = (command, args, stdin, signal) =>
   /^ip6?tables/.test(command)
     ? node.run(
@@ -188,7 +188,7 @@ describe('the interface', () => {
     await expect(node.ip(`link show ${DEVICE}`)).rejects.toThrow('does not exist');
   });
 
-  test("a type that the kernel lacks is told in both of node-cache's kinds", async () => {
+  test("a type that the kernel lacks is reported in both of node-cache's kinds", async () => {
     await node.ip(`link del ${DEVICE}`);
     await hostNetwork({ interfaceKind: 'no-such-type' }).setUp();
     expect(told).toEqual([
@@ -254,7 +254,7 @@ describe.each(['nft', 'legacy'] as const)('the rules through iptables-%s', (vari
     expect((await rules('iptables')).sort()).toEqual(clean.sort());
   });
 
-  test('a lock that another holds is told as such, and withdrawing waits for it', async () => {
+  test('a lock that another process holds is reported as such, and withdrawing waits for it', async () => {
     const network = hostNetwork({ firewall: 'iptables' });
     let locked = 1;
     const run = runVariant;
@@ -275,7 +275,7 @@ describe.each(['nft', 'legacy'] as const)('the rules through iptables-%s', (vari
 });
 
 describe('the xtables lock', () => {
-  test('held by another for longer than our wait is told as such; the next check mends', async () => {
+  test('a lock held for longer than our wait is reported as such, and the next check mends the rules', async () => {
     iptablesVariant = 'legacy';
     const network = hostNetwork({ addresses: [SERVICE], firewall: 'iptables', crashSafe: false });
     const holder = node.run('flock', [LOCK_FILE, 'sleep', '6']);
@@ -430,7 +430,7 @@ describe('--cleanup', () => {
 });
 
 describe('without NET_ADMIN', () => {
-  test('it is told once, and nothing waits', async () => {
+  test('it is reported once, and nothing waits', async () => {
     const network = hostNetwork({
       run: (command, args, stdin, signal) => {
         const drop = ['--bounding-set=-net_admin', '--inh-caps=-net_admin', command, ...args];

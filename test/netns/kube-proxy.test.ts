@@ -14,7 +14,7 @@ afterAll(async () => {
 interface Case {
   readonly mode: ProxyMode;
   readonly addresses: readonly string[];
-  /** Those of `addresses` that the daemon takes over. */
+  /** The addresses of `addresses` that the daemon takes over. */
   readonly diverted: readonly string[];
   readonly says: RegExp;
 }

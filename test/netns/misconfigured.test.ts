@@ -1,4 +1,4 @@
-/** What node-cache does not start with, or ends at, leaves the daemon serving the rest (user demand A7). */
+/** Faults at which node-cache does not start, or ends, leave the daemon serving the rest (user demand A7). */
 import { afterAll, describe, expect, test } from 'vitest';
 import { until } from '../harness/timing.ts';
 import { KUBE_DNS, NodeFixture, OUTSIDE } from './node-fixture.ts';
@@ -6,7 +6,7 @@ import { ADDRESSES, LINK_LOCAL, OUTSIDE_AT, SERVICE } from './node-network.ts';
 
 const CLUSTER = 'kubernetes.default.svc.cluster.local';
 const OTHER = 'www.example.com';
-/** A resolver of the node that forwards to us, as systemd-resolved does if it is told to. */
+/** A resolver of the node that forwards to us, as systemd-resolved does if it is configured to. */
 const RESOLVED = '127.0.0.53';
 
 const fixtures: NodeFixture[] = [];

@@ -45,7 +45,7 @@ export function nodeCacheRulesOf(addresses: readonly string[]): string[] {
   ];
 }
 
-/** What becomes of them where they are to divert only while somebody listens. */
+/** The rules where they are to divert queries only while somebody listens. */
 export function crashSafe(rules: readonly string[]): string[] {
   return (
     rules

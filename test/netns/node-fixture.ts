@@ -22,7 +22,7 @@ import {
   UPSTREAM_SERVICE,
 } from './node-network.ts';
 
-/** Who answers is told by the address in the answer. */
+/** The address in the answer shows who answered. */
 export const KUBE_DNS = '192.0.2.1';
 export const STUB = '192.0.2.2';
 export const OUTSIDE = '192.0.2.3';
@@ -210,7 +210,7 @@ export class RunningDaemon {
     return this.#output;
   }
 
-  /** What it has logged at the levels that mean trouble. */
+  /** Its log lines of the levels that mean trouble. */
   get complaints(): string[] {
     return this.#output.split('\n').filter((line) => /^\[(WARNING|ERROR|FATAL)\]/.test(line));
   }

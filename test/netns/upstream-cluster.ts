@@ -99,7 +99,7 @@ export class UpstreamCluster {
    * chance. May be called again: connections that are there stay where they are.
    */
   async balance(count: number = this.addresses.length): Promise<void> {
-    // What is sent there is routed before it is translated.
+    // Packets to there are routed before they are translated.
     await this.node.ip(`route replace default via ${this.addresses[0]!}`);
     await this.node.tables('iptables', '-t nat -F OUTPUT');
     for (const transport of ['tcp', 'udp']) {

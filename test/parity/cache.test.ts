@@ -1,5 +1,5 @@
 /**
- * What node-cache's `cache` stores, for how long, and how it answers from it, as tables; and where we
+ * The answers that node-cache's `cache` stores, for how long, and how it answers from it, as tables; and where we
  * differ on purpose (NXDOMAIN for every type, the class in the key, AD kept).
  */
 import { describe, expect, test } from 'vitest';
@@ -34,7 +34,7 @@ import { sleep } from '../harness/timing.ts';
 
 const lab = useLab();
 
-/** What the upstream says to the names whose first label is the key. */
+/** The upstream's answers to names whose first label is the key. */
 const SAYS: Readonly<Record<string, (asked: Asked) => ResponseOptions>> = {
   ttl100: ({ name }) => ({ answers: [aRecord(name, 100)] }),
   ttl9999: ({ name }) => ({ answers: [aRecord(name, 9999)] }),

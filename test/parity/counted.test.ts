@@ -1,4 +1,4 @@
-/** What node-cache counts of messages that no block answers, and the frame of answers of our own. */
+/** Node-cache's counts of messages that no block answers, and the frame of answers of our own. */
 import { expect, test } from 'vitest';
 import { ask, askOrSilence } from '../harness/client.ts';
 import { Daemon } from '../harness/daemon.ts';

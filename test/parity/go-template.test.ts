@@ -11,7 +11,7 @@ import { useLab } from '../harness/lab.ts';
 const lab = useLab();
 const config = lab.write('config', 'apiVersion: v1\nkind: Config\ncurrent-context: ""\n');
 
-/** What Go writes; what it says is wrong goes to stderr. */
+/** Go's output; its errors go to stderr. */
 async function byGo(template: string): Promise<string> {
   const args = ['--kubeconfig', config, 'config', 'view', '-o', `go-template=${template}`];
   return (await promisify(execFile)('kubectl', args)).stdout;

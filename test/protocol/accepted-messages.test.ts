@@ -1,5 +1,5 @@
 /**
- * What we take for a query, and what other messages deserve: raw octets over UDP and TCP.
+ * The messages that we accept as queries, and the answers that others deserve: raw octets over UDP and TCP.
  * Specified by RFC 1035 section 4.1, RFC 6891 section 6, RFC 9619; the details are CoreDNS's.
  */
 import { describe, expect, test } from 'vitest';

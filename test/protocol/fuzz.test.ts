@@ -1,6 +1,6 @@
 /**
- * Whatever comes over the sockets, from clients or upstreams: the daemon goes on answering, panics
- * never, and grows by no more than a little. `FUZZ_SEED` repeats a run; `FUZZ_COUNT` makes it longer.
+ * Random messages from clients and upstreams: the daemon goes on answering, never panics, and grows
+ * by a little at most. `FUZZ_SEED` repeats a run; `FUZZ_COUNT` makes it longer.
  */
 import { describe, expect, test } from 'vitest';
 import { DatagramClient, StreamClient, ask, askStream, framed } from '../harness/client.ts';
@@ -38,7 +38,7 @@ const BATCH = 50;
 
 // Small stores, filled in the warm-up: what grows after it is a leak.
 const SMALL_CACHE = 'cache {\n success 500\n denial 500\n}';
-/** Every answer is looked into, renamed and written anew, and CNAMEs are looked up. */
+/** Every answer is looked into, renamed and written again, and CNAMEs are looked up. */
 const REWRITTEN = `${SMALL_CACHE}
     rewrite continue name regex ^q(.*)\\.example r{1}.example answer auto
     rewrite continue ttl suffix .example 1-60

@@ -52,7 +52,7 @@ describe.each([
   },
 );
 
-/** What ndots:5 makes of one lookup: names in order, until one exists. */
+/** The queries that ndots:5 makes of one lookup: names in order, until one exists. */
 const SEARCH = ['load.svc.cluster.local', 'svc.cluster.local', 'cluster.local', ''];
 
 class Stub {

@@ -1,6 +1,6 @@
 /**
  * `rewrite` over real sockets, one rule of each field: what the upstream is asked, what the client
- * gets, and that dig finds nothing wrong with it. What each rule means in all its forms is in
+ * gets, and that dig finds nothing wrong with it. The meaning of each rule in all its forms is in
  * test/scenarios/rewrite.test.ts and src/directives/rewrite/.
  */
 import { describe, expect, test } from 'vitest';

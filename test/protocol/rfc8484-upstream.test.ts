@@ -1,4 +1,4 @@
-/** DNS over HTTPS to upstreams (RFC 8484): against unbound, and against one that misbehaves as told. */
+/** DNS over HTTPS to upstreams (RFC 8484): against unbound, and against one that misbehaves as a test asks. */
 import { readFileSync } from 'node:fs';
 import {
   type Http2SecureServer,
@@ -59,7 +59,7 @@ function identity(): { readonly cert: Buffer; readonly key: Buffer } {
   };
 }
 
-/** A server with unbound's certificate that behaves as told. */
+/** A server with unbound's certificate that behaves as a test asks. */
 class FakeDoh {
   readonly exchanged: Exchanged[] = [];
   readonly sessions: ServerHttp2Session[] = [];
@@ -157,7 +157,7 @@ describe('unbound', () => {
   });
 });
 
-describe('a server that behaves as told', () => {
+describe('a server that a test controls', () => {
   test('what is sent (section 4.1): ID 0, media types, one connection', async () => {
     const host = lab.address(100);
     const fake = await FakeDoh.start(host);

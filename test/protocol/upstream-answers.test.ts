@@ -1,5 +1,5 @@
 /**
- * What we believe of an upstream, and what an unreliable one costs: RFC 5452 section 9,
+ * The responses of an upstream that we believe, and the cost of an unreliable one: RFC 5452 section 9,
  * RFC 7766 section 7, RFC 2308 section 7.
  */
 import { describe, expect, test } from 'vitest';
@@ -36,7 +36,7 @@ const PATIENCE_MS = 4500;
 /** For one upstream: two attempts. */
 const ATTEMPTS_MAX = 2;
 
-/** What the upstream does with a query, by the first label of its name. */
+/** The upstream's behaviour, by the first label of the queried name. */
 const ANSWERS: Record<string, (asked: Asked) => void> = {
   good: (asked) => asked.answer({ answers: [aRecord(asked.name, 60)] }),
   wrongid: (asked) =>

@@ -64,7 +64,7 @@ export function dayOfTraffic(perSec: number): Traffic {
   return { cluster, world: new Set(external), lookups };
 }
 
-/** What glibc and musl ask for: the search list first where there are fewer dots than `ndots`. */
+/** The names that glibc and musl ask for: the search list first where there are fewer dots than `ndots`. */
 function candidatesOf(typed: string, namespace: string): string[] {
   if (typed.endsWith('.') && typed.split('.').length > NDOTS) return [typed];
   const bare = typed.replace(/\.$/, '');

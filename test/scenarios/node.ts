@@ -20,7 +20,7 @@ import { Server } from '../../src/server/server.ts';
 
 const FAKED = ['performance', 'Date', 'setTimeout', 'setInterval', 'clearTimeout', 'clearInterval'];
 
-/** What an upstream answers to a lower-cased name with final dot. */
+/** An upstream's answer to a lower-cased name with final dot. */
 export type Authority = (name: string, qtype: number) => Synthesis;
 
 export interface Block {
@@ -101,7 +101,7 @@ export class Node {
   }
 }
 
-/** What a client can tell of the octets of an answer, but its TTLs. */
+/** Everything that a client can see in an answer, except its TTLs. */
 export function toldOf(octets: Uint8Array): string {
   return told(decodeMessage(octets)!);
 }

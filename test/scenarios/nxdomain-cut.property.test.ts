@@ -33,7 +33,7 @@ const cluster: fc.Arbitrary<Cluster> = fc
     }),
   );
 
-/** What a program may ask for, given what there is; half of it exists. */
+/** Names that a program may ask for, half of which exist. */
 function nameIn({ namespaces, services, pods }: Cluster): fc.Arbitrary<string> {
   const namespace = fc.oneof(fc.constantFrom(...namespaces), word);
   const there = services.flatMap(({ name, namespace, endpoints, ports }) =>
@@ -79,7 +79,7 @@ function nodeBefore(upstream: Authority): Node {
   return new Node([{ zone: ZONE, cache: CUT, upstream }]);
 }
 
-/** What an empty cache would say. */
+/** The answer of an empty cache. */
 function truthOf(model: Cluster, qname: string, qtype: string): string {
   const { rcode = 0, answers, authorities } = answerOfCluster(model, qname, typeFromName(qtype)!);
   return told({ rcode, answers: answers ?? [], authorities: authorities ?? [] });

@@ -34,7 +34,7 @@ describe('the name that is asked for', () => {
     { rule: 'name regex A x', asked: 'A.test. A', seen: 'a.test. A' },
     { rule: 'name regex ((.*)-(b)?c) {3}{2}{0}.x', asked: 'a-c.test. A', seen: 'aa-c.x. A' },
     { rule: 'name regex (.)(\\.) {1}{7}', asked: 'a.test. A', seen: 'a{7}. A' },
-    // What a group took is not looked at for groups again.
+    // The text of a group is not searched for groups again.
     { rule: 'name regex (.*)\\.(t.*)\\. {1}.{2}', asked: '{2}.test. A', seen: '{2}.test. A' },
     { rule: 'name regex ^a\\\\.b (x)', asked: 'a\\.b.test. A', seen: '\\(x\\). A' },
     { rule: 'name exact a\\.b.test c.test', asked: 'a\\.b.test. A', seen: 'c.test. A' },
@@ -140,7 +140,7 @@ describe('the names in the answer', () => {
       asked: 'a.x. A',
       answer: 'b.x. 5 A 192.0.2.1',
       gets: 'b.x. 5 A 192.0.2.1',
-      because: 'other rules give nothing back unless told to',
+      because: 'other rules give nothing back unless asked to',
     },
     {
       rule: 'name prefix a b answer auto',

@@ -75,7 +75,7 @@ export class Scenario {
   readonly #upstream = new Upstream();
   readonly #server: Server;
   readonly #answers: string[] = [];
-  /** What clients have asked, by the ID of their message. */
+  /** The questions of clients, by the ID of their message. */
   readonly #questions = new Map<number, string>();
   #lastId = 0;
   readonly #metrics;
@@ -209,7 +209,7 @@ export class Scenario {
 
   #record(message: Uint8Array, octets: number): void {
     const decoded = decodeMessage(message.subarray(0, octets))!;
-    // Whatever became of it on the way, a client sees its own question, as it has spelled it.
+    // A client sees its own question as it spelled it, whatever became of it on the way.
     const [question] = decoded.questions;
     const told = `${question!.name} ${typeName(question!.qtype)}`;
     expect(told).toBe(this.#questions.get(decoded.id));

@@ -171,7 +171,7 @@ describe('a CNAME among the answers', () => {
 describe('an extended DNS error (RFC 8914)', () => {
   const uses = 'template IN A {\n rcode NXDOMAIN\n ederror 21 "not here"\n}';
 
-  test('is told to a client that speaks EDNS', () => {
+  test('an extended error is sent to a client that speaks EDNS', () => {
     const wire = Buffer.from(new TestServer(uses).ask('a.', 'A', { edns: 1232 }));
     const option = Buffer.concat([Buffer.from([0, 15, 0, 10, 0, 21]), Buffer.from('not here')]);
     expect(wire.subarray(-16)).toEqual(Buffer.concat([Buffer.from([0, 14]), option]));
@@ -179,12 +179,12 @@ describe('an extended DNS error (RFC 8914)', () => {
     expect(additionals).toHaveLength(1);
   });
 
-  test('is not told to one that does not', () => {
+  test('an extended error is not sent to a client without EDNS', () => {
     const { additionals } = decodeMessage(new TestServer(uses).ask('a.', 'A'))!;
     expect(additionals).toEqual([]);
   });
 
-  test('comes through a cache', () => {
+  test('an extended error comes through a cache', () => {
     const wire = new TestServer(uses, 'cache 30').ask('a.', 'A', { edns: 1232 });
     expect(Buffer.from(wire).toString('latin1')).toContain('not here');
   });

@@ -1,5 +1,5 @@
 /**
- * What a commit says of itself, from FIRST on: what came before is history, and stays.
+ * Subjects and bodies of commits, from FIRST on: the commits before it are history, and stay.
  *
  * In a checkout without history (`git archive`, a shallow clone without FIRST) there is nothing to
  * look at; the gate runs where the history is.
@@ -42,7 +42,7 @@ function placeOf({ hash, subject }: Commit): string {
   return `commit ${hash.slice(0, 7)} "${subject}"`;
 }
 
-/** Those after FIRST, without merges and without what will be squashed into another. */
+/** The commits after FIRST, without merges and commits that will be squashed into another. */
 function commits(): Commit[] {
   // Fields end with NUL, and so does each message: --numstat follows it.
   const range = [`${FIRST}..HEAD`, '--no-merges'];
@@ -61,7 +61,7 @@ function commits(): Commit[] {
     .filter(({ subject }) => !/^(?:fixup|squash|amend)! /.test(subject));
 }
 
-/** What git prints, or '' where there is no git, no history, or no FIRST in it. */
+/** The output of git, or '' where there is no git, no history, or no FIRST in it. */
 function git(...args: readonly string[]): string {
   const cwd = import.meta.dirname;
   const { status, stdout } = spawnSync('git', ['-c', 'safe.directory=*', ...args], {

@@ -53,7 +53,7 @@ function optionRows(page: string): string[][] {
   );
 }
 
-/** What stands in the place of a default, and is none. */
+/** Words in the place of a default that are none. */
 const PROSE: readonly string[] = [
   'off',
   'none',
@@ -104,7 +104,7 @@ function isRefused(name: string, text: string): boolean {
   return refusal(directive, text) !== undefined;
 }
 
-/** What the directive makes of one option, or of none, as text. */
+/** The directive's config with one option, or with none, as text. */
 function configOf(name: string, option: string): string {
   const directive = DIRECTIVES.find((candidate) => candidate.name === name)!;
   const use = parseUse(`${leastOf(name)} {\n${option}\n}`);

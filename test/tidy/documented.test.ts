@@ -1,4 +1,4 @@
-/** What operators meet is documented, and nothing is documented that is not there. */
+/** Everything that operators meet is documented, and nothing is documented that does not exist. */
 import { existsSync } from 'node:fs';
 import { posix } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -149,7 +149,7 @@ describe('docs/errors.md', () => {
   test('has a section for each system error that a listener explains', () => {
     const source = 'src/listen/listener.ts';
     const existing = [...textOf(source).matchAll(/^ {2}(E[A-Z]+): '/gm)].map(([, code]) => code!);
-    expect(existing.length, `${source} has its CURES no more: mend this test`).toBeGreaterThan(0);
+    expect(existing.length, `${source} no longer has CURES: mend this test`).toBeGreaterThan(0);
     const missing = existing.filter((code) => !sections.has(code));
     expect(missing.map((code) => `${page}: ${code} of ${source} is missing`)).toEqual([]);
   });

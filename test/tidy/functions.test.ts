@@ -21,9 +21,6 @@ const TOO_MANY_PARAMETERS: readonly string[] = [
   'CacheEntry.constructor',
   'CacheHandler.#answerFromCut',
   'CacheHandler.answer',
-  'Evaluation.#field',
-  'Evaluation.#fields',
-  'Evaluation.#invoke',
   'Exchange.constructor',
   'Listeners.constructor',
   'Server.respond',
@@ -81,9 +78,9 @@ describe('functions', () => {
 });
 
 /**
- * What the rule sees is syntax: a closure, a spread, `await`, `for...of` and a template string, in any
+ * The rule sees syntax: a closure, a spread, `await`, `for...of` and a template string, in any
  * function of a file whose header says "Hot path", and in functions elsewhere whose docstring does.
- * What the rule does not see: objects and arrays that are made, calls that allocate inside, functions
+ * The rule does not see objects and arrays that are made, calls that allocate inside, functions
  * of other files, and anything in a `throw`. It says `for...of` of arrays too, for which an index is
  * as short and never slower. The benchmark is the judge of the rest.
  */

@@ -38,7 +38,7 @@ const PACKAGES: Readonly<Record<string, readonly string[]>> = {
 /** Only in tests. */
 const TEST_PACKAGES: readonly string[] = ['vitest', 'fast-check'];
 
-/** Whose tests hold their own reading against that of a package. */
+/** Packages that tests compare our own reading with, and the folder of these tests. */
 const ORACLES: Readonly<Record<string, string>> = { 'dns-packet': 'src/dns/' };
 
 /** dns/ has no I/O and no clock; of Node it takes what only looks at text. */

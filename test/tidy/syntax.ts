@@ -55,7 +55,7 @@ type FunctionNode = Node & {
   readonly name?: Node;
 };
 
-/** What a query should not pay for, by the syntax it has. */
+/** Costs that a query should not have, by their syntax. */
 const COSTS: ReadonlyMap<SyntaxKind, string> = new Map([
   [SyntaxKind.ArrowFunction, 'a closure'],
   [SyntaxKind.FunctionExpression, 'a closure'],
