@@ -233,6 +233,11 @@ export const METRICS = {
     help: 'Queries sent to an upstream that it has not answered yet.',
     labels: ['to'],
   },
+  nodelocald_upstream_attempts_total: {
+    kind: 'counter',
+    help: 'Attempts at an upstream that have ended, by purpose and outcome.',
+    labels: ['to', 'purpose', 'outcome'],
+  },
   nodelocald_upstream_bad_responses_total: {
     kind: 'counter',
     help: 'Responses of an upstream that were not believed, by reason.',

@@ -77,19 +77,18 @@ function begin(count: number, { overStream = true, ...terms }: Options = {}): Be
 }
 
 function answer(attempt: Attempt, rcode: number = 0, truncated: boolean = false): void {
-  attempt.owner.onAnswer(attempt, response(rcode, truncated));
+  attempt.answer(response(rcode, truncated));
 }
 
 function silence(attempt: Attempt): void {
-  attempt.toldSilent = true;
-  attempt.owner.onSlow(attempt, true);
+  attempt.doubt();
 }
 
 function fail(
   attempt: Attempt,
   cause: 'closed' | 'unreachable' | 'timeout' | 'bad-response',
 ): void {
-  attempt.owner.onFailure(attempt, `failed: ${cause}`, cause);
+  attempt.fail(`failed: ${cause}`, cause);
 }
 
 function counts({ upstreams }: Begun): number[] {
@@ -160,7 +159,7 @@ describe('where the next attempt goes', () => {
   test('behind a slow query: to the same upstream', () => {
     const begun = begin(2);
     const attempt = begun.upstreams[0]!.last;
-    attempt.owner.onSlow(attempt, false);
+    attempt.lag();
     expect(counts(begun)).toEqual([2, 0]);
   });
 

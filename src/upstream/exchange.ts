@@ -59,6 +59,8 @@ export class Exchange implements AttemptOwner {
   /** Attempts made: two bits for each upstream, in their order. */
   #made = 0;
   #attempts = 0;
+  /** Upstreams asked over UDP because a stream did not answer: a bit for each, in their order. */
+  #fellBack = 0;
   #lastFailure = 'no healthy proxies';
   /** Poor, but an answer: truncated, or with an RCODE for failover. */
   #lastAnswer: NormalizedResponse | undefined;
@@ -89,62 +91,46 @@ export class Exchange implements AttemptOwner {
     this.#tryNext();
   }
 
-  onAnswer(attempt: Attempt, message: NormalizedResponse): void {
+  onAnswered(attempt: Attempt, message: NormalizedResponse): void {
     if (this.#ended) return;
     this.#forget(attempt);
-    this.#lastAsked = attempt.upstream;
+    const upstream = this.#upstreams[attempt.at]!;
+    this.#lastAsked = upstream;
     if (!attempt.overStream && (message.wire[2]! & TC) !== 0) {
       // The whole answer is to be had over TCP (RFC 7766 section 5). It is not another attempt.
       this.#lastAnswer = message;
       this.#truncated = true;
-      this.#send(attempt.upstream, true, false);
+      this.#send(attempt.at, true, false);
       return;
     }
     if (this.#terms.failover.includes(message.rcode)) {
       this.#lastAnswer = message;
       // It has said what it knows, and is not asked again.
-      this.#made |= MADE_ALL << (2 * this.#upstreams.indexOf(attempt.upstream));
+      this.#made |= MADE_ALL << (2 * attempt.at);
       if (this.#tryAnother() || this.#hopes()) return;
     }
     this.#end(message);
   }
 
-  onSlow(attempt: Attempt, silent: boolean): void {
+  onSlow(attempt: Attempt, doubted: boolean): void {
     // What was sent after it, to mend that, has its own time.
     if (this.#ended || attempt !== this.#newest) return;
-    if (silent) {
-      if (attempt.overStream && this.#mayFallBack(attempt.upstream)) {
-        attempt.upstream.avoidStreams(attempt.sentMs);
-        this.#send(attempt.upstream, false, false);
-      } else {
-        this.#tryNext();
-      }
+    if (doubted) {
+      if (!this.#fallsBack(attempt)) this.#tryNext();
       return;
     }
     // Only its connection is busy: the same upstream, over another one.
-    const at = this.#upstreams.indexOf(attempt.upstream);
-    if (this.#mayTry(at)) this.#try(at);
+    if (this.#mayTry(attempt.at)) this.#try(attempt.at);
   }
 
-  onFailure(attempt: Attempt, reason: string, cause: FailureCause): void {
+  onFailed(attempt: Attempt, reason: string, cause: FailureCause): void {
     if (this.#ended) return;
     this.#forget(attempt);
     this.#lastFailure = reason;
-    const at = this.#upstreams.indexOf(attempt.upstream);
-    const replaced = attempt.toldSilent; // and UDP tried then
-    if (
-      cause === 'unreachable' &&
-      attempt.overStream &&
-      !replaced &&
-      this.#mayFallBack(attempt.upstream)
-    ) {
-      attempt.upstream.avoidStreams(attempt.sentMs);
-      this.#send(attempt.upstream, false, false);
-      return;
-    }
+    if (cause === 'unreachable' && this.#fallsBack(attempt)) return;
     // A connection that had served was closed: nothing is wrong with the upstream.
-    if (cause === 'closed' && this.#mayTry(at)) {
-      this.#try(at);
+    if (cause === 'closed' && this.#mayTry(attempt.at)) {
+      this.#try(attempt.at);
       return;
     }
     if (!this.#hopes()) this.#tryNext();
@@ -157,7 +143,7 @@ export class Exchange implements AttemptOwner {
     while (waiting?.before !== undefined) waiting = waiting.before; // the oldest
     if (waiting !== undefined) {
       const proto = waiting.overStream ? 'tcp' : 'udp';
-      this.#lastFailure = `read ${proto} ${waiting.upstream.label}: i/o timeout`;
+      this.#lastFailure = `read ${proto} ${this.#upstreams[waiting.at]!.label}: i/o timeout`;
     }
     this.#end(this.#lastAnswer ?? this.#lastFailure);
   }
@@ -185,7 +171,7 @@ export class Exchange implements AttemptOwner {
   /** Whether an attempt is under way of which nothing bad is known. */
   #hopes(): boolean {
     let attempt = this.#newest;
-    while (attempt !== undefined && attempt.toldSilent) attempt = attempt.before;
+    while (attempt !== undefined && attempt.isDoubted) attempt = attempt.before;
     return attempt !== undefined;
   }
 
@@ -204,24 +190,44 @@ export class Exchange implements AttemptOwner {
     this.#attempts++;
     const upstream = this.#upstreams[at]!;
     const overStream = this.#overStream || upstream.target.tls !== undefined;
-    const avoids = this.#mayFallBack(upstream) && upstream.avoidsStreams;
-    this.#send(upstream, overStream && !avoids, this.#madeAt(at) > 1);
+    this.#send(at, overStream && !this.#avoidsStreams(upstream), this.#madeAt(at) > 1);
+  }
+
+  /** Whether UDP takes the place of TCP, because the upstream appears not to accept TCP. */
+  #avoidsStreams(upstream: Upstream): boolean {
+    if (!this.#mayFallBack(upstream)) return false;
+    upstream.retryStreams();
+    return upstream.avoidsStreams;
   }
 
   /**
-   * UDP in place of TCP that is not to be had: not another attempt, the first was none. Never after a
-   * truncated answer over UDP, which would only come again.
+   * Sends over UDP in the place of a stream that does not answer, once for each upstream; false if it
+   * may not. It is not another attempt: the first was none.
    */
+  #fallsBack({ at, overStream, sentMs }: Attempt): boolean {
+    const upstream = this.#upstreams[at]!;
+    const isDone = ((this.#fellBack >> at) & 1) !== 0;
+    if (!overStream || isDone || !this.#mayFallBack(upstream)) return false;
+    this.#fellBack |= 1 << at;
+    upstream.avoidStreams(sentMs);
+    this.#send(at, false, false);
+    return true;
+  }
+
+  /** Never after a truncated answer over UDP, which would only come again. */
   #mayFallBack(upstream: Upstream): boolean {
     return this.#terms.tcpOptional && !this.#truncated && upstream.target.tls === undefined;
   }
 
-  #send(upstream: Upstream, overStream: boolean, mends: boolean): void {
+  #send(at: number, overStream: boolean, mends: boolean): void {
     const { nameOctets, viaCache } = this.#query;
+    const upstream = this.#upstreams[at]!;
+    const attempt = new Attempt(this, upstream, this.#message, nameOctets, 'query');
     // What a cache will keep is asked for with AD, so that later clients who ask get the truth.
-    const attempt = new Attempt(this, upstream, this.#message, nameOctets, viaCache);
+    attempt.askAuthentic = viaCache;
     attempt.overStream = overStream;
     attempt.mends = mends;
+    attempt.at = at;
     attempt.before = this.#newest;
     this.#newest = attempt;
     this.#lastAsked = upstream;
@@ -243,7 +249,7 @@ export class Exchange implements AttemptOwner {
     this.#ended = true;
     this.#registry.ended(this);
     for (let attempt = this.#newest; attempt !== undefined; attempt = attempt.before) {
-      attempt.withdraw?.(attempt);
+      attempt.withdraw();
     }
     this.#newest = undefined;
     this.#terms.ended(this.#query, outcome, this.#lastAsked, this.#beganMs);

@@ -5,6 +5,7 @@ import type { Attempt } from './attempt.ts';
 import type { Health } from './health.ts';
 import { Upstream } from './upstream.ts';
 import { TERMS } from './testing.ts';
+import { type HealthEvent, type HealthState, nextHealthState } from './health-state.ts';
 
 class FakeUpstream extends Upstream {
   readonly checks: Attempt[] = [];
@@ -48,6 +49,7 @@ describe('health checks', () => {
   });
 
   test('trouble: suspect, then down after more than max_fails checks, one each second and interval', () => {
+    upstream.join({ ...TERMS, failsMax: 5 });
     for (let i = 0; i < 50; i++) health.suspect();
     expect(health.state(2)).toBe('suspect');
     pass(4600);
@@ -71,8 +73,7 @@ describe('health checks', () => {
     for (let i = 0; i < 100; i++) {
       pass(10);
       const check = upstream.checks.at(-1)!;
-      if (check.withdraw === undefined) check.owner.onFailure(check, 'refused', 'unreachable');
-      check.withdraw = () => undefined; // so that each fails once
+      check.fail('refused', 'unreachable'); // a second time changes nothing
     }
     expect(upstream.checks.length).toBeLessThanOrEqual(3);
   });
@@ -80,7 +81,6 @@ describe('health checks', () => {
   test('asks for what is configured', () => {
     upstream.leave(TERMS);
     const healthCheck = { intervalMs: 100, recursionDesired: false, domain: 'example.org.' };
-    health.enabled = true;
     upstream.join({ ...TERMS, healthCheck });
     health.suspect();
     pass(20);
@@ -93,11 +93,23 @@ describe('health checks', () => {
 
   test('max_fails 0 for all users: there are none', () => {
     upstream.join({ ...TERMS, failsMax: 0 });
-    expect(health.enabled).toBe(true);
+    expect(health.isWatched).toBe(true);
     upstream.leave(TERMS);
-    expect(health.enabled).toBe(false);
+    expect(health.isWatched).toBe(false);
     health.suspect();
     pass(1000);
     expect(upstream.checks).toEqual([]);
+  });
+});
+
+describe('the states of health', () => {
+  const states: readonly HealthState[] = ['up', 'suspect', 'down'];
+  test.each<{ event: HealthEvent; to: readonly HealthState[] }>([
+    { event: 'trouble', to: ['suspect', 'suspect', 'down'] },
+    { event: 'checkFailed', to: ['up', 'suspect', 'down'] },
+    { event: 'exhausted', to: ['up', 'down', 'down'] },
+    { event: 'answered', to: ['up', 'up', 'up'] },
+  ])(`the event $event leads from ${states.join(', ')} to $to`, ({ event, to }) => {
+    expect(states.map((state) => nextHealthState(state, event))).toEqual(to);
   });
 });

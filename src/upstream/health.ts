@@ -1,9 +1,8 @@
 /**
- * Whether an upstream is worth asking.
+ * Whether an upstream is worth asking: acts on the states of health-state.ts.
  *
- *   up --suspect--> suspect --failed (more than max_fails checks)--> down
- *    ^                 |                                              |
- *    '---- answered ---'-------------------- answered ----------------'
+ * Owns:    what the end of an attempt says of the upstream, and the checks.
+ * Is not:  the order in which upstreams are asked (policy.ts).
  *
  * Checks run only after a failure, as in CoreDNS, and end with the first answer to anything: any
  * response, whatever its RCODE. A suspect is asked after those that are up; one that is down only if
@@ -16,29 +15,51 @@ import { NS } from '../dns/rrtype.ts';
 import type { Counter } from '../observe/counters.ts';
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
-import { Attempt, type AttemptOwner } from './attempt.ts';
+import {
+  Attempt,
+  type AttemptObserver,
+  type AttemptOutcome,
+  type AttemptOwner,
+  type AttemptPurpose,
+} from './attempt.ts';
 import type { HealthCheckConfig } from './config.ts';
-import type { Upstream } from './upstream.ts';
-
-export type HealthState = 'up' | 'suspect' | 'down';
+import { type HealthEvent, type HealthState, nextHealthState } from './health-state.ts';
 
 /** A check that is not answered by then has failed. */
 const CHECK_MS = 1000;
 
+/** What the end of an attempt says of its upstream; undefined is nothing. */
+const MEANING: Readonly<Record<AttemptOutcome, HealthEvent | undefined>> = {
+  answered: 'answered',
+  unreachable: 'trouble',
+  timeout: 'trouble',
+  closed: undefined, // its right: the connection had served
+  'bad-response': undefined, // somebody is there
+  withdrawn: undefined,
+};
+
+/** The upstream whose health this is: carries the checks. */
+export interface CheckedUpstream extends AttemptObserver {
+  /** `127.0.0.1:53`, as in the label `to`. */
+  readonly label: string;
+  readonly avoidsStreams: boolean;
+  retryStreams(): void;
+  sendStream(attempt: Attempt): void;
+  sendDatagram(attempt: Attempt): void;
+}
+
 export class Health implements AttemptOwner {
-  readonly #upstream: Upstream;
+  readonly #upstream: CheckedUpstream;
   readonly #failures: Counter;
-  #suspected = false;
-  /** Checks that failed in a row. */
-  #fails = 0;
+  /** One for each max_fails of the users; all leave `up` and return to it together. */
+  #standings: readonly Standing[] = [];
   #check: Attempt | undefined;
   #nextCheckMs = Infinity;
-  /** These three follow the terms of who uses the upstream. */
+  /** These two follow the terms of who uses the upstream. */
   config: HealthCheckConfig = { intervalMs: 500, recursionDesired: true, domain: '.' };
   overStream = false;
-  enabled = true;
 
-  constructor(upstream: Upstream, metrics: Metrics) {
+  constructor(upstream: CheckedUpstream, metrics: Metrics) {
     this.#upstream = upstream;
     this.#failures = metrics.counter('coredns_proxy_healthcheck_failures_total', {
       proxy_name: 'forward',
@@ -46,35 +67,57 @@ export class Health implements AttemptOwner {
     });
   }
 
-  /** `failsMax` is the asker's max_fails; with 0 nothing is ever suspect or down for it. */
+  /** Follows the upstream's health for users with these max_fails; for a max_fails of 0 it is always up. */
+  watch(failsMaxes: readonly number[]): void {
+    const before = this.#standings;
+    this.#standings = [...new Set(failsMaxes)]
+      .filter((failsMax) => failsMax > 0)
+      .map(
+        (failsMax) =>
+          before.find((each) => each.failsMax === failsMax) ?? new Standing(failsMax, before[0]),
+      );
+    if (this.#standings.length === 0) this.#stopChecks();
+  }
+
+  /** Whether any user wants to know. */
+  get isWatched(): boolean {
+    return this.#standings.length > 0;
+  }
+
+  /** As an asker with that max_fails sees it. */
   state(failsMax: number): HealthState {
-    if (failsMax === 0 || !this.#suspected) return 'up';
-    return this.#fails > failsMax ? 'down' : 'suspect';
-  }
-
-  /** An attempt failed, or waits too long: checks begin. */
-  suspect(): void {
-    if (this.#suspected || !this.enabled) return;
-    this.#suspected = true;
-    this.#nextCheckMs = nowMs();
-  }
-
-  /** It has answered something. */
-  answered(): void {
-    if (!this.#suspected) return;
-    this.#suspected = false;
-    this.#fails = 0;
-    this.#nextCheckMs = Infinity;
+    for (const standing of this.#standings) {
+      if (standing.failsMax === failsMax) return standing.state;
+    }
+    return 'up';
   }
 
   get checking(): boolean {
-    return this.#suspected;
+    return this.#standings.length > 0 && this.#standings[0]!.state !== 'up';
+  }
+
+  /** Something is wrong: checks begin. */
+  suspect(): void {
+    this.#on('trouble');
+  }
+
+  /** The upstream has answered something. */
+  answered(): void {
+    this.#on('answered');
+  }
+
+  /** Called for every end of every attempt at the upstream. */
+  attemptEnded(attempt: Attempt, outcome: AttemptOutcome): void {
+    const event = MEANING[outcome];
+    // A new connection that leads to nobody says little of the others: connection/trials.ts judges.
+    if (event === 'trouble' && attempt.purpose === 'trial') return;
+    if (event !== undefined) this.#on(event);
   }
 
   tick(now: number): void {
     if (this.#check !== undefined) {
       if (now - this.#check.sentMs > CHECK_MS) {
-        this.#check.withdraw?.(this.#check);
+        this.#check.withdraw();
         this.#checkFailed();
       }
     } else if (now >= this.#nextCheckMs) {
@@ -83,14 +126,7 @@ export class Health implements AttemptOwner {
     }
   }
 
-  close(): void {
-    this.#suspected = false;
-    this.#nextCheckMs = Infinity;
-    this.#check?.withdraw?.(this.#check);
-    this.#check = undefined;
-  }
-
-  onAnswer(attempt: Attempt): void {
+  onAnswered(attempt: Attempt): void {
     if (attempt === this.#check) this.#check = undefined;
   }
 
@@ -98,23 +134,29 @@ export class Health implements AttemptOwner {
     // Patience ends with CHECK_MS.
   }
 
-  onFailure(attempt: Attempt): void {
+  onFailed(attempt: Attempt): void {
     if (attempt === this.#check) this.#checkFailed();
   }
 
   /** The query that shows whether the upstream answers: `. NS` unless configured. */
-  probe(owner: AttemptOwner): Attempt {
+  probe(owner: AttemptOwner, purpose: AttemptPurpose): Attempt {
     const domain = nameFromText(this.config.domain) ?? Uint8Array.of(0);
     const flags = this.config.recursionDesired ? RD << 8 : 0;
     const query = buildQuery({ name: domain, qtype: NS, flags });
-    const attempt = new Attempt(owner, this.#upstream, query, domain.length, false);
-    attempt.isProbe = true;
-    return attempt;
+    return new Attempt(owner, this.#upstream, query, domain.length, purpose);
+  }
+
+  #on(event: HealthEvent): void {
+    const wasChecking = this.checking;
+    for (const standing of this.#standings) standing.on(event);
+    if (this.checking === wasChecking) return;
+    this.#nextCheckMs = wasChecking ? Infinity : nowMs();
   }
 
   #send(): void {
-    const check = this.probe(this);
+    const check = this.probe(this, 'check');
     check.sentMs = nowMs();
+    if (this.overStream) this.#upstream.retryStreams();
     check.overStream = this.overStream && !this.#upstream.avoidsStreams;
     this.#check = check;
     if (check.overStream) this.#upstream.sendStream(check);
@@ -123,9 +165,37 @@ export class Health implements AttemptOwner {
 
   #checkFailed(): void {
     this.#check = undefined;
-    if (!this.#suspected) return;
-    this.#fails++;
+    if (!this.checking) return;
     this.#failures.value++;
+    this.#on('checkFailed');
     this.#nextCheckMs = nowMs() + this.config.intervalMs;
+  }
+
+  #stopChecks(): void {
+    this.#nextCheckMs = Infinity;
+    this.#check?.withdraw();
+    this.#check = undefined;
+  }
+}
+
+/** The upstream's health in the eyes of askers with one max_fails. */
+class Standing {
+  readonly failsMax: number;
+  state: HealthState = 'up';
+  /** Checks that failed in a row. */
+  #fails = 0;
+
+  /** Begins where `like` is: what another asker has found out holds for this one too. */
+  constructor(failsMax: number, like: Standing | undefined) {
+    this.failsMax = failsMax;
+    if (like === undefined || like.state === 'up') return;
+    this.on('trouble');
+    for (let i = 0; i < like.#fails; i++) this.on('checkFailed');
+  }
+
+  on(event: HealthEvent): void {
+    const isExhausted = event === 'checkFailed' && ++this.#fails > this.failsMax;
+    this.state = nextHealthState(this.state, isExhausted ? 'exhausted' : event);
+    if (this.state === 'up') this.#fails = 0;
   }
 }

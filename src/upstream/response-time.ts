@@ -21,14 +21,22 @@ const SILENT_MS_MAX = 500;
 
 export class ResponseTime {
   #smoothedMs = INITIAL_MS;
+  #lastAnswerMs = -Infinity;
   slowMs: number = clamp(4 * INITIAL_MS, SLOW_MS_MIN, SLOW_MS_MAX);
   silentMs: number = clamp(8 * INITIAL_MS, SILENT_MS_MIN, SILENT_MS_MAX);
 
-  observe(tookMs: number): void {
+  /** An answer has come, `tookMs` after its query was sent. */
+  observe(now: number, tookMs: number): void {
+    this.#lastAnswerMs = now;
     const countedMs = Math.min(tookMs, SMOOTHED_TIMES_MAX * this.#smoothedMs + 1);
     this.#smoothedMs += (countedMs - this.#smoothedMs) * SMOOTHING;
     this.slowMs = clamp(4 * this.#smoothedMs, SLOW_MS_MIN, SLOW_MS_MAX);
     this.silentMs = clamp(8 * this.#smoothedMs, SILENT_MS_MIN, SILENT_MS_MAX);
+  }
+
+  /** Whether nothing at all has been answered for so long that perhaps nobody is there. */
+  isQuiet(now: number): boolean {
+    return now - this.#lastAnswerMs >= this.silentMs;
   }
 }
 

@@ -144,24 +144,24 @@ export class Asker implements AttemptOwner {
   /** Answers and failures: 1 in the end. */
   ends = 0;
 
-  onAnswer(_: Attempt, message: NormalizedResponse): void {
+  onAnswered(_: Attempt, message: NormalizedResponse): void {
     this.answer = message;
     this.ends++;
   }
 
-  onSlow(_: Attempt, silent: boolean): void {
-    if (silent) this.silent++;
+  onSlow(_: Attempt, doubted: boolean): void {
+    if (doubted) this.silent++;
     else this.slow++;
   }
 
-  onFailure(_: Attempt, reason: string, cause: FailureCause): void {
+  onFailed(_: Attempt, reason: string, cause: FailureCause): void {
     this.failure = { reason, cause };
     this.ends++;
   }
 
   attempt(upstream: Upstream, name: string, mends: boolean = false): Attempt {
     const query = queryFor(name);
-    const attempt = new Attempt(this, upstream, query, query.length - HEADER_OCTETS - 4, false);
+    const attempt = new Attempt(this, upstream, query, query.length - HEADER_OCTETS - 4, 'query');
     attempt.overStream = true;
     attempt.mends = mends;
     return attempt;

@@ -250,7 +250,7 @@ describe('an attempt that mends another', () => {
     const attempt = asker.attempt(upstream, 'again.test.', true);
     upstream.sendStream(attempt);
     await vi.waitUntil(() => probe !== undefined);
-    attempt.withdraw!(attempt);
+    attempt.withdraw();
     probe!();
     await new Promise((resolve) => setTimeout(resolve, 100));
     expect(server.seen).toEqual([]);
@@ -357,6 +357,7 @@ describe('prefer_tcp', () => {
     upstream.avoidStreams(start);
     expect(upstream.avoidsStreams).toBe(true);
     const clock = vi.spyOn(performance, 'now').mockImplementation(() => start + 31_000);
+    upstream.retryStreams();
     expect(upstream.avoidsStreams).toBe(true);
     clock.mockRestore();
     await vi.waitUntil(() => !upstream.avoidsStreams);

@@ -8,11 +8,16 @@
 import type { Metrics } from '../observe/metrics.ts';
 import { nowMs } from '../sys/clock.ts';
 import type { UpstreamTarget, UpstreamTerms } from './config.ts';
-import type { Exchange } from './exchange.ts';
 import { Upstream } from './upstream.ts';
 
 const FAST_TICK_MS = 10;
 const SLOW_TICK_MS = 1000;
+
+/** Something that ends by itself at its deadline, on the monotonic clock. */
+export interface Expiring {
+  readonly deadlineMs: number;
+  expire(): void;
+}
 
 export class Upstreams {
   readonly #metrics: Metrics;
@@ -21,7 +26,7 @@ export class Upstreams {
   /** Released by their last user, with queries still under way. */
   readonly #leaving = new Set<Upstream>();
   /** Exchanges under way, in the order of their deadlines. */
-  readonly #exchanges = new Set<Exchange>();
+  readonly #exchanges = new Set<Expiring>();
   #timer: NodeJS.Timeout | undefined;
   #tickMs = 0;
   #closed = false;
@@ -51,12 +56,12 @@ export class Upstreams {
   }
 
   /** An exchange has begun: its deadline is watched, and so are the upstreams. */
-  began(exchange: Exchange): void {
+  began(exchange: Expiring): void {
     this.#exchanges.add(exchange);
     if (this.#tickMs !== FAST_TICK_MS) this.#schedule(FAST_TICK_MS);
   }
 
-  ended(exchange: Exchange): void {
+  ended(exchange: Expiring): void {
     this.#exchanges.delete(exchange);
   }
 

@@ -59,7 +59,7 @@ class ModelUpstream extends Upstream {
   /** Not before the caller has returned, as no network can. */
   #answer(attempt: Attempt, transport: string): void {
     this.#asked(`${this.label} ${transport}`);
-    queueMicrotask(() => attempt.owner.onAnswer(attempt, normalize(...modelAnswer(attempt))!));
+    queueMicrotask(() => attempt.answer(normalize(...modelAnswer(attempt))!));
   }
 }
 

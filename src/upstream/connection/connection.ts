@@ -3,18 +3,23 @@
  * own, answers come in any order.
  *
  * Owns:    IDs, what is outstanding, for how long the upstream has been silent, how old it is.
- * Is not:  the octets on the wire (upstream/wire/wire.ts), the choice of a connection (pool.ts), nor what
- *          becomes of a query whose connection is lost.
+ * Is not:  the octets on the wire (upstream/wire/wire.ts), the choice of a connection (pool.ts), the
+ *          judgement of its silence (watch.ts), nor what becomes of a query whose connection is lost.
  */
 import type { SecureContext } from 'node:tls';
-import { type NormalizedResponse, lowerTtls } from '../../dns/response.ts';
+import { lowerTtls } from '../../dns/response.ts';
 import { formatHostPort } from '../../net/host-port.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { random16 } from '../../sys/random.ts';
 import { acceptResponse } from '../accept.ts';
-import type { Attempt, FailureCause } from '../attempt.ts';
-import { type UpstreamTarget } from '../config.ts';
-import { type ConnectionState, nextConnectionState } from './connection-state.ts';
+import type { Attempt, AttemptCarrier, FailureCause } from '../attempt.ts';
+import type { UpstreamTarget } from '../config.ts';
+import {
+  type ConnectionStanding,
+  type ConnectionState,
+  nextConnectionState,
+  nextStanding,
+} from './connection-state.ts';
 import { HttpsWire } from '../wire/https.ts';
 import { type Lifespan, isOver } from './lifespan.ts';
 import { StreamWire } from '../wire/stream.ts';
@@ -25,29 +30,37 @@ const OUTSTANDING_MAX = 32768;
 /** A connection attempt must succeed within that time (the whole query has 4 s). */
 export const CONNECT_MS = 1000;
 
+/** The owner of connections hears of what concerns more than one attempt. */
 export interface ConnectionEvents {
-  /** An answer arrived for an attempt. */
-  answered(connection: Connection, attempt: Attempt, message: NormalizedResponse): void;
+  /** A message answers nothing that was asked, or not what was asked. */
   disbelieved(reason: string): void;
-  /** The connection is gone; `left` waited for answers. */
-  closed(
-    connection: Connection,
-    left: readonly Attempt[],
-    reason: string,
-    cause: FailureCause,
-  ): void;
+  /**
+   * The connection is gone; attempts that still wait on it fail next. `wasAccepted`: somebody had
+   * taken it, if only to close it or to fail the TLS handshake.
+   */
+  closed(connection: Connection, end: ConnectionEnd, wasAccepted: boolean): void;
   /** A TLS session to resume the next connection with. */
   session(session: Buffer): void;
 }
 
-export class Connection implements WireEvents {
+/** Why a connection ended. */
+export interface ConnectionEnd {
+  readonly reason: string;
+  readonly cause: FailureCause;
+}
+
+export class Connection implements WireEvents, AttemptCarrier {
   readonly #target: UpstreamTarget;
   readonly #events: ConnectionEvents;
   readonly #lifespan: Lifespan;
   readonly #wire: Wire;
-  /** By ID, in the order of sending. */
-  readonly #outstanding = new Map<number, Attempt>();
+  /**
+   * By ID, in the order of sending. Undefined once the attempt is withdrawn: its ID stays taken until
+   * the answer comes, or another query could be given that answer.
+   */
+  readonly #outstanding = new Map<number, Attempt | undefined>();
   #state: ConnectionState = 'connecting';
+  #standing: ConnectionStanding = 'trusted';
   readonly startedMs: number = nowMs();
   #progressMs: number = this.startedMs;
   /** When nothing was outstanding any more. */
@@ -56,14 +69,7 @@ export class Connection implements WireEvents {
   #oldSinceMs = Infinity;
   #withdrawnCount = 0;
   #lastAnswerMs = -Infinity;
-  #wasOpen = false;
-  #wasAccepted = false;
-  #closeReason: { text: string; cause: FailureCause } | undefined;
-  /** Set by the pool, until the next answer: slow, to be avoided; so silent that it may be dead. */
-  suspected = false;
-  silent = false;
-  /** Set by the pool: must answer a probe before it is given queries. */
-  onTrial = false;
+  #end: ConnectionEnd | undefined;
 
   constructor(
     target: UpstreamTarget,
@@ -83,21 +89,23 @@ export class Connection implements WireEvents {
     return this.#state;
   }
 
+  get standing(): ConnectionStanding {
+    return this.#standing;
+  }
+
   get outstanding(): number {
     return this.#outstanding.size;
   }
 
-  /** Whether queries may be given to it. */
-  get usable(): boolean {
-    return (
-      (this.#state === 'open' || this.#state === 'connecting') &&
-      this.#outstanding.size < OUTSTANDING_MAX
-    );
+  get isConnecting(): boolean {
+    return this.#state === 'connecting' || this.#state === 'accepted';
   }
 
-  /** Whether somebody has taken the connection, if only to close it or to fail the TLS handshake. */
-  get wasAccepted(): boolean {
-    return this.#wasAccepted;
+  /** Whether it has room for another query. Whether it should be given one is its standing's to say. */
+  get takesMore(): boolean {
+    return (
+      (this.#state === 'open' || this.isConnecting) && this.#outstanding.size < OUTSTANDING_MAX
+    );
   }
 
   /** When the last answer came; -Infinity if none has. */
@@ -127,23 +135,41 @@ export class Connection implements WireEvents {
     return this.isOld(now) ? now - this.#oldSinceMs : 0;
   }
 
-  isConnecting(): boolean {
-    return this.#state === 'connecting';
-  }
-
   /** What is outstanding and still wanted, oldest first. A copy: its owners may send and withdraw. */
   attempts(): Attempt[] {
-    return [...this.#outstanding.values()].filter((attempt) => attempt !== withdrawn);
+    return [...this.#outstanding.values()].filter((attempt) => attempt !== undefined);
   }
 
-  /** Calls back for each attempt sent before `beforeMs` and not told yet, and notes that it is. */
-  tellLate(beforeMs: number): void {
+  /** It must answer a probe before it is given queries. For new connections. */
+  putOnTrial(): void {
+    this.#standing = 'onTrial';
+  }
+
+  /** The trial is over: it may be given queries. */
+  trust(): void {
+    this.#standing = nextStanding(this.#standing, 'proven');
+  }
+
+  /** Those behind the oldest perhaps wait for it alone; the oldest itself is probably the slow one. */
+  lag(): void {
+    this.#standing = nextStanding(this.#standing, 'lag');
+    const [, ...behind] = this.attempts();
+    for (const attempt of behind) attempt.lag();
+  }
+
+  /** Perhaps dead: the pod behind it is gone, and nothing says so (kube-proxy drops in silence). */
+  mute(): void {
+    this.#standing = nextStanding(this.#standing, 'mute');
+    for (const attempt of this.attempts()) attempt.doubt();
+  }
+
+  /** Attempts sent before `beforeMs` are doubted, however lively the connection is. */
+  doubtLate(beforeMs: number): void {
     // What an owner sends meanwhile is visited last, and younger.
     for (const attempt of this.#outstanding.values()) {
-      if (attempt === withdrawn || attempt.toldSilent) continue;
+      if (attempt === undefined || attempt.isDoubted) continue;
       if (attempt.sentMs >= beforeMs) break;
-      attempt.toldSilent = true;
-      attempt.owner.onSlow(attempt, true);
+      attempt.doubt();
     }
   }
 
@@ -153,8 +179,7 @@ export class Connection implements WireEvents {
     let id = random16();
     while (this.#outstanding.has(id)) id = random16();
     attempt.id = id;
-    attempt.sentMs = now;
-    attempt.withdraw = this.#withdraw;
+    attempt.sent(this, now);
     this.#sent++;
     this.#outstanding.set(id, attempt);
     this.#wire.send(attempt, id);
@@ -174,18 +199,17 @@ export class Connection implements WireEvents {
 
   /** Closes at once; what is outstanding fails with that reason. */
   abort(reason: string, cause: FailureCause): void {
-    this.#closeReason ??= { text: reason, cause };
+    this.#end ??= { reason, cause };
     this.#state = nextConnectionState(this.#state, 'lost'); // at once: it must not be chosen again
     this.#wire.destroy(false);
   }
 
   onAccepted(): void {
-    this.#wasAccepted = true;
+    this.#state = nextConnectionState(this.#state, 'accepted');
   }
 
   onOpen(): void {
     this.#state = nextConnectionState(this.#state, 'connected');
-    this.#wasOpen = true;
     this.#progressMs = nowMs();
   }
 
@@ -195,17 +219,17 @@ export class Connection implements WireEvents {
     const found = acceptResponse(attempt.query, attempt.nameOctets, data, at, end, true);
     if (typeof found === 'string') {
       this.#distrust(found);
-      attempt.owner.onFailure(attempt, `bad response (${found})`, 'bad-response');
+      attempt.fail(`bad response (${found})`, 'bad-response');
       return;
     }
-    this.#events.answered(this, attempt, ageSec === 0 ? found : lowerTtls(found, ageSec));
+    attempt.answer(ageSec === 0 ? found : lowerTtls(found, ageSec));
   }
 
   onNoMessage(id: number, reason: string): void {
     const attempt = this.#took(id);
     if (attempt === undefined) return;
     this.#events.disbelieved('malformed');
-    attempt.owner.onFailure(attempt, reason, 'bad-response');
+    attempt.fail(reason, 'bad-response');
   }
 
   onGarbled(): void {
@@ -225,49 +249,47 @@ export class Connection implements WireEvents {
   }
 
   onError(error: NodeJS.ErrnoException): void {
-    this.#closeReason ??= { text: this.#describe(error), cause: this.#causeOfEnd };
+    this.#end ??= { reason: this.#describe(error), cause: this.#causeOfEnd };
   }
 
   onClosed(): void {
+    const wasAccepted = this.#state !== 'connecting' && this.#state !== 'closed';
     this.#state = nextConnectionState(this.#state, 'lost');
     const left = this.attempts();
     this.#outstanding.clear();
-    const reason = this.#closeReason ?? {
-      text: `read tcp ${formatHostPort(this.#target)}: EOF`,
+    const end = this.#end ?? {
+      reason: `read tcp ${formatHostPort(this.#target)}: EOF`,
       cause: this.#causeOfEnd,
     };
-    this.#events.closed(this, left, reason.text, reason.cause);
+    this.#events.closed(this, end, wasAccepted);
+    for (const attempt of left) attempt.fail(end.reason, end.cause);
   }
 
   get #causeOfEnd(): FailureCause {
     return this.#lastAnswerMs === -Infinity ? 'unreachable' : 'closed';
   }
 
-  /** What was outstanding under that ID, and no longer is; undefined if nobody waits for it. */
+  /** Takes out what is outstanding under that ID; undefined if its answer is not wanted. */
   #took(id: number): Attempt | undefined {
     const attempt = this.#outstanding.get(id);
-    if (attempt === undefined) {
+    if (!this.#outstanding.delete(id)) {
       this.#events.disbelieved('unknown-id'); // a second answer, or one that nobody asked for
       return undefined;
     }
-    this.#outstanding.delete(id);
     this.#progressMs = nowMs();
     this.#lastAnswerMs = this.#progressMs;
-    this.suspected = false;
-    this.silent = false;
-    if (attempt !== withdrawn) return attempt;
-    this.#withdrawnCount--;
-    return undefined;
+    this.#standing = nextStanding(this.#standing, 'answered');
+    if (attempt === undefined) this.#withdrawnCount--;
+    return attempt;
   }
 
   /** The attempt's owner has its answer from elsewhere; ours will be a stray. */
-  readonly #withdraw = (attempt: Attempt): void => {
+  withdrawn(attempt: Attempt): void {
     if (this.#outstanding.get(attempt.id) !== attempt) return;
-    // Its ID stays taken until the answer comes, or another query could be given that answer.
-    this.#outstanding.set(attempt.id, withdrawn);
+    this.#outstanding.set(attempt.id, undefined);
     this.#withdrawnCount++;
     this.#settle();
-  };
+  }
 
   /** What else comes this way may be out of step: it finishes what it has and takes nothing more. */
   #distrust(reason: string): void {
@@ -288,16 +310,13 @@ export class Connection implements WireEvents {
   #describe(error: NodeJS.ErrnoException): string {
     const to = formatHostPort(this.#target);
     const words = GO_WORDS[error.code ?? ''];
-    if (this.#wasOpen) return `read tcp ${to}: ${words ?? error.message}`;
+    if (!this.isConnecting) return `read tcp ${to}: ${words ?? error.message}`;
     if (words !== undefined) return `dial tcp ${to}: connect: ${words}`;
     return this.#target.tls === undefined
       ? `dial tcp ${to}: ${error.message}`
       : `dial tcp ${to}: tls: handshake failed: ${error.message}`;
   }
 }
-
-/** Stands where an attempt was that nobody waits for any more. */
-const withdrawn = Object.freeze({}) as Attempt;
 
 const GO_WORDS: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'connection refused',

@@ -3,7 +3,8 @@
  * another one.
  *
  * Owns:    that there are 8 at most, none ahead of need, and that what is filled first is not slow.
- * Is not:  the life of each (connection.ts), nor the search for one that answers (trials.ts).
+ * Is not:  the life of each (connection.ts), the judgement of its silence and age (watch.ts), nor the search
+ *          for one that answers (trials.ts).
  *
  * CoreDNS as an upstream answers one connection's queries strictly in turn, closes a connection that
  * sends nothing within 3 s and one that is idle for 10 s. So: least outstanding first, another
@@ -24,7 +25,7 @@ const FILL_OUTSTANDING = 32;
 /** One that acknowledges and does not answer makes room for another one after so long. */
 const HOPELESS_MS = 2000;
 
-export class Connections {
+export class Pool {
   readonly all: Connection[] = [];
   readonly #time: ResponseTime;
   /** As errors name the upstream. */
@@ -77,11 +78,11 @@ export class Connections {
   #useless(now: number): Connection | undefined {
     let worst: Connection | undefined;
     for (const connection of this.all) {
-      if (!connection.silent) continue;
+      if (connection.standing !== 'silent') continue;
       if (connection.silentMs(now) < HOPELESS_MS && isThere(connection)) continue;
       if (worst === undefined || connection.silentMs(now) > worst.silentMs(now)) worst = connection;
     }
-    return worst ?? this.all.find((connection) => !connection.usable);
+    return worst ?? this.all.find((connection) => !connection.takesMore);
   }
 
   /**
@@ -96,12 +97,12 @@ export class Connections {
     let filling = false;
     let connecting = false;
     for (const connection of this.all) {
-      if (!connection.usable || connection.onTrial) continue;
+      if (!connection.takesMore || connection.standing === 'onTrial') continue;
       if (fallback === undefined || connection.outstanding < fallback.outstanding) {
         fallback = connection;
       }
-      if (connection.suspected) continue;
-      if (connection.isConnecting()) connecting = true;
+      if (connection.standing !== 'trusted') continue;
+      if (connection.isConnecting) connecting = true;
       if (filling) continue;
       if (connection.isOld(now)) {
         if (connection.silentMs(now) < slowMs) old = connection;
@@ -129,8 +130,8 @@ export class Connections {
     const sinceMs = now - this.#time.slowMs / 2;
     let best: Connection | undefined;
     for (const connection of this.all) {
-      if (connection.lastAnswerMs < sinceMs || !connection.usable) continue;
-      if (connection.onTrial || connection.suspected) continue;
+      if (connection.lastAnswerMs < sinceMs || !connection.takesMore) continue;
+      if (connection.standing !== 'trusted') continue;
       if (best === undefined || connection.outstanding < best.outstanding) best = connection;
     }
     if (best === undefined || best.outstanding < GROW_AT_OUTSTANDING) return best;
@@ -141,7 +142,7 @@ export class Connections {
   pickAny(): Connection | undefined {
     let best: Connection | undefined;
     for (const connection of this.all) {
-      if (!connection.usable || connection.onTrial) continue;
+      if (!connection.takesMore || connection.standing === 'onTrial') continue;
       if (best === undefined || connection.outstanding < best.outstanding) best = connection;
     }
     return best;

@@ -11,9 +11,10 @@
  * It ends when nobody waits any more, when connections are refused, or when the queries are given to a
  * connection that takes them and answers no probe. How many are opened is the budget's: pool.ts.
  */
-import type { Attempt, AttemptOwner, FailureCause } from '../attempt.ts';
+import type { Attempt, AttemptCarrier, AttemptOwner } from '../attempt.ts';
+import { nowMs } from '../../sys/clock.ts';
 import { CONNECT_MS, type Connection } from './connection.ts';
-import type { Connections } from './pool.ts';
+import type { Pool } from './pool.ts';
 import type { Health } from '../health.ts';
 import { type ResponseTime, SILENT_MS_MIN } from '../response-time.ts';
 
@@ -35,7 +36,7 @@ const TRIAL_MS = 500;
 const REPLACE_AGAIN_MS = 5000;
 
 export interface TrialSurroundings {
-  readonly connections: Connections;
+  readonly pool: Pool;
   readonly health: Health;
   readonly time: ResponseTime;
   /** Opens a connection; there is room for it. */
@@ -44,7 +45,7 @@ export interface TrialSurroundings {
   dialFailure(): string;
 }
 
-export class Trials {
+export class Trials implements AttemptCarrier, AttemptOwner {
   readonly #around: TrialSurroundings;
   /** Attempts that wait for a connection to prove itself. */
   readonly #waiting = new Set<Attempt>();
@@ -83,45 +84,57 @@ export class Trials {
 
   /** An old connection should be replaced. */
   replace(now: number): void {
-    if (now < this.#noReplacementBeforeMs || !this.#around.connections.hasRoom(now)) return;
+    if (now < this.#noReplacementBeforeMs || !this.#around.pool.hasRoom(now)) return;
     this.begin(now);
   }
 
   /** The attempt is sent when a connection has proved itself, or fails. */
   await(attempt: Attempt, now: number): void {
     this.begin(now);
-    attempt.sentMs = now;
-    attempt.withdraw = this.#withdraw;
+    attempt.sent(this, now);
     this.#waiting.add(attempt);
   }
 
-  readonly #withdraw = (attempt: Attempt): void => {
+  withdrawn(attempt: Attempt): void {
     this.#waiting.delete(attempt);
-  };
+  }
 
   #dial(now: number, count: number): void {
-    const { connections, health } = this.#around;
+    const { pool, health } = this.#around;
     this.#roundMs = now;
     const trials = this.#open();
     for (let i = 0; i < count; i++) {
-      if (trials.length >= TRIALS_MAX) connections.giveUp(trials.shift()!, now);
-      if (!connections.hasRoom(now)) return;
+      if (trials.length >= TRIALS_MAX) pool.giveUp(trials.shift()!, now);
+      if (!pool.hasRoom(now)) return;
       const connection = this.#around.dial(now);
-      connection.onTrial = true;
+      connection.putOnTrial();
       trials.push(connection);
-      connection.send(health.probe(this.#probeOwner));
+      const probe = health.probe(this, 'trial');
+      probe.overStream = true;
+      connection.send(probe);
     }
   }
 
-  /** What becomes of probes is seen where it happens to their connections. */
-  readonly #probeOwner: AttemptOwner = {
-    onAnswer: () => undefined,
-    onSlow: () => undefined,
-    onFailure: () => undefined,
-  };
-
   #open(): Connection[] {
-    return this.#around.connections.all.filter(({ onTrial }) => onTrial);
+    return this.#around.pool.all.filter(({ standing }) => standing === 'onTrial');
+  }
+
+  /** A probe was answered: its connection may be used, and those who waited use it. */
+  onAnswered(probe: Attempt): void {
+    const connection = this.#around.pool.all.find((each) => each === probe.carrier);
+    if (connection?.standing !== 'onTrial') return;
+    connection.trust();
+    const now = nowMs();
+    this.#flush(now);
+    if (this.#waiting.size === 0) this.#end(now);
+  }
+
+  onSlow(): void {
+    // A round has its own time.
+  }
+
+  onFailed(): void {
+    // If its connection ends, `lost` follows; else the round goes on.
   }
 
   /** Somebody answers, over whatever connection. */
@@ -130,41 +143,31 @@ export class Trials {
     this.#notBeforeMs = 0;
   }
 
-  /** A trial was answered: the connection may be used, and those who waited use it. */
-  passed(connection: Connection, now: number): void {
-    connection.onTrial = false;
-    this.#flush(now);
-    if (this.#waiting.size === 0) this.#end(now);
-  }
-
   /** A trial is closed. One that was taken, and closed by the other side, will be so again. */
-  lost(connection: Connection, now: number): void {
-    if (connection.wasAccepted && this.#round > 0) this.#giveUp(now);
+  lost(wasAccepted: boolean, now: number): void {
+    if (wasAccepted && this.#round > 0) this.#giveUp(now);
   }
 
   #flush(now: number): void {
     for (const attempt of this.#waiting) {
-      const connection = this.#around.connections.pickProven(now);
+      const connection = this.#around.pool.pickProven(now);
       if (connection === undefined) return;
       this.#waiting.delete(attempt);
-      sendAnew(attempt, connection);
+      connection.send(attempt);
     }
   }
 
   #end(now: number): void {
-    const { connections } = this.#around;
+    const { pool } = this.#around;
     this.#round = 0;
-    for (const connection of this.#open())
-      connections.drop(connection, now, 'not needed', 'closed');
+    for (const connection of this.#open()) pool.drop(connection, now, 'not needed', 'closed');
   }
 
   /** The next round, or the end. */
   tick(now: number): void {
     if (this.#round === 0) return;
     for (const attempt of this.#waiting) {
-      if (attempt.toldSilent || now - attempt.sentMs < SILENT_MS_MIN) continue;
-      attempt.toldSilent = true;
-      attempt.owner.onSlow(attempt, true);
+      if (now - attempt.sentMs >= SILENT_MS_MIN) attempt.doubt();
     }
     this.#flush(now);
     const trials = this.#open();
@@ -180,7 +183,7 @@ export class Trials {
         return;
       }
     }
-    const hasRoom = this.#around.connections.hasRoom(now);
+    const hasRoom = this.#around.pool.hasRoom(now);
     if (trials.length === 0) {
       if (!hasRoom) return; // those who wait have their deadlines
       if (this.#round >= REFUSED_ROUNDS_MAX) this.#giveUp(now);
@@ -193,8 +196,8 @@ export class Trials {
 
   /** With nothing on trial and nothing to be opened: what there is. */
   #lastResort(now: number, trials: readonly Connection[]): Connection | undefined {
-    const { connections } = this.#around;
-    return trials.length > 0 || connections.hasRoom(now) ? undefined : connections.pickAny();
+    const { pool } = this.#around;
+    return trials.length > 0 || pool.hasRoom(now) ? undefined : pool.pickAny();
   }
 
   #nextRound(now: number): void {
@@ -204,11 +207,8 @@ export class Trials {
 
   /** Nobody answers probes, but somebody takes connections: better than nothing. */
   #acceptUnproven(connection: Connection, now: number): void {
-    connection.onTrial = false;
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    this.#end(now);
-    for (const attempt of waiting) sendAnew(attempt, connection);
+    connection.trust();
+    for (const attempt of this.#endWaiting(now)) connection.send(attempt);
   }
 
   /** Nobody takes connections. Those who wait are told, and the next trial begins later each time. */
@@ -216,28 +216,20 @@ export class Trials {
     this.#notBeforeMs = now + this.#redialMs;
     this.#redialMs = Math.min(2 * this.#redialMs, REDIAL_MS_MAX);
     this.#around.health.suspect();
-    this.#fail(now, this.#around.dialFailure(), 'unreachable');
+    const reason = this.#around.dialFailure();
+    for (const attempt of this.#endWaiting(now)) attempt.fail(reason, 'unreachable');
   }
 
   /** Ends it for good; those who wait are told later, since they may be about to send. */
-  close(now: number, fail: (attempt: Attempt) => void): void {
+  close(now: number, reason: string): void {
+    for (const attempt of this.#endWaiting(now)) attempt.failSoon(reason, 'unreachable');
+  }
+
+  /** Ends the search. Returns those who waited for it. */
+  #endWaiting(now: number): Attempt[] {
     const waiting = [...this.#waiting];
     this.#waiting.clear();
     this.#end(now);
-    waiting.forEach(fail);
+    return waiting;
   }
-
-  #fail(now: number, reason: string, cause: FailureCause): void {
-    const waiting = [...this.#waiting];
-    this.#waiting.clear();
-    this.#end(now);
-    for (const attempt of waiting) attempt.owner.onFailure(attempt, reason, cause);
-  }
-}
-
-/** Over a connection of which nothing bad is known, so that its owner's patience begins anew. */
-function sendAnew(attempt: Attempt, connection: Connection): void {
-  attempt.toldSlow = false;
-  attempt.toldSilent = false;
-  connection.send(attempt);
 }

@@ -6,41 +6,34 @@ import { type Socket, createSocket } from 'node:dgram';
 import { SocketAddress, isIPv6 } from 'node:net';
 import { AD, HEADER_OCTETS, readU16, writeU16 } from '../../dns/header.ts';
 import { copyOctets } from '../../dns/octets.ts';
-import type { NormalizedResponse } from '../../dns/response.ts';
 import { formatHostPort } from '../../net/host-port.ts';
 import { nowMs } from '../../sys/clock.ts';
 import { random16 } from '../../sys/random.ts';
 import { acceptResponse } from '../accept.ts';
-import type { Attempt } from '../attempt.ts';
-import { type UpstreamTarget } from '../config.ts';
+import type { Attempt, AttemptCarrier } from '../attempt.ts';
+import type { UpstreamTarget } from '../config.ts';
 
 export interface UdpEvents {
-  answered(attempt: Attempt, message: NormalizedResponse): void;
+  /** A datagram arrived that is not the answer. */
   disbelieved(reason: string): void;
+  /** The query's socket is closed, for whatever reason. */
+  done(query: UdpQuery): void;
 }
 
-export class UdpQuery {
+export class UdpQuery implements AttemptCarrier {
   readonly attempt: Attempt;
   readonly #target: UpstreamTarget;
   readonly #events: UdpEvents;
   readonly #socket: Socket;
-  readonly #done: (query: UdpQuery) => void;
   #open = true;
 
-  /** Sends the attempt. `done` is called when the socket is closed, for whatever reason. */
-  constructor(
-    attempt: Attempt,
-    target: UpstreamTarget,
-    events: UdpEvents,
-    done: (query: UdpQuery) => void,
-  ) {
+  /** Sends the attempt. */
+  constructor(attempt: Attempt, target: UpstreamTarget, events: UdpEvents) {
     this.attempt = attempt;
     this.#target = target;
     this.#events = events;
-    this.#done = done;
     attempt.id = random16();
-    attempt.sentMs = nowMs();
-    attempt.withdraw = () => this.close();
+    attempt.sent(this, nowMs());
     const message = copyOctets(attempt.query);
     writeU16(message, 0, attempt.id);
     if (attempt.askAuthentic) message[3] = message[3]! | AD;
@@ -60,19 +53,22 @@ export class UdpQuery {
     });
   }
 
-  close(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#socket.close();
-    this.#done(this);
+  withdrawn(): void {
+    this.#close();
   }
 
   /** No answer came in time. */
   timeOut(): void {
     if (!this.#open) return;
-    this.close();
-    const reason = `read udp ${formatHostPort(this.#target)}: i/o timeout`;
-    this.attempt.owner.onFailure(this.attempt, reason, 'timeout');
+    this.#close();
+    this.attempt.fail(`read udp ${formatHostPort(this.#target)}: i/o timeout`, 'timeout');
+  }
+
+  #close(): void {
+    if (!this.#open) return;
+    this.#open = false;
+    this.#socket.close();
+    this.#events.done(this);
   }
 
   #receive(reply: Buffer): void {
@@ -88,15 +84,14 @@ export class UdpQuery {
       this.#events.disbelieved(message);
       return;
     }
-    this.close();
-    this.#events.answered(attempt, message);
+    this.#close();
+    attempt.answer(message);
   }
 
   #fail(error: NodeJS.ErrnoException): void {
     if (!this.#open) return;
-    this.close();
-    const reason = `write udp ${formatHostPort(this.#target)}: ${error.message}`;
-    this.attempt.owner.onFailure(this.attempt, reason, 'unreachable');
+    this.#close();
+    this.attempt.fail(`write udp ${formatHostPort(this.#target)}: ${error.message}`, 'unreachable');
   }
 }
 
