@@ -106,7 +106,7 @@ ip6.arpa:53 {
     }
 `;
 
-  test('has four blocks, each with its directives in the order of the file', () => {
+  test('the Corefile of the add-on has four blocks, their directives in the order of the file', () => {
     const parsed = parse(ADDON);
     const reverse = [
       'errors',
@@ -142,7 +142,7 @@ ip6.arpa:53 {
     expect(parsed.files).toEqual(['/etc/coredns/Corefile']);
   });
 
-  test('says where each directive and option stands', () => {
+  test('each directive and option has its line and column', () => {
     const uses = parse(ADDON).blocks[0]!.uses;
     const cache = uses[1]!;
     const denial = cache.options[1]!;
@@ -151,7 +151,7 @@ ip6.arpa:53 {
     expect(denial.args[1]).toMatchObject({ text: '5', line: 5, column: 25 });
   });
 
-  test('is the same with CRLF line ends, but for nothing', () => {
+  test('a Corefile with CRLF line ends reads as the same blocks', () => {
     expect(outline(parse(ADDON.replaceAll('\n', '\r\n')))).toEqual(outline(parse(ADDON)));
   });
 });
@@ -164,20 +164,24 @@ function short(text: string, env: Readonly<Record<string, string>> = {}): string
 describe('server blocks', () => {
   test.each([
     { text: '', blocks: [], because: 'a file may be empty' },
-    { text: '# nothing\n', blocks: [], because: 'a comment is nothing' },
-    { text: '.', blocks: ['.:53: '], because: 'a block may be a key alone' },
+    { text: '# nothing\n', blocks: [], because: 'a file may hold only a comment' },
+    { text: '.', blocks: ['.:53: '], because: 'a block may consist of its key' },
     { text: '.:53 {\n}', blocks: ['.:53: '], because: 'a block may be empty' },
-    { text: '.:53 { }', blocks: ['.:53: '], because: 'also on one line' },
-    { text: '.:53 {\n whoami\n}', blocks: ['.:53: whoami'], because: 'this is the common form' },
+    { text: '.:53 { }', blocks: ['.:53: '], because: 'an empty block may be on one line' },
+    {
+      text: '.:53 {\n whoami\n}',
+      blocks: ['.:53: whoami'],
+      because: 'a block commonly opens at the end of the line of its key',
+    },
     {
       text: '.:53\n{\n whoami\n}',
       blocks: ['.:53: whoami'],
-      because: 'the brace may have its own line',
+      because: 'the brace of a block may have its own line',
     },
     {
       text: '.:53 { whoami\n}',
       blocks: ['.:53: whoami'],
-      because: 'a directive may follow the brace',
+      because: 'a directive may follow the brace on its line',
     },
     {
       text: '.:53\nwhoami\nlog\n',
@@ -192,23 +196,23 @@ describe('server blocks', () => {
     {
       text: 'a.test, b.test {\n}',
       blocks: ['a.test.:53 b.test.:53: '],
-      because: 'commas may stand between them',
+      because: 'keys may be separated by commas',
     },
     {
       text: 'a.test,\nb.test,\nc.test\n{\n}',
       blocks: ['a.test.:53 b.test.:53 c.test.:53: '],
-      because: 'after a comma the next line goes on',
+      because: 'a comma continues the keys on the next line',
     },
     {
       text: 'a.test , b.test {\n}',
       blocks: ['a.test.:53 b.test.:53: '],
-      because: 'a comma may stand alone',
+      because: 'a comma may be a word of its own',
     },
     { text: '"" a.test {\n}', blocks: ['a.test.:53: '], because: 'an empty key is ignored' },
     {
       text: 'a.test,\nb.test\nlog',
       blocks: ['a.test.:53 b.test.:53: log'],
-      because: 'so it does without braces',
+      because: 'a comma continues the keys of a block without braces',
     },
     {
       text: 'a.test {\n}\nb.test {\n}',
@@ -218,18 +222,18 @@ describe('server blocks', () => {
     {
       text: 'a.test {\n} b.test {\n}',
       blocks: ['a.test.:53: ', 'b.test.:53: '],
-      because: 'also on the line of a brace',
+      because: 'a block may begin on the line where the last one ends',
     },
     {
       text: '10.0.2.0/23:5 {\n}',
       blocks: ['2.0.10.in-addr.arpa.:5 3.0.10.in-addr.arpa.:5: '],
       because: 'a CIDR stands for its reverse zones',
     },
-    { text: 'tls://A.test {\n}', blocks: ['tls a.test.:853: '], because: 'schemes are kept' },
+    { text: 'tls://A.test {\n}', blocks: ['tls a.test.:853: '], because: 'a key keeps its scheme' },
     {
       text: '"a.test" {\n "whoami"\n}',
       blocks: ['a.test.:53: whoami'],
-      because: 'quotes change nothing',
+      because: 'a quoted key or directive is the same as an unquoted one',
     },
   ])('$because', ({ text, blocks }) => {
     expect(short(text)).toEqual(blocks);
@@ -250,7 +254,7 @@ describe('server blocks', () => {
     expect(blocks[0]!.place).toMatchObject({ line: 1, column: 1 });
   });
 
-  test('a zone of odd letters is a warning', () => {
+  test('a zone of unusual characters gives a warning', () => {
     const { blocks, warnings } = parse('a_b.test {\n}\n_x.10.in-addr.arpa {\n}');
     expect(blocks).toHaveLength(2);
     expect(warnings).toMatchObject([
@@ -264,36 +268,48 @@ describe('server blocks', () => {
 
 describe('directives', () => {
   test.each([
-    { text: 'cache 30 {\n}', uses: 'cache 30 {  }', because: 'its block may be empty' },
-    { text: 'cache 30 { }', uses: 'cache 30 {  }', because: 'also on one line' },
+    {
+      text: 'cache 30 {\n}',
+      uses: 'cache 30 {  }',
+      because: 'the block of a directive may be empty',
+    },
+    {
+      text: 'cache 30 { }',
+      uses: 'cache 30 {  }',
+      because: 'the empty block of a directive may be on one line',
+    },
     {
       text: 'cache {\n success 1 2\n denial 3\n}',
       uses: 'cache { success 1 2; denial 3 }',
-      because: 'each line is an option',
+      because: 'each line in the block of a directive is an option',
     },
     {
       text: 'cache { success 1\n denial 3\n}',
       uses: 'cache { success 1; denial 3 }',
-      because: 'an option may follow the brace',
+      because: 'an option may follow the brace on its line',
     },
     {
       text: 'log . "{combined} x" {\n class all\n}',
       uses: 'log . {combined} x { class all }',
-      because: 'quotes group',
+      because: 'quotes make one argument of several words',
     },
-    { text: 'forward . X {}', uses: 'forward . X {}', because: 'braces that touch are a word' },
+    { text: 'forward . X {}', uses: 'forward . X {}', because: 'two braces that touch are a word' },
     {
       text: 'template IN A {\n answer "{{ .Name }}\n60 IN A 1.2.3.4" x\n match {{ a }}\n}',
       uses: 'template IN A { answer {{ .Name }}\n60 IN A 1.2.3.4 x; match {{ a }} }',
       because: 'an argument may hold line ends',
     },
     { text: 'log "{"\nlog "}"', uses: 'log {; log }', because: 'a quoted brace is text' },
-    { text: '{$NAME} x', uses: 'errors x', because: 'names may come from variables' },
+    {
+      text: '{$NAME} x',
+      uses: 'errors x',
+      because: 'the name of a directive may come from a variable',
+    },
   ])('$because', ({ text, uses }) => {
     expect(short(`. {\n${text}\n}`, { NAME: 'errors' })).toEqual([`.:53: ${uses}`]);
   });
 
-  test('one directive can be read alone, for the tests of its folder', () => {
+  test('parseUse reads one directive without a block around it', () => {
     const use = parseUse('forward . a {\n force_tcp\n}', 'x');
     expect(use).toMatchObject({ name: 'forward', hasBlock: true, place: { file: 'x', line: 1 } });
     expect(use.options[0]?.name.text).toBe('force_tcp');
@@ -302,7 +318,7 @@ describe('directives', () => {
   });
 });
 
-describe('what is refused says where and what', () => {
+describe('an error in a Corefile has its place and its code', () => {
   test.each([
     ['.:53 {\n  foo\n}', 'COREFILE_UNKNOWN_DIRECTIVE', "2:3: Unknown directive 'foo'"],
     [
@@ -404,19 +420,19 @@ describe('what is refused says where and what', () => {
     ],
     ['. {\n log#x\n}', 'COREFILE_COMMENT', '2:5: "#" inside the token "log"'],
     ['. {\n log "x\n}', 'COREFILE_QUOTE', '2:6: this quote is never closed'],
-  ])('%j is %s: %s', (text, code, says) => {
+  ])('%j is refused with %s: %s', (text, code, says) => {
     const error = errorOf(text);
     expect(error.message).toContain(`/etc/coredns/Corefile:${says}`);
     expect(error.code).toBe(code);
   });
 
-  test('the nearest name is looked for among those of CoreDNS too', () => {
+  test('a misspelled directive of CoreDNS gets the nearest name as its hint', () => {
     expect(errorOf('. {\n kubernets\n}').hint).toBe('did you mean "kubernetes"?');
     expect(errorOf('. {\n lop\n}').hint).toBe('did you mean "log"?');
   });
 
   test.each([...FOREIGN_DIRECTIVES.keys()])(
-    '%s, which CoreDNS has, is told from a misspelling',
+    '%s is refused as a directive of CoreDNS, unless it is one of ours',
     (name) => {
       const text = `. {\n ${name}\n}`;
       const options = { file: 'Corefile', source: sourceOf(), known: new Set(['errors']) };
@@ -426,14 +442,14 @@ describe('what is refused says where and what', () => {
     },
   );
 
-  test('the first fault in the file is told, and faults of keys last', () => {
+  test('the first error in the file is reported, and errors of keys come last', () => {
     expect(errorOf('a..b {\n foo\n}\n}').what).toBe("Unknown directive 'foo'");
     expect(errorOf('. {\n import none\n foo\n}').what).toBe('File to import not found: none');
     expect(errorOf('. {\n foo\n import none\n}').what).toBe("Unknown directive 'foo'");
   });
 });
 
-/** What is reported of `text`, as `LINE: WHAT`, and the blocks that are left. */
+/** The errors of `text`, as `LINE: WHAT`, and the blocks that are read all the same. */
 function recovered(text: string): { errors: string[]; blocks: string[] } {
   const errors: string[] = [];
   const corefile = parseCorefile(text, {
@@ -446,7 +462,7 @@ function recovered(text: string): { errors: string[]; blocks: string[] } {
   return { errors, blocks };
 }
 
-describe('who wants every error goes on after each', () => {
+describe('reading goes on after an error when all are wanted', () => {
   test.each([
     {
       text: '. {\n foo\n log\n bar 1 {\n  x\n }\n}\na.test {\n kubernetes\n errors\n}',
@@ -458,25 +474,25 @@ describe('who wants every error goes on after each', () => {
       text: 'a.test {\n errors\nb.test {\n log\n}\nc.test {\n cache\n}\n',
       errors: ['3:'],
       blocks: ['b.test.:53: log', 'c.test.:53: cache', 'a.test.:53: errors'],
-      because: 'a brace that is missing between blocks is told once',
+      because: 'a brace that is missing between blocks is reported once',
     },
     {
       text: '.:53{\n log\n}\na.test {\n errors\n}',
       errors: ['1:'],
       blocks: ['.:53: log', 'a.test.:53: errors'],
-      because: 'a brace that touches the key is meant as one',
+      because: 'a brace glued to a key opens the block',
     },
     {
       text: '. { log }\na.test { errors }',
       errors: ['1:', '2:'],
       blocks: ['.:53: log', 'a.test.:53: errors'],
-      because: 'a block on one line is meant as one',
+      because: 'a block on one line is read as a block',
     },
     {
       text: '. {\n forward . x { a b }\n forward . y\n {\n z\n }\n log\n}',
       errors: ['2:', '4:'],
       blocks: ['.:53: forward . x { a b }, forward . y, log'],
-      because: 'so are those of directives',
+      because: 'the block of a directive on one line is read as a block',
     },
     {
       text: '. {\n cache {\n  a {\n   b\n  }\n  c\n }\n log\n}',
@@ -488,7 +504,7 @@ describe('who wants every error goes on after each', () => {
       text: '. {\n log\n}\n}\n}\na.test {\n}\n}',
       errors: ['4:', '5:', '8:'],
       blocks: ['.:53: log', 'a.test.:53: '],
-      because: 'braces that are too many are dropped',
+      because: 'surplus braces are dropped',
     },
     {
       text: 'a..b {\n}\n.:99999 . {\n log\n}',
@@ -500,19 +516,19 @@ describe('who wants every error goes on after each', () => {
       text: '. {\n import none\n import\n log#x y\n cache "z\n errors\n}',
       errors: ['4:', '5:', '2:', '3:'],
       blocks: ['.:53: log, cache z, errors'],
-      because: 'bad imports are empty; the lexer reads the whole file first',
+      because: 'a bad import is empty, and errors of the lexer come first',
     },
     {
       text: '(a) {\n log\n}\n(a) {\n errors\n}\n(b)\n. {\n import a\n}',
       errors: ['4:', '8:'],
       blocks: ['.:53: errors'],
-      because: 'a snippet is what was said of it last',
+      because: 'the last declaration of a snippet counts',
     },
     {
       text: '. {\n log\n cache {\n  success 1',
       errors: ['4:', '4:'],
       blocks: ['.:53: log, cache { success 1 }'],
-      because: 'the end closes what is open',
+      because: 'the end of the file closes open blocks',
     },
   ])('$because', ({ text, errors, blocks }) => {
     const found = recovered(text);
@@ -520,7 +536,7 @@ describe('who wants every error goes on after each', () => {
     expect(found.blocks).toEqual(blocks);
   });
 
-  test('after a hundred there is no more', () => {
+  test('the error after the hundredth is thrown', () => {
     const text = `. {\n${'foo\n'.repeat(200)}}`;
     const errors: CorefileError[] = [];
     const report = (error: CorefileError): void => void errors.push(error);
@@ -536,14 +552,14 @@ describe('the fingerprint', () => {
     {
       text: '. {\n\tlog   # another\n} # more',
       same: true,
-      because: 'comments and spacing are nothing',
+      because: 'comments and spacing do not count',
     },
-    { text: '. {\r\n log\r\n}\r\n', same: true, because: 'nor are the kinds of line ends' },
-    { text: '. {\n "{$L}"\n}', same: true, because: 'a variable is its value' },
+    { text: '. {\r\n log\r\n}\r\n', same: true, because: 'the kind of line ends does not count' },
+    { text: '. {\n "{$L}"\n}', same: true, because: 'a variable counts as its value' },
     { text: '. {\n\n log # x\n}', same: false, because: 'a line has moved' },
     { text: '. {\n errors\n}', same: false, because: 'a word differs' },
     { text: '. {\n log "{"\n}', same: false, because: 'a word was added' },
-  ])('is the same ($same), since $because', ({ text, same }) => {
+  ])('the fingerprint is the same ($same), since $because', ({ text, same }) => {
     expect(parse(text, { L: 'log' }).fingerprint === before).toBe(same);
   });
 });
@@ -574,7 +590,7 @@ describe('the shapes of real node-local Corefiles', () => {
       ],
     },
     {
-      title: 'another order, and imports that match nothing',
+      title: 'another order, and imports without a match',
       text: `cluster.local:53 {
     loop
     bind 169.254.20.10
@@ -659,7 +675,7 @@ import generated-config/custom-server-block*
         '.:53: whoami',
       ],
     },
-  ])('$title', ({ text, blocks }) => {
+  ])('a Corefile of this shape is read: $title', ({ text, blocks }) => {
     expect(short(text)).toEqual(blocks);
   });
 });

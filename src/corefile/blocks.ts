@@ -5,7 +5,7 @@
  * Is not:  aware of what a directive means: the options of each are read by its own folder, with
  *          options.ts and values.ts. The keys of a block are read by block-keys.ts. Two blocks are
  *          compared in directives/configure.ts.
- * Callers: substitute the default Corefile where there are no blocks.
+ * Callers: substitute the default Corefile if there are no blocks.
  *
  *   corefile  := { snippet | import | block }
  *   block     := key { [","] key } ( "{" directives "}" | NEWLINE directives, to the end )
@@ -62,9 +62,9 @@ export interface ServerBlock {
 export interface DirectiveUse {
   readonly name: string;
   readonly place: Place;
-  /** What follows the name on its line. */
+  /** The words after the name on its line. */
   readonly args: readonly Token[];
-  /** Whether it has braces, be they empty. */
+  /** Whether it has braces, even empty ones. */
   readonly hasBlock: boolean;
   /** The lines between its braces. */
   readonly options: readonly OptionLine[];
@@ -82,11 +82,11 @@ export interface ParseOptions {
   readonly source?: Source;
   /** The port of dns:// keys that name none. */
   readonly defaultPort?: number;
-  /** The names of the directives that there are. */
+  /** The names of all directives. */
   readonly known: ReadonlySet<string>;
   /**
-   * Receives each error. The default throws the first; where it returns, the faulty part is left out of
-   * the blocks, and the first error after {@link ERRORS_MAX} is thrown all the same.
+   * Receives each error. The default throws the first. If it returns, the faulty part is left out of
+   * the blocks; the first error after {@link ERRORS_MAX} is thrown in any case.
    */
   readonly report?: Report;
 }
@@ -100,7 +100,7 @@ export function parseCorefile(text: string, options: ParseOptions): Corefile {
   const report = atMost(ERRORS_MAX, options.report ?? throwError);
   const stream = new TokenStream(text, options.file, options.source ?? machineSource, report);
   const raw = new Parser(stream, options.known, report).corefile();
-  // As in CoreDNS, keys are looked at when the whole file has been read.
+  // As in CoreDNS, keys are parsed once the whole file has been read.
   const warnings = [...stream.warnings];
   const blocks = raw
     .map((block) => ({
@@ -112,7 +112,7 @@ export function parseCorefile(text: string, options: ParseOptions): Corefile {
   return { blocks, warnings, files: [...stream.files], fingerprint: stream.fingerprint };
 }
 
-/** Hands `count` errors on to `report`, and throws those after them. */
+/** Passes `count` errors to `report`, and throws any further one. */
 function atMost(count: number, report: Report): Report {
   let reported = 0;
   return (error) => (++reported > count ? throwError(error) : report(error));
@@ -120,7 +120,7 @@ function atMost(count: number, report: Report): Report {
 
 /**
  * Reads `text` as one directive of a block, so that a directive's tests need no block around it.
- * Its name is not checked.
+ * The name is not checked.
  */
 export function parseUse(text: string, file: string = 'Corefile'): DirectiveUse {
   const stream = new TokenStream(text, file, machineSource);
@@ -182,7 +182,7 @@ class Parser {
     this.#report(new CorefileError(code, place, what, details));
   }
 
-  /** What follows the keys. Without braces the block takes all the rest. */
+  /** Reads a block after its keys. A block without braces extends to the end of the file. */
   #block(key: Token, isOpen: boolean): DirectiveUse[] {
     const uses: DirectiveUse[] = [];
     let open = isOpen ? key : undefined;
@@ -202,7 +202,7 @@ class Parser {
     return uses;
   }
 
-  /** One directive; none, if it was no directive, which is reported. */
+  /** Reads one directive. Empty if the tokens were none, which is reported. */
   #uses(key: Token | undefined): DirectiveUse[] {
     if (this.#stream.peek()!.kind === 'open') {
       const open = this.#stream.peek()!;
@@ -217,12 +217,12 @@ class Parser {
     return use === undefined || !isKnown ? [] : [use];
   }
 
-  /** `isKey` if its name may be the key of a block; undefined if it was one. */
+  /** `isKey`: the name may be the key of a nested block. Undefined if it was one. */
   directive(isKey: boolean = false): DirectiveUse | undefined {
     const name = this.#stream.take();
     const args: Token[] = [];
     for (let next = this.#stream.peek(); next !== undefined; next = this.#stream.peek()) {
-      // A brace that opens a line is the next directive's fault, and is reported there.
+      // A brace at the start of a line is reported with the next directive.
       if (next.startsLine) break;
       if (next.kind === 'open') {
         if (isKey && looksLikeKey(name.text)) {
@@ -233,7 +233,7 @@ class Parser {
         return { name: name.text, place: name, args, hasBlock: true, options };
       }
       if (next.kind === 'close') {
-        // It is left to close the block.
+        // It stays in the stream, to close the block.
         this.#report(strayBrace(next, 'the "}" of a block stands on a line of its own'));
         break;
       }
@@ -242,7 +242,7 @@ class Parser {
     return { name: name.text, place: name, args, hasBlock: false, options: [] };
   }
 
-  /** A block in a block, which the missing `}` of the outer one has made: read as a block. */
+  /** Reads a block that a missing `}` has put inside another one, as a block of its own. */
   #nestedBlock(keys: readonly Token[]): void {
     this.#hasNested = true;
     const words = keys.map((token) => ({ token, text: token.text.replace(/,$/, '') }));
@@ -251,7 +251,7 @@ class Parser {
 
   #checkName(name: Token, key: Token | undefined): boolean {
     if (this.#known.has(name.text)) return true;
-    // The missing brace above it was reported with the first such block.
+    // The missing brace above was reported with the first such block.
     if (this.#hasNested && key !== undefined && looksLikeKey(name.text)) return false;
     const cure = FOREIGN_DIRECTIVES.get(name.text);
     if (cure !== undefined) {
@@ -279,7 +279,7 @@ class Parser {
       : `if it is the key of a new block, the "}" of the block of ${key.text} is missing above`;
   }
 
-  /** From the `{` that peek() shows to the `}` that belongs to it. */
+  /** Reads from the `{` that peek() shows to its `}`. */
   #optionLines(directive: Token): OptionLine[] {
     const open = this.#stream.take();
     const lines: OptionLine[] = [];
@@ -297,7 +297,7 @@ class Parser {
     return lines;
   }
 
-  /** One line, or none if it had no words. */
+  /** Reads one line. Empty if it had no words. */
   #optionLine(directive: Token): OptionLine[] {
     const words: Token[] = [];
     for (let next = this.#stream.peek(); next !== undefined; next = this.#stream.peek()) {
@@ -321,7 +321,7 @@ class Parser {
     return name === undefined ? [] : [{ name, args }];
   }
 
-  /** From the `{` that peek() shows to just past its `}`, whatever is between them. */
+  /** Skips from the `{` that peek() shows to just past its `}`. */
   #skipBraces(): void {
     let depth = 0;
     do {
@@ -331,13 +331,13 @@ class Parser {
     } while (depth > 0 && this.#stream.peek() !== undefined);
   }
 
-  /** Nothing may follow the `}` of a directive on its line. */
+  /** Reports a token that follows the `}` of a directive on its line. */
   #endOfLine(): void {
     const next = this.#stream.peek();
     if (next === undefined || next.startsLine) return;
     if (next.kind === 'close') {
       this.#report(strayBrace(next, 'the "}" of a block stands on a line of its own'));
-      return; // it is left to close the block
+      return; // it stays in the stream, to close the block
     }
     const hint = 'the next directive begins on a new line';
     this.#wrong('COREFILE_SYNTAX', next, `Unexpected token '${next.text}' after '}'`, { hint });

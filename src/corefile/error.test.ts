@@ -9,13 +9,13 @@ describe('an error in a Corefile', () => {
     hint: 'did you mean "max_fails"?',
   });
 
-  test('is one line: place, subject, what, hint', () => {
+  test('the message of an error is one line of place, subject, text and hint', () => {
     expect(error.message).toBe(
       '/etc/coredns/Corefile:14:9: forward: "max_fail" is not an option; did you mean "max_fails"?',
     );
   });
 
-  test('is shown with its source line and a caret', () => {
+  test('render shows an error with its source line and a caret', () => {
     expect(error.render('        max_fail 3')).toBe(
       [
         '/etc/coredns/Corefile:14:9: forward: "max_fail" is not an option',
@@ -25,7 +25,7 @@ describe('an error in a Corefile', () => {
     );
   });
 
-  test('keeps tabs below tabs, so that the caret stands where it should', () => {
+  test('render puts tabs below tabs, so that the caret is below its token', () => {
     const tabbed = new CorefileError('COREFILE_SYNTAX', { ...place, column: 3, length: 1 }, 'what');
     expect(tabbed.render('\t\t}\r').split('\n').slice(1)).toEqual([
       '     14 | \t\t}',
@@ -33,22 +33,22 @@ describe('an error in a Corefile', () => {
     ]);
   });
 
-  test('without a source line is its message', () => {
+  test('render without a source line gives the message', () => {
     expect(error.render()).toBe(error.message);
     expect(new CorefileError('COREFILE_CONFLICT', undefined, 'what').render('x')).toBe('what');
   });
 
-  test('stays one line whatever it quotes', () => {
+  test('a message stays one line when it quotes line breaks', () => {
     const odd = new CorefileError('COREFILE_VALUE', place, 'a\nb\u2028c', { hint: 'd\re' });
     expect(odd.message).toBe('/etc/coredns/Corefile:14:9: a\\nb\\u2028c; d\\re');
   });
 
-  test('quotes the beginning of what is long', () => {
+  test('a message quotes the first 500 characters of a long text', () => {
     const long = new CorefileError('COREFILE_VALUE', place, 'x'.repeat(10_000), { hint: 'cure' });
     expect(long.message).toBe(`/etc/coredns/Corefile:14:9: ${'x'.repeat(500)}...; cure`);
   });
 
-  test('takes the first subject that it is given, and is otherwise the same', () => {
+  test('an error keeps the first subject that it is given, its code, place and cause', () => {
     const bare = new CorefileError('COREFILE_VALUE', place, 'what', { hint: 'cure', cause: error });
     const fail = () => {
       throw bare;

@@ -36,7 +36,7 @@ export const COREFILE_CODES = {
   COREFILE_FILE: 'A file that a directive names cannot be used.',
 } as const;
 
-/** A quoted token may be long; a line of a log that quotes it need not be. */
+/** Quoted tokens may be long; the log line that shows one is not. */
 const WHAT_LENGTH_MAX = 500;
 
 export type CorefileCode = keyof typeof COREFILE_CODES;
@@ -44,17 +44,17 @@ export type CorefileCode = keyof typeof COREFILE_CODES;
 export interface CorefileErrorDetails {
   /** The likely cure, without a final dot: `did you mean "max_fails"?` */
   readonly hint?: string | undefined;
-  /** What the fault belongs to, put before the text: `forward` or `forward: expire`. */
+  /** The directive or option at fault, put before the text: `forward` or `forward: expire`. */
   readonly subject?: string | undefined;
   readonly cause?: unknown;
-  /** Further errors of the same directive, whose other options were read all the same. */
+  /** Further errors of the same directive: its other options are read too. */
   readonly others?: readonly CorefileError[];
 }
 
 export class CorefileError extends Error {
   readonly code: CorefileCode;
   readonly place: Place | undefined;
-  /** What was found and what was expected, without place, subject and hint. */
+  /** The text alone (what was found, what was expected), without place, subject and hint. */
   readonly what: string;
   readonly subject?: string;
   readonly hint?: string;
@@ -85,7 +85,7 @@ export class CorefileError extends Error {
     if (hint !== undefined) this.hint = hint;
   }
 
-  /** The same error as one of `subject`; an error that has a subject keeps it. */
+  /** Returns a copy with `subject`. An error that has a subject keeps its own. */
   about(subject: string): CorefileError {
     if (this.subject !== undefined) return this;
     return new CorefileError(this.code, this.place, this.what, {
@@ -96,7 +96,7 @@ export class CorefileError extends Error {
     });
   }
 
-  /** The same error, with more of the same directive. */
+  /** Returns a copy with further errors of the same directive. */
   with(others: readonly CorefileError[]): CorefileError {
     if (others.length === 0) return this;
     const { hint, subject, cause } = this;
@@ -111,15 +111,15 @@ export class CorefileError extends Error {
 
   /**
    * Several lines for a terminal: the message, then `sourceLine` (the text of line `place.line`)
-   * with a caret below the place, and the hint beside the caret. Without a source line or a place
-   * it is `.message`.
+   * with a caret below the place, and the hint beside the caret. Without a source line or a place,
+   * `.message`.
    */
   render(sourceLine?: string): string {
     const { place } = this;
     if (place === undefined || sourceLine === undefined) return this.message;
     const number = String(place.line).padStart(7);
     const before = sourceLine.slice(0, place.column - 1);
-    // Tabs stay tabs, so that the caret stands below the token whatever a tab's width is.
+    // Tabs stay tabs, so that the caret is below the token at any tab width.
     const indent = before.replaceAll(/[^\t]/g, ' ');
     const width = Math.max(1, Math.min(place.length, sourceLine.length - before.length));
     const hint = this.hint === undefined ? '' : ` ${oneLine(this.hint)}`;
@@ -132,8 +132,8 @@ export class CorefileError extends Error {
 }
 
 /**
- * Runs `read`, and lets a CorefileError that it throws name `subject`. The reading of a directive
- * is wrapped in this, so that the value readers need not know whose value they read.
+ * Runs `read`, and adds `subject` to a CorefileError that it throws. The readers of values therefore
+ * need not know which directive they read for.
  */
 export function withSubject<T>(subject: string, read: () => T): T {
   try {
@@ -144,8 +144,8 @@ export function withSubject<T>(subject: string, read: () => T): T {
 }
 
 /**
- * Receives an error after which reading can go on. A caller that wants only the first error throws it,
- * which is the default everywhere; `nodelocald check` keeps it and returns.
+ * Receives an error after which reading can continue. A caller that wants only the first error throws
+ * it, which is the default everywhere; `nodelocald check` keeps it and returns.
  */
 export type Report = (error: CorefileError) => void;
 
@@ -184,7 +184,7 @@ function headlineOf(place: Place | undefined, subject: string | undefined, what:
   return `${where}${subject === undefined ? '' : `${subject}: `}${shown}`;
 }
 
-/** A quoted token may hold line breaks; a message that quotes it must not. */
+/** Escapes line breaks, which a quoted token may hold and a message must not. */
 function oneLine(text: string): string {
   return text.replaceAll(/[\p{Cc}\u2028\u2029]/gu, escapeCharacter);
 }

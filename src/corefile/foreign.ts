@@ -1,10 +1,9 @@
 /**
- * The directives that a Corefile for a whole CoreDNS may have and one for a node-local cache may not,
- * each with what to do instead.
+ * Directives of CoreDNS that a node-local cache does not have, each with what to do instead.
  *
- * Owns:    their names: those of CoreDNS 1.14's plugin.cfg that node-cache is built without, those that
- *          older CoreDNS had, and the external ones that are met most.
- * Is not:  a list of what is known here: that is directives/index.ts.
+ * Owns:    their names: the plugins of CoreDNS 1.14's plugin.cfg that node-cache is built without, those
+ *          of older CoreDNS, and the external ones in widest use.
+ * Is not:  the list of our own directives: directives/index.ts.
  */
 import { nearest } from './suggest.ts';
 
@@ -52,7 +51,7 @@ export const FOREIGN_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['sign', FOR_UPSTREAM],
   ['view', 'give each set of clients an address of its own, with bind'],
   ['nomad', ZONE_DATA],
-  // What CoreDNS had before 1.5 and 1.7.
+  // Removed from CoreDNS in 1.5 and 1.7.
   ['proxy', FORWARD],
   ['federation', CLUSTER],
   ['startup', 'start commands outside of the server'],
@@ -74,7 +73,7 @@ export const FOREIGN_DIRECTIVES: ReadonlyMap<string, string> = new Map([
   ['k8s_event', 'remove it: what goes wrong is in the log and in metrics'],
 ]);
 
-/** The hint for a word that is no directive: the nearest one that is known, or foreign. */
+/** The hint for an unknown directive: the nearest of our own, else of the foreign ones. */
 export function directiveHint(name: string, known: Iterable<string>): string | undefined {
   const all = [...known, ...FOREIGN_DIRECTIVES.keys()];
   const meant = nearest(name, known) ?? nearest(name, all);

@@ -26,7 +26,7 @@ function parse(text: string): Corefile | undefined {
   }
 }
 
-/** All that the blocks say, places left out. */
+/** The contents of the blocks without places. */
 function meaning(corefile: Corefile | undefined): unknown {
   return corefile?.blocks.map(({ keys, uses }) => [
     keys.map(({ scheme, zone, port }) => `${scheme} ${zone} ${port}`),
@@ -70,7 +70,7 @@ const corefile = fc
   .map(([first, rest]) => `${first}${rest.join('\n')}`);
 
 describe('formatting', () => {
-  test('leaves the meaning as it was, twice is as once, and no comment is lost', () => {
+  test('formatting keeps the meaning and all comments, and changes nothing the second time', () => {
     let formatted = 0;
     fc.assert(
       fc.property(corefile, (text) => {
@@ -89,7 +89,7 @@ describe('formatting', () => {
     expect(formatted).toBeGreaterThan(100); // not all of them were refused
   });
 
-  test('any text has faults or a form', () => {
+  test('any text has errors of form or can be formatted', () => {
     const part = fc.constantFrom(
       ...['{', '}', '"', '#', '\\', '\n', ' ', 'a', ',', '(a)', 'import'],
     );

@@ -3,39 +3,39 @@ import { formErrors, formatCorefile } from './format.ts';
 
 describe('the canonical form', () => {
   test.each([
-    { text: '', is: '', because: 'nothing is nothing' },
-    { text: '\n\n', is: '', because: 'empty lines alone are nothing' },
-    { text: '.:53{ #x', is: '.:53{ #x\n', because: 'words stay as they are' },
-    { text: '.\twhoami', is: '. whoami\n', because: 'one blank stands between words' },
+    { text: '', is: '', because: 'an empty text stays empty' },
+    { text: '\n\n', is: '', because: 'empty lines alone become an empty text' },
+    { text: '.:53{ #x', is: '.:53{ #x\n', because: 'words are not changed' },
+    { text: '.\twhoami', is: '. whoami\n', because: 'words are separated by one space' },
     {
       text: '.:53 {\n  errors\n\tcache   30 {\n   success 1\n  }\n}\n',
       is: '.:53 {\n    errors\n    cache 30 {\n        success 1\n    }\n}\n',
-      because: 'four blanks stand for each brace',
+      because: 'each open brace indents by four spaces',
     },
     {
       text: '.:53\n{\n log\n}',
       is: '.:53 {\n    log\n}\n',
-      because: 'the brace of a block stands behind its keys',
+      because: 'the brace of a block moves to the line of its keys',
     },
     {
       text: '.:53 # all\n{ # of it\n log\n}',
       is: '.:53 # all\n{ # of it\n    log\n}\n',
-      because: 'but not where a comment stands in its way',
+      because: 'a brace stays on its own line if a comment ends that of the keys',
     },
     {
       text: '. { log\n}\na { errors\n} b { }',
       is: '. {\n    log\n}\n\na {\n    errors\n}\n\nb {\n}\n',
-      because: 'what stands behind a brace gets a line of its own',
+      because: 'words after a brace get a line of their own',
     },
     {
       text: '\n\n. {\n\n\n log\n\n\n\n errors\n cache\n\n}\n\n\n\n',
       is: '. {\n    log\n\n    errors\n    cache\n}\n',
-      because: 'empty lines part what they parted, and are not doubled',
+      because: 'several empty lines become one',
     },
     {
       text: 'a.test, b.test,\nc.test {\n}',
       is: 'a.test, b.test,\nc.test {\n}\n',
-      because: 'keys stay on their lines',
+      because: 'keys on several lines stay on them',
     },
     {
       text: '  # top  \n. { # one\n# two\n log # three   \n # four\n} # five\n#six',
@@ -45,42 +45,42 @@ describe('the canonical form', () => {
     {
       text: 'a {\n}\n# of b\nb {\n}',
       is: 'a {\n}\n\n# of b\nb {\n}\n',
-      because: 'a comment above a block belongs to it',
+      because: 'a comment above a block stays next to it',
     },
     {
       text: '. {\n log "a  b" "\\"q\\" \\d\\\\"\n}',
       is: '. {\n    log "a  b" "\\"q\\" \\d\\\\"\n}\n',
-      because: 'quotes keep what they hold',
+      because: 'quoted text is not changed',
     },
     {
       text: '. {\n log "a\n   b" c # d\n}',
       is: '. {\n    log "a\n   b" c # d\n}\n',
-      because: 'also line ends',
+      because: 'quoted line ends are not changed',
     },
     {
       text: '\ufeff.:53 {\r\n  log\r\n}\r\n',
       is: '.:53 {\n    log\n}\n',
-      because: 'a byte order mark and carriage returns are nothing',
+      because: 'a byte order mark and carriage returns are dropped',
     },
     {
       text: '. {\n import a\n forward . {$UP} {%UP2%}\n}',
       is: '. {\n    import a\n    forward . {$UP} {%UP2%}\n}\n',
-      because: 'imports and variables stay',
+      because: 'imports and variables are not replaced',
     },
     {
       text: '.\nlog\nerrors',
       is: '.\nlog\nerrors\n',
-      because: 'the only block needs no braces',
+      because: 'a block without braces gets none',
     },
     {
       text: 'force_tcp\n   max_fails 3',
       is: 'force_tcp\nmax_fails 3\n',
-      because: 'an imported file may hold options alone',
+      because: 'a file of options alone is formatted',
     },
     {
       text: '(a) {\n  log\n}\n. {\n  import a\n}',
       is: '(a) {\n    log\n}\n\n. {\n    import a\n}\n',
-      because: 'a snippet is as a block',
+      because: 'a snippet is formatted like a block',
     },
   ])('$because', ({ text, is }) => {
     expect(formatCorefile(text)).toBe(is);
@@ -88,7 +88,7 @@ describe('the canonical form', () => {
   });
 });
 
-describe('what has no form is told', () => {
+describe('the errors of form', () => {
   test.each([
     ['. {\n log', "2:2: Syntax error: Unexpected token 'log', expecting '}'"],
     ['. {\n}\n}', "3:1: Unexpected '}'"],
@@ -98,7 +98,7 @@ describe('what has no form is told', () => {
     ['. {\n cache {\n  a {\n  }\n }\n}', "3:5: Unexpected token '{' inside the block of cache"],
     ['a.test {\n log\nb.test {\n cache {\n }\n}', "4:8: Unexpected token '{'"],
     ['(a) {\n', "1:1: Syntax error: Unexpected token '(a)', expecting '}'"],
-  ])('%j: %s', (text, says) => {
+  ])('%j has no form: %s', (text, says) => {
     expect(formErrors(text, 'Corefile')[0]?.message).toContain(`Corefile:${says}`);
   });
 
@@ -107,7 +107,7 @@ describe('what has no form is told', () => {
     'a..b {\n}',
     '. {\n import nowhere.conf\n import {$NONE}\n}',
     `. {\n${' foo\n'.repeat(300)}}`,
-  ])('what only check minds has one: %j', (text) => {
+  ])('%j has a form, although check refuses it', (text) => {
     expect(formErrors(text, 'Corefile')).toEqual([]);
   });
 });

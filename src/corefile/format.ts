@@ -1,11 +1,10 @@
 /**
  * The canonical form of a Corefile: what `nodelocald fmt` prints.
  *
- * Owns:    four blanks for each brace, one between words, a line for each directive, option and `}`,
- *          an empty line between blocks, none doubled, comments where they were.
- * Is not:  a change of meaning: the words and their order stay, and so does what stands on one line.
- *          Imports are not followed, and variables not replaced. A file of directives or options
- *          alone, as some are imported, is taken as well.
+ * Owns:    the layout: four spaces per brace, one between words, a line for each directive, option and
+ *          `}`, one empty line between blocks, never two. Comments stay where they are.
+ * Is not:  a change of meaning: words keep their order and their lines. Imports are not followed, nor
+ *          variables replaced. A file may also hold directives or options alone, for others to import.
  */
 import { parseCorefile } from './blocks.ts';
 import type { CorefileCode, CorefileError } from './error.ts';
@@ -15,7 +14,7 @@ import { type Comment, type Token, tokenize } from './tokens.ts';
 const INDENT = '    ';
 const BYTE_ORDER_MARK = '\ufeff';
 
-/** Errors without which a text has a form; all others are `check`'s. */
+/** Errors that leave a text without a form; all others are for `check`. */
 const FORM_CODES: ReadonlySet<CorefileCode> = new Set([
   'COREFILE_SYNTAX',
   'COREFILE_QUOTE',
@@ -24,7 +23,7 @@ const FORM_CODES: ReadonlySet<CorefileCode> = new Set([
   'COREFILE_TOO_LARGE',
 ]);
 
-/** Every import is an empty file, every variable is empty. */
+/** A machine on which every import is an empty file and every variable is empty. */
 const NOTHING: Source = {
   readFile: () => '',
   list: () => [],
@@ -47,7 +46,7 @@ interface Line {
   comment: string | undefined;
 }
 
-/** The faults for which `text` has no form; empty if it has one. */
+/** The errors because of which `text` has no form; empty if it has one. */
 export function formErrors(text: string, file: string): CorefileError[] {
   const errors: CorefileError[] = [];
   const report = (error: CorefileError): void => {
@@ -57,7 +56,7 @@ export function formErrors(text: string, file: string): CorefileError[] {
   return errors;
 }
 
-/** The same Corefile in canonical form. Callers have seen that it has no {@link formErrors}. */
+/** Returns the Corefile in canonical form. Callers have checked that it has no {@link formErrors}. */
 export function formatCorefile(text: string): string {
   const comments: Comment[] = [];
   const tokens = tokenize(text, '', undefined, comments);
@@ -73,7 +72,7 @@ export function formatCorefile(text: string): string {
   return printer.text();
 }
 
-/** A comment ends its line, so one on the line of a token stands behind it. */
+/** A comment ends its line, so it follows every token of that line. */
 function isBefore(comment: Comment, token: Token): boolean {
   return comment.line < token.line;
 }
@@ -82,7 +81,7 @@ class Printer {
   readonly #lines: Line[] = [];
   #depth = 0;
   #before: Token | undefined;
-  /** Where what was printed last ends in the source. */
+  /** The source line on which the token or comment printed last ends. */
   #endLine = 0;
 
   comment(comment: Comment): void {
@@ -102,7 +101,7 @@ class Printer {
     const last = this.#lines.at(-1);
     const begins =
       token.startsLine || kind === 'close' || before?.kind === 'open' || before?.kind === 'close';
-    // The brace of a block may have a line of its own; it goes to that of the keys, if that ends so.
+    // A block's brace on a line of its own moves up to the keys, unless a comment ends their line.
     const joins =
       kind === 'open' &&
       before?.kind === 'word' &&
@@ -121,7 +120,7 @@ class Printer {
       return `${apart ? '\n' : ''}${INDENT.repeat(depth)}${all.join(' ')}\n`;
     });
     const text = lines.join('');
-    // One that opens a file is dropped, so that another one must stand before a word that has it.
+    // A byte order mark at the start of a file is dropped: a word that begins with one needs two.
     return text.startsWith(BYTE_ORDER_MARK) ? `${BYTE_ORDER_MARK}${text}` : text;
   }
 
@@ -136,7 +135,7 @@ class Printer {
   }
 }
 
-/** As it must be written to be read again. */
+/** The token as it must be written to read back the same. */
 function written({ quoted, text }: Token): string {
   return quoted
     ? `"${text.replaceAll(/\\[^]|"/g, (found) => (found === '"' ? '\\"' : found))}"`

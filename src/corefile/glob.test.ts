@@ -32,8 +32,8 @@ const source: Source = {
 describe('a pattern names files as Go filepath.Glob does', () => {
   test.each([
     { pattern: '/c/a.server', paths: ['/c/a.server'], because: 'it is a plain name' },
-    { pattern: '/c/none', paths: [], because: 'there is none' },
-    { pattern: '/secret', paths: ['/secret'], because: 'reading it will tell why it cannot be' },
+    { pattern: '/c/none', paths: [], because: 'no file has the name' },
+    { pattern: '/secret', paths: ['/secret'], because: 'reading it will give the reason' },
     { pattern: '/c/*.server', paths: ['/c/a.server', '/c/b.server'], because: 'names are sorted' },
     {
       pattern: '/c/?.server',
@@ -50,20 +50,20 @@ describe('a pattern names files as Go filepath.Glob does', () => {
       paths: ['/c/b.server', '/d/b.server'],
       because: 'directories match too',
     },
-    { pattern: '/c/*data', paths: ['/c/..data'], because: 'a leading dot is nothing special' },
+    { pattern: '/c/*data', paths: ['/c/..data'], because: 'a leading dot is not special' },
     { pattern: '/c/x\\*y', paths: ['/c/x*y'], because: 'the star is escaped' },
     { pattern: '/c/(?).conf', paths: ['/c/(1).conf'], because: 'parentheses are literal' },
     {
       pattern: '/c/*',
       paths: ['/c/(1).conf', '/c/..data', '/c/a.server', '/c/b.server', '/c/x*y'],
-      because: 'octets are compared',
+      because: 'names are sorted by octets',
     },
     { pattern: '/nowhere/*', paths: [], because: 'a directory that cannot be read is empty' },
-  ])('$pattern: $paths, $because', ({ pattern, paths }) => {
+  ])('the pattern $pattern finds $paths, since $because', ({ pattern, paths }) => {
     expect(glob(pattern, source)).toEqual(paths);
   });
 
-  test.each(['/c/[a', '/c/a\\', '/[/x'])('%s is malformed', (pattern) => {
+  test.each(['/c/[a', '/c/a\\', '/[/x'])('the pattern %s is refused as malformed', (pattern) => {
     expect(glob(pattern, source)).toBeUndefined();
   });
 });

@@ -1,8 +1,8 @@
 /**
  * File patterns of `import`, as Go's filepath.Match and filepath.Glob read them on Unix.
  *
- * `*` is any run of characters but `/`, `?` is one of them, a backslash takes the next character
- * literally. Classes (`[a-z]`) are not here, since `import` refuses them. A leading dot is nothing
+ * `*` is any run of characters except `/`, `?` is one of them, and a backslash makes the next character
+ * literal. Classes (`[a-z]`) are not supported, since `import` refuses them. A leading dot is not
  * special, so `*` also finds the `..data` of a mounted ConfigMap.
  *
  * Owns:    the syntax of patterns, and the order of the paths found.
@@ -11,14 +11,14 @@
 import { posix } from 'node:path';
 import type { Source } from './source.ts';
 
-/** Whether `pattern` can name anything but the file of that name. */
+/** Whether `pattern` can match anything other than the path that it spells. */
 export function hasWildcard(pattern: string): boolean {
   return /[*?[\\]/.test(pattern);
 }
 
 /**
- * The paths that match the absolute `pattern`, each directory's in the order of their names.
- * Directories that cannot be read count as empty. Undefined if the pattern itself is malformed.
+ * The paths that match the absolute `pattern`, sorted by name within each directory. Directories that
+ * cannot be read count as empty. Undefined if the pattern is malformed.
  */
 export function glob(pattern: string, source: Source): string[] | undefined {
   if (!hasWildcard(pattern)) return exists(pattern, source) ? [pattern] : [];
@@ -37,7 +37,7 @@ function exists(path: string, source: Source): boolean {
   try {
     return source.kindOf(path) !== undefined;
   } catch {
-    return true; // it is there but may not be looked at: reading it tells the reason
+    return true; // it exists but is not accessible: reading it gives the reason
   }
 }
 
@@ -53,7 +53,7 @@ function namesIn(directory: string, source: Source): string[] {
 
 /** One component of a pattern as a regular expression; undefined if malformed. */
 function matcher(pattern: string): RegExp | undefined {
-  // A class needs both brackets, and an import that has both is refused before it comes here.
+  // A class needs both brackets, and imports.ts refuses a pattern that has both.
   if (/^(?:[^\\]|\\.)*?\[/su.test(pattern)) return undefined;
   if (/^(?:[^\\]|\\.)*\\$/su.test(pattern)) return undefined; // nothing after a backslash
   const source = pattern.replaceAll(/\\.|./gsu, (part) => {

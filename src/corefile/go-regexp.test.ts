@@ -7,7 +7,7 @@ import { type Token, tokenize } from './tokens.ts';
 
 const require = createRequire(import.meta.url);
 
-/** A token with that text, quoted as nothing else in the Corefile needs to be. */
+/** A token of that text, without the quotes that a Corefile would need. */
 function token(text: string): Token {
   return { ...tokenize('x', 'Corefile')[0]!, text };
 }
@@ -33,7 +33,7 @@ test('the engine is not loaded before a Corefile has a pattern', () => {
   expect(path in require.cache).toBe(true);
 });
 
-describe('an expression means what it means in Go', () => {
+describe('an expression has the meaning that Go gives it', () => {
   test.each<[string, string, readonly (string | undefined)[] | undefined]>([
     ['', 'abc', ['']],
     ['b', 'abc', ['b']],
@@ -69,13 +69,13 @@ describe('an expression means what it means in Go', () => {
     ['a\\_b', 'a_b', ['a_b']],
     ['(a)|(b)', 'b', ['b', undefined, 'b']],
     ['(?:(a)|b)*', 'ab', ['ab', 'a']],
-  ])('%j in %j finds %j', (pattern, text, groups) => {
+  ])('the expression %j in the text %j finds %j', (pattern, text, groups) => {
     const compiled = regexp(pattern);
     expect(compiled.match(text)).toEqual(groups);
     expect(compiled.test(text)).toBe(groups !== undefined);
   });
 
-  test('groups have numbers, and some have names', () => {
+  test('groups of an expression have numbers, and some have names', () => {
     const compiled = regexp('(?P<first>a)(b)(?<__proto__>c)(?:d)');
     expect(compiled.groupCount).toBe(3);
     expect([...compiled.groupNames]).toEqual([
@@ -85,8 +85,8 @@ describe('an expression means what it means in Go', () => {
     expect(compiled.source).toContain('(?P<first>');
   });
 
-  // What both engines have, and mean alike. A repeated group is compared by the whole match only:
-  // JavaScript forgets what the group took in an earlier round.
+  // Syntax that both engines have, with the same meaning. A repeated group is compared by the whole
+  // match only: JavaScript forgets its match from an earlier round.
   const atom = fc.constantFrom('a', 'b', '.', '\\.', '[ab]', '[^a]', '\\w', '\\d');
   const { pattern: patterns } = fc.letrec<{ pattern: string }>((tie) => ({
     pattern: fc.oneof(
@@ -107,7 +107,7 @@ describe('an expression means what it means in Go', () => {
     .map((parts) => parts.join(''));
   const anchor = fc.constantFrom('', '^');
 
-  test('and as in JavaScript, where the two agree', () => {
+  test('an expression matches as in JavaScript, where RE2 and JavaScript agree', () => {
     fc.assert(
       fc.property(anchor, patterns, fc.constantFrom('', '$'), texts, (begin, middle, end, text) => {
         const pattern = begin + middle + end;
@@ -138,32 +138,32 @@ describe('no pattern makes a name expensive', () => {
     '((((a*)*)*)*)*[bc]',
     '(\\w+\\.?)+[xyz]$',
     '(a?){250}a{250}',
-  ])('%s', (pattern) => {
+  ])('the pattern %s takes less than 2 s for the longest names', (pattern) => {
     const compiled = regexp(pattern);
     const startedMs = performance.now();
     for (const name of names) {
       compiled.test(name);
       compiled.match(name);
     }
-    // Those that backtrack need longer than the machine has been up.
+    // An engine that backtracks would need longer than the machine has been up.
     expect(performance.now() - startedMs).toBeLessThan(2000);
   });
 
   test.each(['(a?){1000}'.repeat(3), '((a{0,30}){0,30}|.{0,90})(.?){1000}(.?){1000}(.?){1000}'])(
-    '%s would, and is refused',
+    'the pattern %s would be expensive, and is refused',
     (pattern) => {
       expect(refusal(pattern)).toMatch(/regular expression of \d+ steps is too large; at most/);
     },
   );
 
-  test('but a list of names as long as a pattern may be is accepted', () => {
+  test('a list of names that nearly fills the longest pattern is accepted', () => {
     const list = Array.from({ length: 600 }, (_, i) => `host-${i}\\.a`).join('|');
     expect(list.length).toBeLessThan(PATTERN_OCTETS_MAX);
     expect(regexp(`^(${list})\\.test\\.$`).match('host-599.a.test.')?.[1]).toBe('host-599.a');
   });
 });
 
-describe('what Go refuses is refused in its words', () => {
+describe('a pattern that Go refuses', () => {
   test.each([
     ['(', 'missing closing ): `(`'],
     ['abc)', 'unexpected ): `abc)`'],
@@ -188,30 +188,30 @@ describe('what Go refuses is refused in its words', () => {
     ['(a)\\1', 'invalid escape sequence: `\\1`; back-references are not supported'],
     ['\\k<n>', 'invalid escape sequence: `\\k`; back-references are not supported'],
     ['a++', 'invalid nested repetition operator: `++`; possessive repetition is not supported'],
-  ])('%j: %s', (pattern, reason) => {
+  ])('the pattern %j is refused with the message of Go: %s', (pattern, reason) => {
     expect(refusal(pattern)).toContain(`Corefile:1:1: error parsing regexp: ${reason}`);
   });
 
-  test('an octet too many', () => {
+  test('a pattern of one octet too many is refused', () => {
     expect(refusal(`${'x'.repeat(PATTERN_OCTETS_MAX - 2)}ä`)).toBe('accepted');
     const what = 'Corefile:1:1: regex pattern too long: 10001 > 10000';
     expect(refusal(`${'x'.repeat(PATTERN_OCTETS_MAX - 1)}ä`)).toBe(what);
   });
 
-  test('a directive may say it its own way', () => {
+  test('a directive may word the message itself', () => {
     const read = () =>
       parseGoRegexp(token('('), { what: (reason) => `could not parse regex: (, ${reason}` });
     expect(read).toThrow('could not parse regex: (, error parsing regexp: missing closing )');
   });
 
-  test('case may be made not to count, and escapes keep theirs', () => {
+  test('anyCase ignores the case of letters, and not that of escapes', () => {
     const compiled = parseGoRegexp(token('^A\\S$'), { anyCase: true });
     expect(['aX', 'Ax', 'a '].map((text) => compiled.test(text))).toEqual([true, true, false]);
     const read = () => parseGoRegexp(token('('), { anyCase: true });
     expect(read).toThrow('missing closing ): `(`');
   });
 
-  test('any text is an expression or is refused, and nothing else happens', () => {
+  test('any text is read as an expression or refused with a CorefileError', () => {
     const piece = fc.constantFrom(
       ...'()[]{}|*+?^$\\.-,:<>PQEpLxAzidUabc019é\u{1f600}'.split(/(?:)/u),
     );

@@ -1,11 +1,11 @@
 /**
- * Regular expressions of the Corefile, which are Go's: RE2's syntax, and time that is linear in the
- * text, whatever the pattern. Names are chosen by clients.
+ * The Corefile's regular expressions, which are Go's: RE2's syntax, and time linear in the text for
+ * every pattern, since clients choose the names.
  *
- * Owns:    the package re2js, loaded when the first pattern is read: a Corefile without one pays
- *          nothing, one with patterns 1 MB; Go's words for what is wrong; the bounds on patterns.
+ * Owns:    the package re2js, loaded with the first pattern: a Corefile without patterns pays nothing,
+ *          one with patterns 1 MB; Go's error messages; the bounds on patterns.
  * Is not:  for the path of a hit: 0.1 to 0.4 us for a text that does not match, 3 us for one whose
- *          groups are wanted.
+ *          groups are read.
  */
 import { createRequire } from 'node:module';
 import type { Matcher, RE2JS } from 're2js';
@@ -17,25 +17,25 @@ import type { Token } from './tokens.ts';
 export const PATTERN_OCTETS_MAX = 10_000;
 
 /**
- * What a pattern may grow to when its counted repetitions are written out: `(a?){1000}` is 4,000 steps.
- * Time is steps by characters, about 14 ns each: within this bound the worst pattern holds the longest
- * name (1,004 characters, each octet escaped) for 0.17 s, an ordinary one for 10 ms. Go goes on to a
- * million, where one match takes half a minute. What has no counted repetitions takes a step an octet,
- * so that PATTERN_OCTETS_MAX lies within.
+ * Steps of a pattern once its counted repetitions are written out: `(a?){1000}` is 4,000. The time is
+ * steps times characters, about 14 ns each: at this bound the worst pattern takes 0.17 s for the longest
+ * name (1,004 characters, each octet escaped), and 10 ms for an ordinary one. Go allows a million, where
+ * one match takes half a minute. Without counted repetitions a pattern has one step per octet, so
+ * PATTERN_OCTETS_MAX is within the bound.
  */
 const STEPS_MAX = 12_000;
 
-/** The whole match, then each group by its number; undefined for one that took no part. */
+/** The whole match, then each group by number; undefined for a group that took no part. */
 export type GoMatch = readonly [string, ...(string | undefined)[]];
 
 export interface PatternOptions {
-  /** What the message says, made of Go's own: ``error parsing regexp: missing closing ): `(` ``. */
+  /** Builds the message from Go's own: ``error parsing regexp: missing closing ): `(` ``. */
   readonly what?: (reason: string) => string;
-  /** Whether upper and lower case are one from the beginning on, as after `(?i)`. */
+  /** Whether case does not matter, as after `(?i)`. */
   readonly anyCase?: boolean;
 }
 
-/** The expression at `token`. Throws CorefileError. */
+/** Reads the expression at `token`. Throws CorefileError. */
 export function parseGoRegexp(token: Token, options: PatternOptions = {}): GoRegexp {
   const { what = said, anyCase = false } = options;
   const { text } = token;
@@ -47,7 +47,7 @@ export function parseGoRegexp(token: Token, options: PatternOptions = {}): GoReg
   try {
     const engine = loadEngine();
     compiled = engine.compile(text);
-    // By a prefix (?i), which would stand in the error.
+    // By option: a prefix (?i) would show in the error.
     if (anyCase) compiled = engine.compile(text, engine.CASE_INSENSITIVE);
   } catch (cause) {
     const hint = hintFor(text);
@@ -61,13 +61,13 @@ export function parseGoRegexp(token: Token, options: PatternOptions = {}): GoReg
   return new GoRegexp(text, compiled);
 }
 
-/** One expression. It matches anywhere in a text, and has no state from one text to the next. */
+/** One expression. It matches anywhere in a text, and keeps no state between texts. */
 export class GoRegexp {
   /** As the Corefile spells it. */
   readonly source: string;
-  /** Without the whole match, which is group 0. */
+  /** Not counting the whole match, which is group 0. */
   readonly groupCount: number;
-  /** The numbers of the groups that have a name. */
+  /** Numbers of the named groups. */
   readonly groupNames: ReadonlyMap<string, number>;
   readonly #compiled: RE2JS;
 
@@ -82,9 +82,9 @@ export class GoRegexp {
     return this.#compiled.test(text);
   }
 
-  /** The leftmost match, of those the one that the expression prefers. */
+  /** The leftmost match; of several there, the one that the expression prefers. */
   match(text: string): GoMatch | undefined {
-    // Most texts do not match, and that is told without keeping track of groups.
+    // Most texts do not match, which is found without keeping track of groups.
     if (!this.#compiled.test(text)) return undefined;
     const matcher = this.#compiled.matcher(text);
     if (!matcher.find()) return undefined;
@@ -109,7 +109,7 @@ function said(reason: string): string {
   return reason;
 }
 
-/** In Go's words: it always quotes the piece that is wrong, be it empty. */
+/** Go's message, which always quotes the faulty part, even an empty one. */
 function goReasonOf(cause: unknown): string {
   if (!(cause instanceof Error)) return 'error parsing regexp';
   const { error, input } = cause as { error?: unknown; input?: unknown };
@@ -117,7 +117,7 @@ function goReasonOf(cause: unknown): string {
   return `error parsing regexp: ${error}: \`${typeof input === 'string' ? input : ''}\``;
 }
 
-/** Names what other engines have and RE2 has not, if the pattern seems to use it. */
+/** Names a feature of other engines that RE2 lacks, if the pattern seems to use one. */
 function hintFor(text: string): string | undefined {
   if (/\(\?<?[=!]/.test(text)) return 'look-around is not supported';
   if (/\\[1-9k]|\(\?P=/.test(text)) return 'back-references are not supported';

@@ -76,33 +76,33 @@ describe('environment variables', () => {
     PERCENT: '{%A%}',
   };
   test.each([
-    { text: '{$A}', becomes: '1', because: 'that is its value' },
+    { text: '{$A}', becomes: '1', because: 'the value is put in' },
     { text: '{%A%}', becomes: '1', because: 'there is a second form' },
     { text: 'x{$A}y{%A%}z{$A}', becomes: 'x1y1z1', because: 'a token may hold several' },
     { text: '{$UNSET}', becomes: '', because: 'an unset one is empty' },
-    { text: '{$B}', becomes: '12', because: 'what comes out is scanned again' },
-    { text: '{$PERCENT}', becomes: '{%A%}', because: 'the percent form was through by then' },
+    { text: '{$B}', becomes: '12', because: 'a value is scanned again' },
+    { text: '{$PERCENT}', becomes: '{%A%}', because: 'the percent form is replaced first' },
     { text: '{$SPACED}', becomes: 'x y', because: 'a value stays one token' },
     { text: '{$A:5}', becomes: 'default', because: 'a colon is part of the name' },
     { text: '{$}', becomes: '{$}', because: 'there is no name' },
     { text: '{%%}', becomes: '{%%}', because: 'there is no name' },
     { text: '{$A', becomes: '{$A', because: 'it is not closed' },
     { text: '{A}', becomes: '{A}', because: 'it has no sign' },
-  ])('$text becomes $becomes: $because', ({ text, becomes }) => {
+  ])('$text becomes $becomes, since $because', ({ text, becomes }) => {
     expect(substitute(text, (name) => env[name])).toBe(becomes);
   });
 
-  test.each(['SELF', 'TWICE'])('%s, which names itself, is refused', (name) => {
+  test.each(['SELF', 'TWICE'])('the variable %s, which names itself, is refused', (name) => {
     expect(substitute(`{$${name}}`, (wanted) => env[wanted])).toBeUndefined();
     expect(() => texts(streamOf(`{$${name}}`, { env }))).toThrow('name each other without end');
   });
 
-  test('a value that would fill the memory is refused before it does', () => {
+  test('a value that would fill the memory is refused before it can', () => {
     const long = 'x'.repeat(60_000);
     expect(substitute('{$L}'.repeat(1_000), () => long)).toBeUndefined();
   });
 
-  test('they stand in keys, names, arguments and options, quoted or not', () => {
+  test('keys, names, arguments and options may hold variables, quoted or not', () => {
     const text = '{$Z}:5 {\n {$D} . "{$UP}" {\n  {$O} {%N%}\n }\n}';
     const machine = { env: { Z: 'a.test', D: 'forward', UP: '1.1.1.1 x', O: 'max_fails', N: '3' } };
     expect(outline(text, machine)).toEqual(['a.test.: forward . 1.1.1.1 x {max_fails 3}']);
@@ -112,7 +112,7 @@ describe('environment variables', () => {
     expect(outline('. {\n log {$X}\n}', { env: { X: '{' } })).toEqual(['.: log {']);
   });
 
-  test('a comment is left alone', () => {
+  test('a variable in a comment is not replaced', () => {
     expect(outline('. {\n log # {$SELF}\n}', { env })).toEqual(['.: log']);
   });
 });
@@ -120,52 +120,52 @@ describe('environment variables', () => {
 describe('snippets', () => {
   test.each([
     {
-      title: 'stand for their tokens in a block',
+      title: 'a snippet stands for its tokens in a block',
       text: '(common) {\n errors\n cache 30\n}\n. {\n import common\n log\n}',
       blocks: ['.: errors; cache 30; log'],
     },
     {
-      title: 'stand for their tokens inside a directive',
+      title: 'a snippet stands for its tokens inside a directive',
       text: '(opts) {\n force_tcp\n max_fails 3\n}\n. {\n forward . up {\n  import opts\n }\n}',
       blocks: ['.: forward . up {force_tcp,max_fails 3}'],
     },
     {
-      title: 'stand for whole blocks',
+      title: 'a snippet may hold whole blocks',
       text: '(all) {\n a.test {\n  log\n }\n}\nimport all\nb.test {\n}',
       blocks: ['a.test.: log', 'b.test.: '],
     },
     {
-      title: 'may be used from later lines and in any order',
+      title: 'snippets may be used in any order',
       text: '(b) {\n log\n}\n(a) {\n errors\n}\n. {\n import a\n import b\n}',
       blocks: ['.: errors; log'],
     },
     {
-      title: 'may use one another',
+      title: 'a snippet may use another',
       text: '(a) {\n errors\n}\n(b) {\n import a\n log\n}\n. {\n import b\n import b\n}',
       blocks: ['.: errors; log; errors; log'],
     },
     {
-      title: 'may begin beside their brace',
+      title: 'a snippet may begin beside its brace',
       text: '(a) { errors\n}\n. {\n log\n import a\n}',
       blocks: ['.: log; errors'],
     },
     {
-      title: 'may be empty',
+      title: 'a snippet may be empty',
       text: '(a) {\n}\n. {\n import a\n log\n}',
       blocks: ['.: log'],
     },
     {
-      title: 'are not looked into until they are used',
+      title: 'an import in an unused snippet is not followed',
       text: '(a) {\n import nowhere\n}\n. {\n log\n}',
       blocks: ['.: log'],
     },
     {
-      title: 'are zones where they have a port or a neighbour',
+      title: 'a name in parentheses is a zone if it has a port or a neighbour',
       text: '(a):53 {\n log\n}\n(b) (c) {\n log\n}',
       blocks: ['\\(a\\).: log', '\\(b\\). \\(c\\).: log'],
     },
     {
-      title: 'take precedence over files',
+      title: 'a snippet takes precedence over a file of its name',
       text: '(a) {\n log\n}\n. {\n import a\n}',
       blocks: ['.: log'],
     },
@@ -196,12 +196,12 @@ describe('snippets', () => {
       text: '. {\n import a\n}\n(a) {\n log\n}',
       says: 'File to import not found: a; looked for /etc/coredns/a; a snippet must be defined above its first use',
     },
-  ])('$text: $says', ({ text, says }) => {
+  ])('the snippets of $text are refused: $says', ({ text, says }) => {
     expect(() => outline(text)).toThrow(says);
     expect(() => outline(text)).toThrow(CorefileError);
   });
 
-  test('are used 10,000 times and not once more', () => {
+  test('snippets are used 10,000 times at most', () => {
     expect(outline(repeated(SNIPPET_IMPORTS_MAX))).toHaveLength(1);
     expect(() => outline(repeated(SNIPPET_IMPORTS_MAX + 1))).toThrow(
       'maximum snippet import depth',
@@ -225,40 +225,53 @@ describe('imported files', () => {
   };
   test.each([
     {
-      title: 'give directives',
+      title: 'an imported file may hold directives',
       text: '. {\n errors\n import log.conf\n}',
       blocks: ['.: errors; log'],
     },
     {
-      title: 'give options',
+      title: 'an imported file may hold options',
       text: '. {\n forward . up {\n import up.conf\n }\n log\n}',
       blocks: ['.: forward . up {force_tcp,max_fails 3}; log'],
     },
     {
-      title: 'give blocks, in the order of their names, relative to the file they are named in',
+      title:
+        'a pattern imports files in the order of their names, relative to the file that names it',
       text: 'import custom/*.server',
       blocks: ['a.test.: log', 'b.test.: whoami'],
     },
     {
-      title: 'give snippets',
+      title: 'an imported file may hold snippets',
       text: 'import snippets.conf\n. {\n import mine\n}',
       blocks: ['.: whoami'],
     },
-    { title: 'may be named absolutely', text: '. {\n import /abs/x\n}', blocks: ['.: whoami'] },
-    { title: 'may be named by a variable', text: '. {\n import {$F}\n}', blocks: ['.: whoami'] },
     {
-      title: 'may be named right behind a brace',
+      title: 'an imported file may have an absolute path',
+      text: '. {\n import /abs/x\n}',
+      blocks: ['.: whoami'],
+    },
+    {
+      title: 'an imported file may be named by a variable',
+      text: '. {\n import {$F}\n}',
+      blocks: ['.: whoami'],
+    },
+    {
+      title: 'an import may follow the brace of a block',
       text: '. { import log.conf\n}',
       blocks: ['.: log'],
     },
-    { title: 'match a question mark', text: '. {\n import lo?.conf\n}', blocks: ['.: log'] },
     {
-      title: 'may be read twice',
+      title: 'a pattern may have a question mark',
+      text: '. {\n import lo?.conf\n}',
+      blocks: ['.: log'],
+    },
+    {
+      title: 'a file may be imported twice',
       text: '. {\n import log.conf\n import log.conf\n}',
       blocks: ['.: log; log'],
     },
     {
-      title: 'are not meant by the word elsewhere',
+      title: 'the word import is an argument elsewhere',
       text: '. {\n forward . import\n}',
       blocks: ['.: forward . import'],
     },
@@ -311,13 +324,13 @@ describe('imported files', () => {
       text: '. {\n import bad.conf\n}',
       says: "/etc/coredns/bad.conf:2:1: Unknown directive 'nonsense'",
     },
-  ])('$text: $says', ({ text, says }) => {
+  ])('the import in $text is refused: $says', ({ text, says }) => {
     const machine = { files: { ...files, '/etc/coredns/Corefile': text }, unreadable: '/abs/x' };
     expect(() => outline(text, machine)).toThrow(says);
     expect(() => outline(text, machine)).toThrow(CorefileError);
   });
 
-  test('a pattern that matches nothing is a warning, and the line counts as empty', () => {
+  test('a pattern without a match gives a warning, and its line counts as empty', () => {
     const stream = streamOf('. {\n import custom/*.none\n log\n}', { files });
     expect(texts(stream)).toEqual(['.', '{', 'log', '}']);
     expect(stream.warnings).toMatchObject([
@@ -328,7 +341,7 @@ describe('imported files', () => {
     ]);
   });
 
-  test('each file that was read is listed once', () => {
+  test('files lists each file that was read once', () => {
     const stream = streamOf('import custom/*.server\nimport custom/b.server', { files });
     texts(stream);
     expect([...stream.files]).toEqual([

@@ -1,11 +1,11 @@
 /**
  * The token stream that the parser reads: environment variables substituted, `import` statements
- * replaced by what they name.
+ * replaced by the snippets and files that they name.
  *
  * Owns:    {$X} and {%X%}, snippets, files and patterns of files, and the limits on them.
- * Is not:  the grammar; that `(name) {` begins a snippet is for blocks.ts to see.
- * Callers: call peek() before take(); a snippet must be defined before it is used. Where `report`
- *          returns, what is wrong counts as empty; the limits are thrown all the same.
+ * Is not:  the grammar: blocks.ts recognizes the `(name) {` that begins a snippet.
+ * Callers: call peek() before take(); a snippet must be defined before it is used. If `report` returns,
+ *          the faulty import counts as empty; the limits are thrown in any case.
  */
 import { posix } from 'node:path';
 import { reasonOf } from '../observe/reason.ts';
@@ -15,35 +15,35 @@ import { glob, hasWildcard } from './glob.ts';
 import type { Source } from './source.ts';
 import { type Token, tokenize } from './tokens.ts';
 
-/** CoreDNS's own limits, so that what it takes is taken here. */
+/** CoreDNS's own limits, so that every Corefile it accepts is accepted here. */
 export const SNIPPET_IMPORTS_MAX = 10_000;
 const FILE_IMPORTS_MAX = 100_000;
 /** A ConfigMap holds 1 MiB, so 500,000 tokens at most; imports may double that. */
 const TOKENS_MAX = 1_000_000;
-/** A variable may name others, and in CoreDNS one that names itself never ends. */
+/** A variable may name others; in CoreDNS one that names itself never ends. */
 const SUBSTITUTIONS_MAX = 1_000;
-/** Variables that name others twice grow by powers of two. */
+/** Variables that name others twice double with each step. */
 const SUBSTITUTED_LENGTH_MAX = 65_536;
 
-/** Something that works, but is probably not meant. */
+/** A part of the Corefile that works, but is probably a mistake. */
 export interface Warning {
   readonly message: string;
   readonly place: Place;
 }
 
-/** Tokens being read: the text given, a snippet's, or an imported file's. */
+/** Tokens being read: those of the given text, of a snippet, or of an imported file. */
 interface Frame {
   readonly tokens: readonly Token[];
   next: number;
-  /** What they are the tokens of: `snippet NAME` or `file PATH`. */
+  /** Where the tokens are from: `snippet NAME` or `file PATH`. */
   readonly origin: string;
-  /** The frame that holds the import statement. */
+  /** The frame with the import statement. */
   readonly parent: Frame | undefined;
 }
 
 export class TokenStream {
   readonly warnings: Warning[] = [];
-  /** Every file read, the first one included, each once. */
+  /** Every file read, including the first, each once. */
   readonly files: Set<string>;
   readonly #source: Source;
   readonly #report: Report;
@@ -70,7 +70,7 @@ export class TokenStream {
     return this.#last;
   }
 
-  /** All tokens taken, with file and line but without column; snippets where they are imported. */
+  /** All tokens taken, with file and line but without column; a snippet's where it is imported. */
   get fingerprint(): string {
     return this.#fingerprint.join('\n');
   }
@@ -124,13 +124,13 @@ export class TokenStream {
       this.#last = token;
       if (token.kind === 'open') depth++;
       if (token.kind === 'close' && --depth === 0) break;
-      // A body that begins beside its brace begins a line all the same, wherever it is imported.
+      // A body that begins beside its brace still begins a line where it is imported.
       body.push(body.length === 0 ? { ...token, startsLine: true } : token);
     }
     this.#snippets.set(name, body);
   }
 
-  /** The next token as it is written. Frames stay below what they import, to tell ancestors. */
+  /** The next token as written. A frame stays on the stack while what it imports is read. */
   #raw(): Token | undefined {
     for (;;) {
       const frame = this.#frames.at(-1);
@@ -148,7 +148,7 @@ export class TokenStream {
     }
   }
 
-  /** At the start of a line, or right behind the brace that opens a block. */
+  /** True at the start of a line, and directly after the brace that opens a block. */
   #mayImport(token: Token): boolean {
     return token.startsLine || this.#last?.kind === 'open';
   }
@@ -259,7 +259,7 @@ export class TokenStream {
     return undefined;
   }
 
-  /** What a variable holds is text: never a brace, never several tokens. */
+  /** The value of a variable is text: never a brace, never several tokens. */
   #substituted(token: Token): Token {
     if (!token.text.includes('{')) return token;
     const text = substitute(token.text, (name) => this.#source.env(name));
@@ -273,9 +273,9 @@ export class TokenStream {
 }
 
 /**
- * `text` with first all {%NAME%}, then all {$NAME} replaced by `env(NAME)`, an unset one by nothing;
- * what comes out is scanned again. `{$}` and an unterminated `{$X` stay, and end the scan. There is
- * no default: {$X:1} asks for the variable named `X:1`. Undefined if there is no end to it.
+ * Replaces first all {%NAME%}, then all {$NAME} in `text` by `env(NAME)`, an unset one by nothing; the
+ * result is scanned again. `{$}` and an unterminated `{$X` stay, and end the scan. There is no syntax for
+ * a default: {$X:1} asks for the variable named `X:1`. Undefined if there is no end to it.
  */
 export function substitute(
   text: string,

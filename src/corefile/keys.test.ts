@@ -37,7 +37,7 @@ describe('a key is [scheme://]zone[:port]', () => {
     ['2001::/0', ['dns ip6.arpa. 1053']],
     ['10.0.0.0/33', ['dns 10.0.0.0/33. 1053']],
     ['10.0.0/8', ['dns 10.0.0/8. 1053']],
-  ])('%s', (text, keys) => {
+  ])('the key %s has its scheme, zones and port', (text, keys) => {
     expect(read(text)).toEqual(keys);
   });
 
@@ -67,7 +67,7 @@ describe('a key is [scheme://]zone[:port]', () => {
       first: '8.8.b.d.0.1.0.0.2.ip6.arpa.',
       last: 'f.8.b.d.0.1.0.0.2.ip6.arpa.',
     },
-  ])('$text is rounded up to $count zones', ({ text, count, first, last }) => {
+  ])('the network $text is rounded up to $count zones', ({ text, count, first, last }) => {
     const zones = zonesFromArgument(text);
     expect(zones).toHaveLength(count);
     expect([zones[0], zones.at(-1)]).toEqual([first, last]);
@@ -82,14 +82,14 @@ describe('a key is [scheme://]zone[:port]', () => {
     ['a.test:-1', 'address -1: invalid port'],
     ['::/0', 'invalid CIDR ::/0; the reverse zone of all IPv6 addresses is ip6.arpa'],
     ['0::/4', 'invalid CIDR 0::/4'],
-  ])('%s is refused: %s', (text, says) => {
+  ])('the key "%s" is refused: %s', (text, says) => {
     expect(() => read(text)).toThrow(says);
     expect(() => read(text)).toThrow(CorefileError);
     expect(() => read(text)).toThrow('Corefile:1:1: ');
   });
 });
 
-test('labels have 63 octets at most, zones 255', () => {
+test('labels have at most 63 octets, zones at most 255', () => {
   expect(read(`${'a'.repeat(63)}.test`)).toHaveLength(1);
   const label = `${'a'.repeat(64)}.test`;
   expect(() => read(label)).toThrow(`zone is not a valid domain name: ${label}`);
@@ -107,7 +107,7 @@ describe('the zones of an argument', () => {
     ['a.test:', []],
     ['::/0', []],
     ['', []],
-  ])('%s are %j', (text, zones) => {
+  ])('the zones of the argument "%s" are %j', (text, zones) => {
     expect(zonesFromArgument(text)).toEqual(zones);
   });
 });
@@ -120,7 +120,7 @@ describe('a normalized zone', () => {
     ['\\097.test', 'a.test.'],
     ['', undefined],
     ['..', undefined],
-  ])('%s is %s', (text, zone) => {
+  ])('the zone "%s" is normalized to %s', (text, zone) => {
     expect(normalizeZone(text)).toBe(zone);
   });
 
@@ -133,7 +133,7 @@ describe('a normalized zone', () => {
     ['a_b.test.', false],
     ['-a.test.', false],
     ['*.test.', false],
-  ])('%s is of the preferred syntax of RFC 1035 section 2.3.1: %s', (zone, is) => {
+  ])('the zone %s has the preferred syntax of RFC 1035 section 2.3.1: %s', (zone, is) => {
     expect(isPreferredSyntax(zone)).toBe(is);
   });
 });

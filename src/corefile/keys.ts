@@ -2,7 +2,7 @@
  * Zones: the keys of server blocks (`[scheme://]zone[:port]`), and the zone arguments of directives.
  *
  * Owns:    schemes and their ports, CIDR to reverse zones, the normalized form of a zone.
- * Is not:  the judge of duplicate keys, which depends on what `bind` says.
+ * Is not:  concerned with duplicate keys, which depend on `bind`: directives/configure.ts.
  */
 import { lowerText, nameFromText, nameToText } from '../dns/name.ts';
 import { PORT_MAX } from '../net/host-port.ts';
@@ -10,7 +10,7 @@ import { CorefileError, quote } from './error.ts';
 import { networkFromText, type IpNetwork } from '../net/ip.ts';
 import type { Token } from './tokens.ts';
 
-/** The schemes that CoreDNS tells from a zone, with the port of a key that names none. */
+/** The schemes that CoreDNS knows, with the port of a key that names none. */
 const SCHEME_PORTS = {
   dns: 53,
   tls: 853,
@@ -23,7 +23,7 @@ const SCHEME_PORTS = {
 
 export type Scheme = keyof typeof SCHEME_PORTS;
 
-/** What one key stands for. A CIDR may stand for up to 128 zones. */
+/** The zones of one key. A CIDR may stand for up to 128. */
 export interface ParsedKey {
   readonly scheme: Scheme;
   /** Normalized, at least one. */
@@ -31,7 +31,7 @@ export interface ParsedKey {
   readonly port: number;
 }
 
-/** CoreDNS counts the octets of the text before it looks at labels. */
+/** CoreDNS's limit on the text, which it checks before the labels. */
 const ZONE_TEXT_OCTETS_MAX = 255;
 
 /**
@@ -57,14 +57,14 @@ export function parseKey(token: Token, text: string, dnsPort: number): ParsedKey
 
 /**
  * The zones of a directive's argument: scheme and port stripped, a CIDR expanded, all normalized.
- * Empty if the text is not a zone: CoreDNS drops such arguments in silence.
+ * Empty if the text is not a zone: CoreDNS silently drops such arguments.
  */
 export function zonesFromArgument(text: string): string[] {
   const split = splitZones(splitScheme(text).rest);
   return 'problem' in split ? [] : split.zones;
 }
 
-/** The zones of several arguments, or `otherwise` (the block's own, mostly) if there are none. */
+/** The zones of several arguments, or `otherwise` (mostly the block's own) if there are none. */
 export function zonesFromArguments(
   tokens: readonly Token[],
   otherwise: readonly string[],
@@ -74,15 +74,16 @@ export function zonesFromArguments(
 }
 
 /**
- * Fully qualified, ASCII letters lower-cased, escapes in their one canonical spelling: two zones
- * are the same zone exactly if their normalized texts are equal. Undefined if not a domain name.
+ * Returns the zone fully qualified, with ASCII letters in lower case and escapes in one canonical
+ * spelling: two zones are the same exactly if their normalized texts are equal. Undefined if `text` is
+ * not a domain name.
  */
 export function normalizeZone(text: string): string | undefined {
   const wire = nameFromText(text);
   return wire === undefined ? undefined : lowerText(nameToText(wire));
 }
 
-/** Whether a normalized zone is the root, a reverse zone, or letters, digits and inner hyphens. */
+/** Whether a normalized zone is the root, a reverse zone, or has only letters, digits, inner hyphens. */
 export function isPreferredSyntax(zone: string): boolean {
   if (zone === '.' || /(?:^|\.)(?:in-addr|ip6)\.arpa\.$/.test(zone)) return true;
   return zone
@@ -92,8 +93,8 @@ export function isPreferredSyntax(zone: string): boolean {
 }
 
 /**
- * The reverse zones that cover a network, in the order of their addresses. A prefix that ends
- * inside a label (8 bits in IPv4, 4 in IPv6) is rounded up, and gives 2 to 128 longer zones.
+ * The reverse zones that cover a network, in the order of their addresses. A prefix that ends inside a
+ * label (8 bits in IPv4, 4 in IPv6) is rounded up, which gives 2 to 128 longer zones.
  */
 function reverseZones(network: IpNetwork): string[] {
   const labelBits = network.family === 4 ? 8 : 4;
@@ -129,7 +130,7 @@ function isScheme(text: string): text is Scheme {
 type Zones =
   { zones: string[]; port: number | undefined } | { problem: string; hint?: string | undefined };
 
-/** What follows the last colon is a port if it is an integer, else it is part of the zone. */
+/** An integer after the last colon is a port; any other text there is part of the zone. */
 function splitZones(text: string): Zones {
   const colon = text.lastIndexOf(':');
   if (colon !== -1 && colon === text.length - 1) {

@@ -56,7 +56,7 @@ function read(use: DirectiveUse): Config {
 }
 
 describe('the options of a directive are a table', () => {
-  test('each line is read into the configuration, a later one over an earlier one', () => {
+  test('each line is read into the configuration, and a later one overrides', () => {
     const text = `forward . up {
   force_tcp
   expire 5s
@@ -108,29 +108,29 @@ describe('the options of a directive are a table', () => {
       line: 'max_fails 1\n max_fails 2',
       says: 'Corefile:3:2: forward: max_fails: given a second time; it can only be used once in a block',
     },
-  ])('$line: $says', ({ line, says }) => {
+  ])('the option $line is refused: $says', ({ line, says }) => {
     const use = parseUse(`forward . up {\n ${line}\n}`);
     expect(() => read(use)).toThrow(CorefileError);
     expect(() => read(use)).toThrow(says);
   });
 
-  test('an error does not hide those of the lines below it', () => {
+  test('an error does not hide errors in the lines below', () => {
     const use = parseUse('forward . up {\n expire 5\n force_tcp\n max_fail 3\n tls a b c d\n}');
-    const told: string[] = [];
+    const reported: string[] = [];
     try {
       read(use);
     } catch (error) {
       const { what, others } = (error as CorefileError).about('forward');
-      told.push(what, ...others.map((other) => other.message));
+      reported.push(what, ...others.map((other) => other.message));
     }
-    expect(told.map((text) => text.slice(0, 40))).toEqual([
+    expect(reported.map((text) => text.slice(0, 40))).toEqual([
       'time: missing unit in duration "5"',
       'Corefile:4:2: forward: "max_fail" is not',
       'Corefile:5:12: forward: tls: Wrong argum',
     ]);
   });
 
-  test('lines that are no options may be taken instead, with errors of their own', () => {
+  test('a directive may read lines that are no options itself', () => {
     const use = parseUse('hosts {\n 192.0.2.1 a b\n ttl 60\n 2001:db8::1 c\n}');
     const lines: string[] = [];
     let ttl = 0;
@@ -146,8 +146,8 @@ describe('the options of a directive are a table', () => {
   });
 });
 
-describe('the arguments of a directive are counted', () => {
-  test('they are handed over when there are as many as there may be', () => {
+describe('the arguments of a directive', () => {
+  test('countArguments returns the arguments if their number is right', () => {
     const [from, ...to] = countArguments(parseUse('forward . a b'), 2);
     expect([from?.text, to.map((token) => token.text)]).toEqual(['.', ['a', 'b']]);
   });
@@ -177,7 +177,7 @@ describe('the arguments of a directive are counted', () => {
       max: 3,
       says: "Corefile:1:1: template: Wrong argument count or unexpected line ending after 'template': template takes 2 to 3 arguments, not 0",
     },
-  ])('$text: $says', ({ text, min, max, says }) => {
+  ])('the arguments of $text are refused: $says', ({ text, min, max, says }) => {
     expect(() => countArguments(parseUse(text), min, max)).toThrow(says);
   });
 
@@ -188,13 +188,13 @@ describe('the arguments of a directive are counted', () => {
     expect(() => noBlock(parseUse('loop {\n x\n}'))).toThrow('Corefile:2:2: loop: ');
   });
 
-  test('a value among the arguments is an error of the directive', () => {
+  test('the error of a value among the arguments names the directive', () => {
     const use = parseUse('reload 5');
     const readInterval = () => readUse(use, () => parseDuration(use.args[0]!));
     expect(readInterval).toThrow('Corefile:1:8: reload: time: missing unit in duration "5"');
   });
 
-  test('a directive may be refused the second time', () => {
+  test('onlyOnce refuses the second use of a directive', () => {
     const uses = [parseUse('cache 30'), parseUse('\ncache 60')];
     expect(() => onlyOnce(uses.slice(0, 1))).not.toThrow();
     expect(() => onlyOnce(uses)).toThrow(

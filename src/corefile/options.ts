@@ -1,5 +1,5 @@
 /**
- * How a directive reads its own use: the options in its block are a table, its arguments a count.
+ * The reading of one use of a directive: a table of the options in its block, a count of its arguments.
  *
  *   const OPTIONS: OptionTable<ForwardConfig> = {
  *     force_tcp: flag((config) => { config.forceTcp = true; }),
@@ -11,28 +11,28 @@
  *     return readOptions(use, OPTIONS, { forceTcp: false, ... });
  *   });
  *
- * Owns:    which options there are, how many arguments each takes, and the errors about that.
- * Is not:  the values: those are read by values.ts, or by the directive.
+ * Owns:    the table of options, how many arguments each takes, and the errors about both.
+ * Is not:  a reader of values: values.ts and the directive are.
  */
 import type { DirectiveUse, OptionLine } from './blocks.ts';
 import { CorefileError, type Place, quote, withSubject } from './error.ts';
 import { nearest } from './suggest.ts';
 import type { Token } from './tokens.ts';
 
-/** One option: how many arguments it takes, and what it does to the configuration being read. */
+/** One option: how many arguments it takes, and how it changes the configuration being read. */
 export interface Option<Config> {
   readonly argsMin: number;
   readonly argsMax: number;
-  /** Most options may repeat: then the later one overrides, or adds. */
+  /** Whether a second one is refused. Most options may repeat: the later one overrides, or adds. */
   readonly once: boolean;
   readonly read: (config: Config, args: readonly Token[], line: OptionLine) => void;
 }
 
 export type OptionTable<Config> = Readonly<Record<string, Option<Config>>>;
 
-/** What an option needs to know beyond the table. */
+/** Rules beyond the table. */
 export interface OptionRules<Config> {
-  /** Takes the lines whose first word is no option, instead of refusing them (inline hosts). */
+  /** Reads lines whose first word is no option, which are otherwise refused (inline hosts). */
   readonly otherwise?: (config: Config, line: OptionLine) => void;
 }
 
@@ -48,7 +48,7 @@ export function one<Config>(
   return option(1, 1, (config, args, line) => set(config, args[0]!, line));
 }
 
-/** An option with one argument at least; `rest` are those after the first. */
+/** An option with at least one argument; `rest` are the others. */
 export function oneOrMore<Config>(
   set: (config: Config, first: Token, rest: readonly Token[], line: OptionLine) => void,
   argsMax: number = Infinity,
@@ -73,19 +73,19 @@ export function option<Config>(
   return { argsMin, argsMax, once: false, read };
 }
 
-/** The same option, refused when it stands a second time. */
+/** Like `of`, but refused the second time. */
 export function once<Config>(of: Option<Config>): Option<Config> {
   return { ...of, once: true };
 }
 
-/** Runs a directive's reading; every error is reported as `NAME: ...`. */
+/** Runs the reading of a directive; every error is reported as `NAME: ...`. */
 export function readUse<T>(use: DirectiveUse, read: () => T): T {
   return withSubject(use.name, read);
 }
 
 /**
- * Reads every line of the directive's block into `config`, in order, and returns it. Errors in
- * several lines are thrown as the error of the first of them, with the others in `others`.
+ * Reads every line of the directive's block into `config`, in order, and returns it. Of errors in
+ * several lines the first is thrown, with the rest in its `others`.
  */
 export function readOptions<Config>(
   use: DirectiveUse,
@@ -112,7 +112,7 @@ interface Reading<Config> {
   readonly table: OptionTable<Config>;
   readonly config: Config;
   readonly rules: OptionRules<Config>;
-  /** Options that stood in lines above. */
+  /** Options of the lines above. */
   readonly seen: Set<string>;
 }
 
@@ -155,7 +155,7 @@ export function unknownOption(
   });
 }
 
-/** The directive's arguments, when they are as many as it takes; an error otherwise. */
+/** Returns the directive's arguments. Throws CorefileError unless there are `min` to `max`. */
 export function countArguments(
   use: DirectiveUse,
   min: number,
@@ -169,7 +169,7 @@ export function noArguments(use: DirectiveUse): void {
   countArguments(use, 0, 0);
 }
 
-/** Refuses a block, an empty one too. */
+/** Refuses a block, even an empty one. */
 export function noBlock(use: DirectiveUse): void {
   if (!use.hasBlock) return;
   throw new CorefileError(
@@ -203,7 +203,7 @@ interface Given {
   readonly args: readonly Token[];
 }
 
-/** `options` are the names of which one may have been written on the same line by mistake. */
+/** `options` are names of which one may be on the same line by mistake. */
 function checkCount(
   { name, place, args }: Given,
   { argsMin: min, argsMax: max }: { readonly argsMin: number; readonly argsMax: number },

@@ -1,4 +1,4 @@
-/** Where a Corefile's imports and environment come from: the machine, or a test's own. */
+/** The files and the environment that a Corefile refers to: the machine's, or a test's own. */
 import { readdirSync, readFileSync, statSync } from 'node:fs';
 
 export interface Source {
@@ -6,7 +6,7 @@ export interface Source {
   readFile(path: string): string;
   /** The names in a directory, in any order. Throws if it cannot be read. */
   list(directory: string): readonly string[];
-  /** What is there, symbolic links followed; undefined if nothing. */
+  /** The kind of file at a path, symbolic links followed; undefined if there is none. */
   kindOf(path: string): 'file' | 'directory' | undefined;
   env(name: string): string | undefined;
 }

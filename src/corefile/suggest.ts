@@ -1,13 +1,12 @@
 /** "Did you mean": the known word nearest to a misspelled one. */
 
-/** Above this length no word of ours is meant, and measuring would cost its square. */
+/** Longer words are not misspellings of ours, and the cost of measuring is quadratic. */
 const WORD_LENGTH_MAX = 64;
 
 /**
- * The candidate that is nearest to `word`, the first of equals; undefined if none is near: more
- * than one slip in a word of up to four letters, two in one of up to eight, three in a longer one.
- * A slip is a letter that is missing, added, wrong, or changed places with its neighbour. Case
- * does not count, so that `WHOAMI` finds `whoami`.
+ * The candidate nearest to `word`, the first of equals. Undefined if none is near: at most one slip in a
+ * word of up to four letters, two in one of up to eight, three in a longer one. A slip is a letter that
+ * is missing, added, wrong, or swapped with its neighbour. Case does not count: `WHOAMI` finds `whoami`.
  */
 export function nearest(word: string, candidates: Iterable<string>): string | undefined {
   if (word.length > WORD_LENGTH_MAX) return undefined;
@@ -27,7 +26,7 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best;
 }
 
-/** Optimal string alignment: Levenshtein's distance, and a swap of neighbours counts once. */
+/** Optimal string alignment: Levenshtein's distance, where a swap of neighbours counts once. */
 function distance(a: string, b: string): number {
   let beforeLast: number[] = [];
   let last = Array.from({ length: b.length + 1 }, (_, j) => j);

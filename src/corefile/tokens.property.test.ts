@@ -37,7 +37,7 @@ describe('the lexer is total', () => {
     );
   });
 
-  test('tokens in quotes, with quotes escaped, come back as they were', () => {
+  test('tokens that are written in quotes, with quotes escaped, read back the same', () => {
     const plain = fc
       .string({ unit: 'grapheme', maxLength: 20 })
       .filter((word) => !word.includes('\\'));
@@ -63,7 +63,7 @@ describe('the lexer is total', () => {
     );
   });
 
-  test('its time grows with the length of the text, not with its square', () => {
+  test('the time to split a text grows with its length, not with its square', () => {
     const units = ['a', '"', '\\', '"a\n', '{ ', 'a\r', '\n#', '"\\"'];
     for (const unit of units) {
       const input = unit.repeat(400_000 / unit.length);
@@ -73,7 +73,7 @@ describe('the lexer is total', () => {
       } catch (error) {
         expect(error).toBeInstanceOf(CorefileError);
       }
-      // Fifty times what the slowest takes; a quadratic lexer would need minutes.
+      // Fifty times the slowest measured; a quadratic lexer would need minutes.
       expect(performance.now() - startedMs).toBeLessThan(2_000);
     }
   });

@@ -14,25 +14,29 @@ function only(text: string): Token {
 
 describe('text is split into tokens', () => {
   test.each([
-    { text: '', tokens: [], because: 'there is nothing' },
+    { text: '', tokens: [], because: 'an empty text has no tokens' },
     { text: ' \t\n\r\n', tokens: [], because: 'white space is no token' },
-    { text: 'a b\tc\nd', tokens: ['a', 'b', 'c', 'd'], because: 'white space separates' },
+    { text: 'a b\tc\nd', tokens: ['a', 'b', 'c', 'd'], because: 'white space separates tokens' },
     {
       text: 'a\u00a0b\u2003c\u0085d\u3000e',
       tokens: ['a', 'b', 'c', 'd', 'e'],
-      because: 'so does that of Unicode',
+      because: 'white space of Unicode separates tokens',
     },
-    { text: '\ufeff.:53', tokens: ['.:53'], because: 'a byte order mark opens some files' },
-    { text: 'a \ufeffb', tokens: ['a', '\ufeffb'], because: 'elsewhere it is a character' },
+    { text: '\ufeff.:53', tokens: ['.:53'], because: 'a byte order mark at the start is dropped' },
+    {
+      text: 'a \ufeffb',
+      tokens: ['a', '\ufeffb'],
+      because: 'a byte order mark elsewhere is a character',
+    },
     { text: 'a\r\nb\r\n', tokens: ['a', 'b'], because: 'CRLF ends lines too' },
-    { text: 'a\rb', tokens: ['ab'], because: 'a carriage return is dropped wherever it stands' },
+    { text: 'a\rb', tokens: ['ab'], because: 'a carriage return is dropped everywhere' },
     { text: 'a # b\nc', tokens: ['a', 'c'], because: 'a comment lasts to the end of its line' },
     { text: '#', tokens: [], because: 'a comment may be empty' },
     { text: '{#x y\n}# z', tokens: ['{', '}'], because: 'a comment may touch a brace' },
     { text: '"a b"', tokens: ['a b'], because: 'quotes hold white space' },
-    { text: '"a#b{ }"', tokens: ['a#b{ }'], because: 'quotes hold what else would mean something' },
+    { text: '"a#b{ }"', tokens: ['a#b{ }'], because: 'quotes take the meaning from signs' },
     { text: '"a"b', tokens: ['a', 'b'], because: 'the closing quote ends the token' },
-    { text: '"a"#b', tokens: ['a'], because: 'so that a comment may follow it at once' },
+    { text: '"a"#b', tokens: ['a'], because: 'a comment may touch a closing quote' },
     { text: '""', tokens: [''], because: 'a token may be empty' },
     { text: '"a\r\nb"', tokens: ['a\r\nb'], because: 'quotes hold line ends as they are' },
     { text: 'a"b c"', tokens: ['a"b', 'c"'], because: 'a quote inside a token is a character' },
@@ -41,9 +45,9 @@ describe('text is split into tokens', () => {
     {
       text: String.raw`"a\\" b`,
       tokens: [String.raw`a\\`, 'b'],
-      because: 'a backslash escapes no quote once it is escaped',
+      because: 'an escaped backslash escapes no quote',
     },
-    { text: 'a \\\nb', tokens: ['a', '\\', 'b'], because: 'lines have no continuation' },
+    { text: 'a \\\nb', tokens: ['a', '\\', 'b'], because: 'a backslash does not continue a line' },
     {
       text: '.:53{ {} foo}',
       tokens: ['.:53{', '{}', 'foo}'],
@@ -60,7 +64,7 @@ describe('text is split into tokens', () => {
     { text: '"}"', kind: 'word' },
     { text: '{}', kind: 'word' },
     { text: '{$X}', kind: 'word' },
-  ])('$text is a token of kind $kind', ({ text, kind }) => {
+  ])('the token $text is of kind $kind', ({ text, kind }) => {
     expect(only(text).kind).toBe(kind);
   });
 });
@@ -80,7 +84,7 @@ describe('a token knows its place', () => {
     expect(only('\ufeffa')).toMatchObject({ line: 1, column: 1 });
   });
 
-  test('what follows a token of several lines is on its last line', () => {
+  test('a token after one of several lines is on the last of them', () => {
     const tokens = tokenize('a "b\nc" d\ne', 'Corefile');
     expect(tokens.map(({ line, endLine, startsLine }) => [line, endLine, startsLine])).toEqual([
       [1, 1, true],
@@ -90,7 +94,7 @@ describe('a token knows its place', () => {
     ]);
   });
 
-  test('an escaped line end counts', () => {
+  test('an escaped line end counts as a line', () => {
     const tokens = tokenize('"a\\\nb" c', 'Corefile');
     expect(tokens.map(({ text, line }) => [text, line])).toEqual([
       ['a\\\nb', 1],
@@ -99,7 +103,7 @@ describe('a token knows its place', () => {
   });
 });
 
-describe('what CoreDNS drops in silence is refused', () => {
+describe('text that CoreDNS silently drops', () => {
   test.each([
     {
       text: 'a\n log#x',
@@ -130,7 +134,7 @@ describe('what CoreDNS drops in silence is refused', () => {
       column: 1,
       says: 'this quote is never closed',
     },
-  ])('$text: $says', ({ text, code, line, column, says }) => {
+  ])('the text $text is refused: $says', ({ text, code, line, column, says }) => {
     const refuse = () => tokenize(text, 'Corefile');
     expect(refuse).toThrow(CorefileError);
     expect(refuse).toThrow(says);

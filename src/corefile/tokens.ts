@@ -2,9 +2,10 @@
  * The Corefile's lexer: text to tokens.
  *
  * Owns:    white space, comments, quotes and their escapes, line and column of each token.
- * Is not:  concerned with what tokens mean; a brace is told from text, nothing more.
- * Callers: may pass any text; only CorefileError is reported, and the time is linear. Where `report`
- *          returns, the fault ends with its line.
+ * Is not:  concerned with what tokens mean, except that a brace is not a word.
+ * Callers: may pass any text; only CorefileError is reported, and the time is linear. If `report`
+ *          returns, reading goes on: after the rest of the line behind an open quote, and with a
+ *          comment at a "#" inside a token.
  *
  * Two rules are stricter than CoreDNS's, which silently drops text there: a "#" inside a token is
  * refused (CoreDNS reads `1.1.1.1#5353 8.8.8.8` as `1.1.1.1 8.8.8.8`), and so is a quote that is
@@ -15,14 +16,14 @@ import { CorefileError, type Place, quote, type Report, throwError } from './err
 
 /** A Token is a Place: pass it where an error wants to know where it is. */
 export interface Token extends Place {
-  /** Quotes and their escapes removed; environment variables substituted, if it comes from imports.ts. */
+  /** Without quotes and their escapes; imports.ts also substitutes environment variables. */
   readonly text: string;
-  /** `open` and `close` are unquoted braces that stand alone. */
+  /** `open` and `close` are lone, unquoted braces. */
   readonly kind: 'word' | 'open' | 'close';
   readonly quoted: boolean;
-  /** Where it ends: a quoted token may hold line breaks. */
+  /** The line on which it ends: a quoted token may hold line breaks. */
   readonly endLine: number;
-  /** Whether no other token of its file, or of the snippet it came from, stands before it on its line. */
+  /** Whether it is the first token on its line of the file, or of the snippet that it came from. */
   readonly startsLine: boolean;
 }
 
@@ -37,7 +38,7 @@ const BACKSLASH = 0x5c;
 export interface Comment {
   readonly text: string;
   readonly line: number;
-  /** Whether it has its line for itself. */
+  /** Whether no token precedes it on its line. */
   readonly startsLine: boolean;
 }
 
@@ -210,7 +211,7 @@ function endOfLine(text: string, from: number): number {
   return end === -1 ? text.length : end;
 }
 
-/** What Go's unicode.IsSpace takes for white space; JavaScript's \s differs in U+0085 and U+FEFF. */
+/** White space as Go's unicode.IsSpace has it; JavaScript's \s differs in U+0085 and U+FEFF. */
 function isSpace(code: number): boolean {
   if (code <= 0x20) return code === 0x20 || (code >= 0x09 && code <= 0x0d);
   if (code < 0x1680) return code === 0x85 || code === 0xa0;

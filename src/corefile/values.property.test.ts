@@ -42,7 +42,7 @@ describe('values', () => {
     );
   });
 
-  test('an integer reads back', () => {
+  test('an integer that is printed reads back', () => {
     fc.assert(
       fc.property(fc.maxSafeInteger(), (value) => {
         expect(parseInteger(tokenOf(String(value)))).toBe(value);
@@ -50,7 +50,7 @@ describe('values', () => {
     );
   });
 
-  test('any text is a value or a CorefileError', () => {
+  test('any text is read as a value or refused with a CorefileError', () => {
     const nearly = fc
       .array(
         fc.constantFrom('0', '1', '9', '.', ':', '-', '+', 's', 'ms', 'h', '%', '/', '[', ']', 'f'),

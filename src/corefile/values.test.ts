@@ -47,7 +47,7 @@ describe('a duration is one of Go', () => {
     ['0.9ns', 0],
     ['1h1h', 7_200_000],
     ['000001s', 1_000],
-  ])('%s is %d ms', (text, ms) => {
+  ])('the duration %s is %d ms', (text, ms) => {
     expect(parseDuration(tokenOf(text))).toBe(ms);
   });
 
@@ -63,11 +63,11 @@ describe('a duration is one of Go', () => {
     ['s', 'time: invalid duration "s"'],
     ['--1s', 'time: invalid duration "--1s"'],
     ['2562048h', 'time: invalid duration "2562048h"'],
-  ])('%s is refused: %s', (text, says) => {
+  ])('the duration "%s" is refused: %s', (text, says) => {
     expectRefused(() => parseDuration(tokenOf(text)), says);
   });
 
-  test('has a range, told in durations', () => {
+  test('a duration outside its range is refused, and the message gives the range', () => {
     const range = { min: 0, max: 300_000 };
     expect(parseDuration(tokenOf('5m'), range)).toBe(300_000);
     expectRefused(
@@ -129,7 +129,7 @@ describe('integers are those of strconv', () => {
     expect(parseUnsigned(tokenOf('4294967295'))).toBe(4_294_967_295);
   });
 
-  test('they have a range', () => {
+  test('an integer outside its range is refused, and the message gives the range', () => {
     const range = { min: 512, max: 4096 };
     expect([512, 4096].map((size) => parseInteger(tokenOf(String(size)), range))).toEqual([
       512, 4096,
@@ -165,7 +165,7 @@ describe('other values', () => {
     );
   });
 
-  test('a percentage has its sign and its range', () => {
+  test('a percentage has a percent sign and is within its range', () => {
     const range = { min: 10, max: 90 };
     expect(parsePercentage(tokenOf('10%'), range)).toBe(10);
     const without = "last character of percentage should be `%`, but is: '0'";
@@ -183,7 +183,7 @@ describe('other values', () => {
     expectRefused(() => parseWord(tokenOf('VERIFY'), words, unknownMode), says);
   });
 
-  test('an address has no port, and a zone only where it may', () => {
+  test('an address has no port, and a zone only if that is allowed', () => {
     expect(parseIp(tokenOf('::1')).text).toBe('::1');
     expect(parseIp(tokenOf('fe80::1%eth0'), { zone: true }).zone).toBe('eth0');
     for (const text of ['1.1.1.1:53', '[::1]', 'fe80::1%eth0', 'localhost']) {
@@ -191,7 +191,7 @@ describe('other values', () => {
     }
   });
 
-  test('a CIDR has its length', () => {
+  test('a CIDR has a prefix length', () => {
     expect(parseCidr(tokenOf('64:ff9b::/96')).prefixLength).toBe(96);
     expectRefused(() => parseCidr(tokenOf('10.0.0.0')), 'invalid CIDR address: 10.0.0.0');
   });
@@ -206,7 +206,7 @@ describe('other values', () => {
     expect(parseHostPort(tokenOf(text))).toEqual({ host, port });
   });
 
-  test('the host of an address may have a default', () => {
+  test('a missing host becomes the default host', () => {
     expect(parseHostPort(tokenOf(':1'), { defaultHost: 'localhost' })).toEqual({
       host: 'localhost',
       port: 1,

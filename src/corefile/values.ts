@@ -1,22 +1,22 @@
 /**
  * Values in a Corefile, read as Go reads them, and durations written as Go writes them.
  *
- * Owns:    durations, integers, booleans, percentages, addresses, networks; the text of their
- *          errors, Go's own first, then what was expected.
- * Is not:  aware whose value it is: options.ts puts the directive and option before the text.
+ * Owns:    durations, integers, booleans, percentages, addresses, networks; their errors: Go's own
+ *          text first, then what was expected.
+ * Is not:  aware of the directive or option, which options.ts puts before the text.
  */
 import { type HostPort, PORT_MAX, splitHostPort } from '../net/host-port.ts';
 import { CorefileError, quote } from './error.ts';
 import { type IpAddress, ipFromText, type IpNetwork, networkFromText } from '../net/ip.ts';
 import type { Token } from './tokens.ts';
 
-/** Both ends belong to the range. */
+/** Inclusive at both ends. */
 export interface Range {
   readonly min?: number;
   readonly max?: number;
 }
 
-/** An error about the value at `token`; for what a directive checks itself. */
+/** An error about the value at `token`; exported for checks that directives make themselves. */
 export function badValue(token: Token, what: string, hint?: string): CorefileError {
   return new CorefileError('COREFILE_VALUE', token, what, { hint });
 }
@@ -38,8 +38,8 @@ const NS_PER_UNIT: ReadonlyMap<string, bigint> = new Map([
 const DURATION_NS_MAX = 2n ** 63n - 1n;
 
 /**
- * A Go duration (`300ms`, `1.5h`, `2h45m`, `-1s`, or a bare `0`) in milliseconds, of which the
- * fraction counts. Range in milliseconds too.
+ * Reads a Go duration (`300ms`, `1.5h`, `2h45m`, `-1s`, or a bare `0`) as milliseconds, fractions
+ * included. The range is in milliseconds too.
  */
 export function parseDuration(token: Token, range: Range = {}): number {
   const read = durationNs(token.text);
@@ -53,7 +53,7 @@ export function parseDuration(token: Token, range: Range = {}): number {
   return ms;
 }
 
-/** The same for a text that stands in no Corefile, in ms; undefined if it is no duration. */
+/** Like parseDuration, for text from elsewhere than a Corefile; undefined if it is no duration. */
 export function durationOf(text: string): number | undefined {
   const read = durationNs(text);
   return typeof read === 'string' ? undefined : Number(read) / NS_PER_MS;
@@ -78,7 +78,7 @@ function durationNs(text: string): bigint | string {
     const ns = NS_PER_UNIT.get(unit);
     if (ns === undefined) return `time: unknown unit ${quote(unit)} in duration ${quote(text)}`;
     rest = rest.slice(unit.length);
-    // Twenty digits are past both limits already; BigInt of a long text would not be linear.
+    // More than 20 digits exceed both limits, and BigInt of a long text is not linear.
     if (whole.replace(/^0+/, '').length > 20) return invalid;
     total += BigInt(whole || '0') * ns;
     const decimals = fraction.slice(0, 18);
@@ -88,7 +88,7 @@ function durationNs(text: string): bigint | string {
   return sign === '-' ? -total : total;
 }
 
-/** As Go prints a duration: `500ms`, `1.5s`, `1m0s`, `25h0m0s`, `0s`. Rounded to nanoseconds. */
+/** Prints a duration as Go does: `500ms`, `1.5s`, `1m0s`, `25h0m0s`, `0s`. Rounded to nanoseconds. */
 export function formatDuration(ms: number): string {
   const ns = BigInt(Math.round(ms * NS_PER_MS));
   if (ns < 0n) return `-${formatNs(-ns)}`;
@@ -107,24 +107,24 @@ function formatNs(ns: bigint): string {
   return hours === 0n ? `${minutes}m${seconds}` : `${hours}h${minutes % 60n}m${seconds}`;
 }
 
-/** `value / unit` with as many decimals as it has. */
+/** `value / unit` with all its decimals. */
 function decimal(value: bigint, unit: bigint): string {
   const digits = String(value % unit).padStart(String(unit).length - 1, '0');
   const fraction = digits.replace(/0+$/, '');
   return fraction === '' ? String(value / unit) : `${value / unit}.${fraction}`;
 }
 
-/** A decimal integer with an optional sign, as Go's strconv.Atoi takes it. */
+/** Reads a decimal integer with an optional sign, as Go's strconv.Atoi does. */
 export function parseInteger(token: Token, range: Range = {}): number {
   return decimalInteger(token, range, /^[+-]?\d+$/, 'Atoi', 2n ** 63n - 1n);
 }
 
-/** Whether Go's strconv.Atoi would take the text: how an optional number is told from a zone. */
+/** Whether Go's strconv.Atoi accepts the text: an optional number does so, and a zone does not. */
 export function isInteger(text: string): boolean {
   return /^[+-]?\d+$/.test(text);
 }
 
-/** Decimal digits without sign, as Go's strconv.ParseUint takes them; at most 32 bits by default. */
+/** Reads decimal digits without a sign, as Go's strconv.ParseUint does; at most 32 bits. */
 export function parseUnsigned(token: Token, range: Range = {}): number {
   return decimalInteger(token, range, /^\d+$/, 'ParseUint', 2n ** 32n - 1n);
 }
@@ -165,7 +165,7 @@ export function parseBool(token: Token): boolean {
   return value;
 }
 
-/** `25%` as 25. The sign must be there. */
+/** Reads `25%` as 25. The sign is required. */
 export function parsePercentage(token: Token, range: Range = {}): number {
   const { text } = token;
   const last = text.at(-1) ?? '';
@@ -182,7 +182,7 @@ export function parsePercentage(token: Token, range: Range = {}): number {
   return value;
 }
 
-/** One of `words`; case counts unless `anyCase`. Returned as `words` spells it. */
+/** Reads one of `words`, and returns it as `words` spells it. Case counts unless `anyCase`. */
 export function parseWord<Word extends string>(
   token: Token,
   words: readonly Word[],
@@ -199,7 +199,7 @@ export function parseWord<Word extends string>(
   return word;
 }
 
-/** An IP address without port or brackets; with `%eth0` only where `zone` allows it. */
+/** Reads an IP address without port or brackets; with `%eth0` only if `zone` allows it. */
 export function parseIp(token: Token, options: { readonly zone?: boolean } = {}): IpAddress {
   const address = ipFromText(token.text);
   if (address === undefined || (address.zone !== undefined && options.zone !== true)) {
@@ -219,8 +219,8 @@ export function parseCidr(token: Token): IpNetwork {
 }
 
 /**
- * `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, as Go's net.SplitHostPort takes them. The host is not
- * looked at; if it is missing it is `defaultHost`, or else empty, which stands for all addresses.
+ * Reads `HOST:PORT`, `[IPV6]:PORT` or `:PORT`, as Go's net.SplitHostPort does. The host is not checked;
+ * a missing one becomes `defaultHost`, or else empty, which stands for all addresses.
  */
 export function parseHostPort(
   token: Token,

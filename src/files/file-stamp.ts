@@ -1,8 +1,8 @@
-/** What changes when a file does: modification time, size and inode, or that it is not there. */
+/** A file's stamp: modification time, size and inode, or that the file is missing. */
 import { statSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 
-/** Of a file that was not found, or may not be looked at. */
+/** The stamp of a file that is missing or not accessible. */
 const MISSING = 'missing';
 
 /** Two stamps of a path differ if its file has changed; kubelet's swap of a link changes the inode. */
@@ -14,7 +14,7 @@ export async function fileStamp(path: string): Promise<string> {
   }
 }
 
-/** The same at once: it blocks while the file system is asked. */
+/** Like fileStamp, but synchronous. */
 export function fileStampNow(path: string): string {
   try {
     return stampOf(statSync(path));

@@ -59,7 +59,7 @@ describe('a directory as kubelet mounts it', () => {
     );
   });
 
-  test('a watcher is told of the first version, of each swap once, and of the end', async () => {
+  test('a watcher sees the first version, each swap once, and the end', async () => {
     const seen: DirectoryVersion[] = [];
     const failures: DirectoryError[] = [];
     await publish({ a: '1' });
@@ -81,7 +81,7 @@ describe('a directory as kubelet mounts it', () => {
     expect(failures).toEqual([]);
   });
 
-  test('a watcher is told of a failure once, and of what comes after it', async () => {
+  test('a watcher sees a failure once, and the versions after it', async () => {
     const told: string[] = [];
     await writeFile(path.join(directory, 'a'), Buffer.from([0xff]));
     const watch = watchDirectory(

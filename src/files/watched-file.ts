@@ -43,7 +43,7 @@ export class WatchedFile {
       const found = statSync(this.#path);
       if (this.#isNews(found)) this.#took(found, readFileSync(this.#path, 'utf8'));
     } catch {
-      // Missing or unreadable: whoever reads the Corefile has told the operator.
+      // Missing or unreadable: the reader of the Corefile has reported it.
     }
   }
 

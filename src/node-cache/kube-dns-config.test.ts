@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { type ConfigMapCode, ConfigMapError, parseKubeDnsConfig } from './kube-dns-config.ts';
 
-describe('the kube-dns ConfigMap is read', () => {
-  test('stub domains and upstreams, with and without ports, of both families', () => {
+describe('the kube-dns ConfigMap', () => {
+  test('stub domains and upstreams of both families are read, with and without ports', () => {
     const config = parseKubeDnsConfig(
       new Map([
         ['stubDomains', '{"acme.local": ["1.2.3.4"], "x-1.example": ["1.2.3.4:5353", "fd00::1"]}'],
@@ -21,9 +21,12 @@ describe('the kube-dns ConfigMap is read', () => {
 
   test.each([
     ['no keys', []],
-    ['null', [['stubDomains', 'null'] as const, ['upstreamNameservers', 'null'] as const]],
+    [
+      'values of null',
+      [['stubDomains', 'null'] as const, ['upstreamNameservers', 'null'] as const],
+    ],
     ['empty lists', [['stubDomains', '{}'] as const, ['upstreamNameservers', '[]'] as const]],
-  ])('%s is the default', (_, entries) => {
+  ])('a ConfigMap with %s is as none', (_, entries) => {
     const expected = { stubDomains: new Map(), upstreamNameservers: [] };
     expect(parseKubeDnsConfig(new Map(entries))).toEqual(expected);
   });
@@ -46,7 +49,7 @@ describe('the kube-dns ConfigMap is read', () => {
     [stubs, '{"a_b": ["1.1.1.1"]}', 'CONFIGMAP_DOMAIN', '"a_b" is not a domain name'],
     [stubs, '{"a": []}', 'CONFIGMAP_SERVER', '"a" has 0 servers; expected 1 to 15'],
     [stubs, '{"a": ["ns.b"]}', 'CONFIGMAP_SERVER', 'the server "ns.b" of "a" is neither'],
-  ])('%s: %s is refused with %s', (key, text, code, because) => {
+  ])('the key %s with the value %s is refused with %s', (key, text, code, because) => {
     const read = (): unknown => parseKubeDnsConfig(new Map([[key, text]]));
     expect(read).toThrow(ConfigMapError);
     expect(read).toThrow(expect.objectContaining({ code, key }));

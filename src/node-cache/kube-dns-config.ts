@@ -2,7 +2,7 @@
  * The reading of the kube-dns ConfigMap, with node-cache's checks.
  *
  * Owns:    the checks of stubDomains and upstreamNameservers.
- * Is not:  a reader of files: files/watched-directory.ts reads and follows what kubelet mounts.
+ * Is not:  a reader of files: files/watched-directory.ts reads and follows the mounted directory.
  */
 import { PORT_MAX } from '../net/host-port.ts';
 import { ipFromText } from '../net/ip.ts';
@@ -19,7 +19,7 @@ export type ConfigMapCode = keyof typeof CONFIG_MAP_CODES;
 interface ConfigMapErrorDetails {
   readonly key: string;
   readonly value: string;
-  /** What was found and what was expected, without the key. */
+  /** The text of the message after the key: what was found, what was expected. */
   readonly what: string;
   readonly cause?: unknown;
 }
@@ -98,7 +98,7 @@ function parseUpstreams(text: string | undefined): string[] {
   return list;
 }
 
-/** A name would pass node-cache's first check and fail its second; here there is one check. */
+/** Refuses host names, which pass node-cache's first check and fail its second. */
 function checkServer(key: string, server: string, whose: string): void {
   const bracketed = /^\[([^\]]*)\]:(\d+)$/.exec(server);
   const dotted = /^([^:]*):(\d+)$/.exec(server);

@@ -14,7 +14,7 @@ const VALUES: PillarValues = {
   dnsPort: 53,
 };
 
-/** The two kinds of block that the manifest of Kubernetes has, in its own indentation. */
+/** Both kinds of block in the manifest of Kubernetes, indented as there. */
 const MANIFEST = `__PILLAR__DNS__DOMAIN__:53 {
     errors
     bind __PILLAR__LOCAL__DNS__ __PILLAR__DNS__SERVER__
@@ -42,7 +42,7 @@ describe("the template's variables are replaced as node-cache replaces them", ()
     ['__PILLAR__LOCAL__DNS__', '169.254.20.10 10.96.0.10', 'every address of -localip'],
     ['__PILLAR__DNS__SERVER__', '', '-localip holds it already'],
     ['__PILLAR__UPSTREAM__SERVERS__', '/etc/resolv.conf', 'no ConfigMap names upstreams'],
-    ['__PILLAR__DNS__DOMAIN__', 'cluster.local', 'nobody ran sed before'],
+    ['__PILLAR__DNS__DOMAIN__', 'cluster.local', 'the manifest was not edited by sed'],
     ['__PILLAR__LOCAL__DNS__:8080', '169.254.20.10:8080', 'only one address goes before a port'],
     ['__PILLAR__NOBODY__KNOWS__', '__PILLAR__NOBODY__KNOWS__', 'it is not one of them'],
   ])('%s becomes "%s": %s', (variable, expected) => {
@@ -52,7 +52,7 @@ describe("the template's variables are replaced as node-cache replaces them", ()
     });
   });
 
-  test('an IPv6 address gets brackets before a port, and none elsewhere', () => {
+  test('an IPv6 address of -localip gets brackets before a port, and none elsewhere', () => {
     const values = { ...VALUES, localIps: ['fd00::a', '10.96.0.10'] };
     const { text } = expandCorefile(
       'bind __PILLAR__LOCAL__DNS__\nhealth __PILLAR__LOCAL__DNS__:8080',
@@ -61,12 +61,12 @@ describe("the template's variables are replaced as node-cache replaces them", ()
     expect(text).toBe('bind fd00::a 10.96.0.10\nhealth [fd00::a]:8080');
   });
 
-  test('the cluster domain can be another', () => {
+  test('the cluster domain can be set', () => {
     const values = { ...VALUES, clusterDomain: 'corp.example' };
     expect(expandCorefile('__PILLAR__DNS__DOMAIN__:53', values).text).toBe('corp.example:53');
   });
 
-  test('the manifest of Kubernetes comes out ready to load', () => {
+  test('the manifest of Kubernetes becomes a Corefile that loads', () => {
     const { text, warnings } = expandCorefile(MANIFEST, VALUES);
     expect(warnings).toEqual([]);
     expect(text).toBe(`cluster.local:53 {
@@ -88,7 +88,7 @@ describe("the template's variables are replaced as node-cache replaces them", ()
 describe('upstreamNameservers of the ConfigMap take the place of resolv.conf', () => {
   const values = { ...VALUES, kubeDns: kubeDns(['1.1.1.1', '8.8.8.8:53']) };
 
-  test('force_tcp goes with them, in the indentation of the old manifests', () => {
+  test('upstreams of the ConfigMap remove force_tcp in the indentation of the old manifests', () => {
     const template =
       'x {\n    forward . __PILLAR__UPSTREAM__SERVERS__ {\n            force_tcp\n    }\n}\n';
     expect(expandCorefile(template, values)).toEqual({
@@ -97,14 +97,14 @@ describe('upstreamNameservers of the ConfigMap take the place of resolv.conf', (
     });
   });
 
-  test('in another indentation force_tcp stays, as with node-cache, and a warning says so', () => {
+  test('upstreams of the ConfigMap leave force_tcp in another indentation, with a warning', () => {
     const template = 'x {\n  forward . __PILLAR__UPSTREAM__SERVERS__ {\n    force_tcp\n  }\n}\n';
     const { text, warnings } = expandCorefile(template, values);
     expect(text).toBe('x {\n  forward . 1.1.1.1 8.8.8.8:53 {\n    force_tcp\n  }\n}\n');
     expect(warnings).toEqual([expect.stringContaining('are asked over TCP only')]);
   });
 
-  test('a forward without force_tcp needs no warning', () => {
+  test('upstreams of the ConfigMap in a forward without force_tcp give no warning', () => {
     expect(expandCorefile('forward . __PILLAR__UPSTREAM__SERVERS__\n', values)).toEqual({
       text: 'forward . 1.1.1.1 8.8.8.8:53\n',
       warnings: [],
@@ -113,7 +113,7 @@ describe('upstreamNameservers of the ConfigMap take the place of resolv.conf', (
 });
 
 describe('each stub domain of the ConfigMap gets a server block', () => {
-  test('in the order of their names, however the ConfigMap has them', () => {
+  test('the blocks of stub domains are sorted by name', () => {
     const stubs = { 'b.example': ['10.0.0.2'], 'a.example': ['10.0.0.1', '10.0.0.3:5353'] };
     const { text } = expandCorefile('. {\n}\n', {
       ...VALUES,
@@ -143,7 +143,7 @@ b.example:1053 {
 describe('without an upstream Service the rest is served', () => {
   const values = { ...VALUES, clusterDnsIp: undefined };
 
-  test('the forward to it is left out, braces and all, with one warning', () => {
+  test('the forward to an unknown upstream Service is left out with its braces, with one warning', () => {
     const { text, warnings } = expandCorefile(MANIFEST, values);
     expect(text).not.toContain('<nil>');
     expect(text).not.toContain('__PILLAR__');
@@ -155,12 +155,12 @@ describe('without an upstream Service the rest is served', () => {
     expect(warnings).toEqual([expect.stringContaining('names of the cluster get SERVFAIL')]);
   });
 
-  test('a forward that names others too keeps them', () => {
+  test('a forward to other upstreams as well keeps those', () => {
     const { text } = expandCorefile('forward . 10.1.1.1 __PILLAR__CLUSTER__DNS__\n', values);
     expect(text.trim()).toBe('forward . 10.1.1.1');
   });
 
-  test('a template that does not need it gets no warning', () => {
+  test('a template without the upstream Service gets no warning', () => {
     expect(expandCorefile('forward . 10.1.1.1', values).warnings).toEqual([]);
   });
 });
@@ -172,7 +172,7 @@ describe("the upstream Service's address comes from its environment variable", (
     ['kube-dns', { KUBE_DNS_SERVICE_HOST: '10.96.0.10' }, '10.96.0.10'],
     ['kube-dns-upstream', { KUBE_DNS_UPSTREAM_SERVICE_HOST: 'fd00::b' }, 'fd00::b'],
     ['10.96.0.11', {}, '10.96.0.11'],
-  ])('%s with %j is %s', (name, environment, address) => {
+  ])('the Service %s with the environment %j has the address %s', (name, environment, address) => {
     expect(upstreamServiceAddress(environment, name, localIps)).toEqual({ address, warnings: [] });
   });
 
@@ -181,7 +181,7 @@ describe("the upstream Service's address comes from its environment variable", (
     [{ KUBE_DNS_SERVICE_HOST: '' }, 'KUBE_DNS_SERVICE_HOST is not set'],
     [{ KUBE_DNS_SERVICE_HOST: 'None' }, 'is "None", which is not an IP address'],
     [{ KUBE_DNS_SERVICE_HOST: 'fd00:0::a' }, 'queries for it would come back here'],
-  ])('with %j it is unknown: %s', (environment, because) => {
+  ])('the upstream Service is unknown with the environment %j: %s', (environment, because) => {
     const { address, warnings } = upstreamServiceAddress(environment, 'kube-dns', localIps);
     expect(address).toBeUndefined();
     expect(warnings).toEqual([expect.stringContaining(because)]);

@@ -1,18 +1,18 @@
 /**
- * The Corefile that the template stands for: `Corefile.base` with its `__PILLAR__` variables
- * replaced as node-cache replaces them, and one server block for each stub domain.
+ * The Corefile made from node-cache's template: `Corefile.base` with its `__PILLAR__` variables replaced
+ * as node-cache does, and one server block for each stub domain.
  *
  * Owns:    the names of the variables, the stub domain's block, and the address of the upstream
  *          Service.
- * Is not:  a reader of files (kube-dns-config.ts) or of the language (blocks.ts): it works on text,
- *          because what it replaces need not be valid before.
+ * Is not:  a reader of files (daemon/serving/corefile-source.ts) or of the language (corefile/): it works
+ *          on text, because a template need not be a valid Corefile.
  */
 import { bracketed } from '../net/host-port.ts';
 import { ipFromText } from '../net/ip.ts';
 
-/** What the kube-dns ConfigMap says; both empty where there is none. */
+/** The contents of the kube-dns ConfigMap; empty without one. */
 export interface KubeDnsConfig {
-  /** Domain name to the servers that answer for it. */
+  /** Domain names, each with the servers that answer for it. */
   readonly stubDomains: ReadonlyMap<string, readonly string[]>;
   /** Servers for everything else, in place of the node's resolv.conf. */
   readonly upstreamNameservers: readonly string[];
@@ -24,19 +24,19 @@ export const NO_KUBE_DNS_CONFIG: KubeDnsConfig = {
 };
 
 export interface PillarValues {
-  /** Every address to listen on, in the order of `-localip`. */
+  /** All addresses to listen on, in the order of `-localip`. */
   readonly localIps: readonly string[];
-  /** The address of the upstream Service; undefined where it is unknown. */
+  /** The address of the upstream Service; undefined if unknown. */
   readonly clusterDnsIp: string | undefined;
   readonly kubeDns: KubeDnsConfig;
   readonly dnsPort: number;
-  /** For `__PILLAR__DNS__DOMAIN__`, which node-cache leaves to sed: `cluster.local` by default. */
+  /** Replaces `__PILLAR__DNS__DOMAIN__`, which node-cache leaves to sed; `cluster.local` by default. */
   readonly clusterDomain?: string;
 }
 
 export interface ExpandedCorefile {
   readonly text: string;
-  /** For the operator: what was not as the template meant it. Whole sentences, one line each. */
+  /** Messages for the operator, in whole sentences of one line each. */
   readonly warnings: readonly string[];
 }
 
@@ -48,8 +48,8 @@ const DNS_SERVER = '__PILLAR__DNS__SERVER__';
 const DNS_DOMAIN = '__PILLAR__DNS__DOMAIN__';
 
 /**
- * The block that node-cache looks for, in the indentation of the manifests of its day. Only this
- * one loses its `force_tcp` when the ConfigMap names upstreams; written otherwise, it keeps it.
+ * The block that node-cache looks for, indented as in the old manifests. Only in this form does it lose
+ * `force_tcp` when the ConfigMap names upstreams.
  */
 const HISTORIC_TCP_BLOCK = `
     forward . ${UPSTREAM_SERVERS} {
@@ -57,22 +57,22 @@ const HISTORIC_TCP_BLOCK = `
     }
 `;
 
-/** `health __PILLAR__LOCAL__DNS__:8080` wants one address, and gets the first. */
+/** Before a port (`health __PILLAR__LOCAL__DNS__:8080`) there is one address, the first. */
 const LOCAL_DNS_WITH_PORT = new RegExp(`${LOCAL_DNS}(?=:\\d)`, 'g');
 
-/** A `forward` to the upstream Service and nobody else, with its braces. */
+/** A `forward` to the upstream Service alone, with its braces. */
 const FORWARD_TO_CLUSTER = new RegExp(
   `^([ \\t]*)forward[ \\t]+\\S+[ \\t]+${CLUSTER_DNS}[ \\t]*(?:\\{[^{}]*\\})?[ \\t]*$`,
   'gm',
 );
 
 /**
- * The Corefile to load. Never fails: what `localIps` and the like hold is put in as it is, and the
- * Corefile's own reader tells what is wrong with it.
+ * Returns the Corefile to load. Never fails: values are inserted unchecked, and the reader of the
+ * Corefile reports what is wrong with them.
  *
- * Where the upstream Service is unknown node-cache writes `<nil>`, and does not start. Here the
- * `forward` to it is left out, so that names of the cluster get SERVFAIL (NXDOMAIN from another
- * server would be believed) and all others are served.
+ * If the upstream Service is unknown, node-cache writes `<nil>` and does not start. Here the `forward`
+ * to it is left out: names of the cluster get SERVFAIL (clients would believe another server's
+ * NXDOMAIN), and all other names are served.
  */
 export function expandCorefile(template: string, values: PillarValues): ExpandedCorefile {
   const warnings: string[] = [];
@@ -99,7 +99,7 @@ function replaceUpstreamServers(
   upstreams: readonly string[],
   warnings: string[],
 ): string {
-  // The node's own servers, by the transport that the template wants.
+  // The node's own servers, over the transport that the template names.
   if (upstreams.length === 0) return template.replaceAll(UPSTREAM_SERVERS, '/etc/resolv.conf');
   const servers = upstreams.join(' ');
   const text = template
@@ -139,16 +139,16 @@ ${key} {
 `;
 }
 
-/** What was found out about the upstream Service. */
+/** The result of looking for the upstream Service. */
 export interface UpstreamService {
   readonly address: string | undefined;
   readonly warnings: readonly string[];
 }
 
 /**
- * The address of the Service `name` (`-upstreamsvc`), which may be an address itself: from the
- * variable that kubelet sets for each Service of the pod's namespace. Undefined if it is not set or
- * is no address, or is one that we listen on, which would make us our own upstream.
+ * Finds the address of the Service `name` (`-upstreamsvc`, which may itself be an address) in the
+ * variable that kubelet sets for each Service of the pod's namespace. Undefined if that is not set, is
+ * no address, or is an address that we listen on, which would make us our own upstream.
  */
 export function upstreamServiceAddress(
   environment: Readonly<Record<string, string | undefined>>,
