@@ -2,6 +2,8 @@
 /**
  * The daemon: argv to supervisor, or to a worker alone, or to an answer on the terminal. What the
  * supervisor does not need is loaded where it is needed.
+ *
+ * Owns:    which of the three it is, and the exit codes of errors before anything runs.
  */
 import { FlagError, type Flags } from './cli/flags.ts';
 import { parseFlags } from './cli/parse-flags.ts';

@@ -111,7 +111,10 @@ export class AnswerCache {
     return entry;
   }
 
-  /** Whether anything is kept of the question, of its type or for all, that is not older than that. */
+  /**
+   * Whether anything is kept of the question, of its type or for all, that is not older than that.
+   * Off the hot path: for entries of another process.
+   */
   isNewerThan(question: CacheQuestion, storedDs: number): boolean {
     const { nameHash, qtype, qclass, dnssecOk, checkingDisabled } = question;
     const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);

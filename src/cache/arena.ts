@@ -5,6 +5,7 @@
  * store and what keeps count of it); a view of a shared slab costs 120. And what V8 does not see, it
  * need not trace or move.
  *
+ * Owns:    the slabs, and which of their slots are free.
  * Callers: give each slot back exactly once, and touch it no more.
  */
 

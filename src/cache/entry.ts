@@ -1,6 +1,8 @@
 /**
  * One cached answer: the response as wire octets, with all that a hit needs besides.
  *
+ * Owns:    the layout of a stored answer, how it is written to a client, and who still holds its
+ *          octets.
  * Hot path, stop 5 of 6: writing the answer is one copy and a patch per TTL.
  */
 import { AA, HEADER_OCTETS, readU16, writeU32 } from '../dns/header.ts';

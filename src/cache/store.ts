@@ -1,4 +1,8 @@
-/** One of a cache's two stores: entries by key, the least recently used one evicted when full. */
+/**
+ * One of a cache's two stores: entries by key, the least recently used one evicted when full.
+ *
+ * Owns:    the bound on entries, and which one makes room for a new one.
+ */
 import { LRUCache } from 'lru-cache';
 import type { CacheEntry } from './entry.ts';
 

@@ -1,4 +1,8 @@
-/** `nodelocald check FILE`: every error of a Corefile, each with its place and cure. */
+/**
+ * `nodelocald check FILE`: every error of a Corefile, each with its place and cure.
+ *
+ * Owns:    the order in which errors and warnings are printed, and the exit code.
+ */
 import { type Corefile, parseCorefile } from '../corefile/blocks.ts';
 import { CorefileError, type Place } from '../corefile/error.ts';
 import { DIRECTIVE_NAMES, configure } from '../directives/configure.ts';

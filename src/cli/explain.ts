@@ -1,6 +1,8 @@
 /**
  * `nodelocald explain FILE [NAME [TYPE]]`: which block answers a query, what it passes there, which
  * upstreams it is sent to, and how long the answer is kept.
+ *
+ * Owns:    the outline of the explanation; each directive says its own part.
  */
 import { type DirectiveUse, parseCorefile } from '../corefile/blocks.ts';
 import { normalizeZone } from '../corefile/keys.ts';
@@ -12,7 +14,7 @@ import {
   labelOf,
 } from '../directives/configure.ts';
 import { QUERY_COUNTERS } from '../directives/contributions.ts';
-import type { Asked, ListenPoint } from '../directives/directive.ts';
+import type { AskedName, ListenPoint } from '../directives/directive.ts';
 import { A, DS, typeFromName, typeName } from '../dns/rrtype.ts';
 import { isInZone } from '../dns/in-zone.ts';
 import { EXIT_FINE, type Terminal } from './terminal.ts';
@@ -44,7 +46,7 @@ export function explain(
   return EXIT_FINE;
 }
 
-function readQuestion({ name, type }: Question): Asked | undefined {
+function readQuestion({ name, type }: Question): AskedName | undefined {
   if (name === undefined) return undefined;
   const normalized = normalizeZone(name);
   if (normalized === undefined) throw new FlagError(`${JSON.stringify(name)} is no domain name`);
@@ -62,7 +64,7 @@ function explainAll(blocks: readonly ConfiguredBlock[]): string[] {
 }
 
 /** By block: an address has one that answers, and several may share it. */
-function explainQuestion(blocks: readonly ConfiguredBlock[], asked: Asked): string[] {
+function explainQuestion(blocks: readonly ConfiguredBlock[], asked: AskedName): string[] {
   const points = new Map(
     blocks.flatMap(({ listeners }) => listeners).map((at) => [labelOf(at), at]),
   );
@@ -90,7 +92,7 @@ function explainQuestion(blocks: readonly ConfiguredBlock[], asked: Asked): stri
 export function blockFor(
   blocks: readonly ConfiguredBlock[],
   { scheme, host, port }: ListenPoint,
-  { name, qtype }: Asked,
+  { name, qtype }: AskedName,
 ): ConfiguredBlock | undefined {
   const candidates = blocks
     .filter(({ listeners }) =>
@@ -121,7 +123,7 @@ const NAME_WIDTH = 12;
 
 function explainBlock(
   { said, contributions }: ConfiguredBlock,
-  asked: Asked | undefined,
+  asked: AskedName | undefined,
 ): string[] {
   const passed = said.filter(({ directive }) => directive.build !== undefined);
   const besides = said.filter(({ directive }) => directive.build === undefined);
@@ -141,7 +143,7 @@ function explainBlock(
   return [...lines, ...besides.flatMap((each) => explainSaid(each, asked))];
 }
 
-function explainSaid({ directive, configs, uses }: Said, asked: Asked | undefined): string[] {
+function explainSaid({ directive, configs, uses }: Said, asked: AskedName | undefined): string[] {
   const explained = directive.explain?.(configs, asked) ?? uses.map(useText);
   const lines = explained.length === 0 ? ['does nothing with this name'] : explained;
   return lines.map((line, i) => {

@@ -4,6 +4,8 @@
  * A directive parses each of its uses in a server block, may contribute to what the server does for the
  * block (where it listens, what is served over HTTP: contributions.ts), and may build a handler for the
  * block's chain. Its position in the chain is its position in directives/index.ts.
+ *
+ * Owns:    the interfaces between directives and the rest of the daemon.
  */
 import type { DirectiveUse, ServerBlock } from '../corefile/blocks.ts';
 import type { QueryView } from '../dns/question.ts';
@@ -48,13 +50,13 @@ export interface Directive<Config> {
    * each, and none if it does nothing with it. Where it is absent, or undefined comes back, the
    * Corefile's own text is shown.
    */
-  explain?(configs: readonly Config[], asked: Asked | undefined): readonly string[] | undefined;
+  explain?(configs: readonly Config[], asked: AskedName | undefined): readonly string[] | undefined;
   /** Likewise: the question that it asks instead of the one that came, and directives below it see. */
-  asksInstead?(configs: readonly Config[], asked: Asked): Asked;
+  asksInstead?(configs: readonly Config[], asked: AskedName): AskedName;
 }
 
 /** A question that somebody wants explained. */
-export interface Asked {
+export interface AskedName {
   /** Normalized: lower-case, final dot. */
   readonly name: string;
   readonly qtype: number;

@@ -1,6 +1,8 @@
 /**
  * Every directive, in the order of the chain: a query passes them from top to bottom, a response from
  * bottom to top. The order is that of CoreDNS 1.13's plugin.cfg, which Corefiles rely on.
+ *
+ * Owns:    the list, and so the order of every block's chain.
  */
 import { bind } from './bind/index.ts';
 import { bufsize } from './bufsize/index.ts';

@@ -1,4 +1,8 @@
-/** For tests of directives: what parsing and building them need, and what they say. */
+/**
+ * For tests of directives: what parsing and building them need, and what they say.
+ *
+ * Owns:    the contexts for parsing and building in tests, and a log that keeps its lines.
+ */
 import { parseUse } from '../corefile/blocks.ts';
 import { CorefileError } from '../corefile/error.ts';
 import type { Level, Log } from '../observe/log.ts';

@@ -1,4 +1,8 @@
-/** RR types and classes by number and by name (RFC 6895 section 3, and IANA's registry). */
+/**
+ * RR types and classes by number and by name (RFC 6895 section 3, and IANA's registry).
+ *
+ * Owns:    the mnemonics, and TYPE12 or CLASS3 for numbers without one (RFC 3597 section 5).
+ */
 export const A = 1;
 export const NS = 2;
 export const CNAME = 5;

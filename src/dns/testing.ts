@@ -1,4 +1,8 @@
-/** For tests: responses as lines of a zone file, and back. */
+/**
+ * For tests: responses as lines of a zone file, and back.
+ *
+ * Owns:    the text form of responses and records in tests.
+ */
 import { ipFromText } from '../net/ip.ts';
 import { type Rdata, type ResourceRecord, decodeMessage, encodeRecord } from './codec.ts';
 import { ANCOUNT_AT, HEADER_OCTETS, QDCOUNT_AT, QR, RD, writeU16, writeU32 } from './header.ts';

@@ -1,13 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { Iptables, changeTo, removalOf } from './iptables.ts';
-import { type Rule, rulesFor } from './rules.ts';
+import { type FirewallRule, rulesFor } from './rules.ts';
 import { FakeNode } from './testing.ts';
 
 const OPTIONS = { addresses: ['10.96.0.10'], dnsPort: 53, healthPort: 8080, crashSafe: false };
 const ALL = rulesFor(OPTIONS);
 /** raw PREROUTING udp: one rule is enough to show what is done to it. */
-const ONE: readonly Rule[] = [ALL[1]!];
-const ONE_SAFE: readonly Rule[] = [rulesFor({ ...OPTIONS, crashSafe: true })[1]!];
+const ONE: readonly FirewallRule[] = [ALL[1]!];
+const ONE_SAFE: readonly FirewallRule[] = [rulesFor({ ...OPTIONS, crashSafe: true })[1]!];
 
 const MATCH = '-d 10.96.0.10/32 -p udp -m udp --dport 53';
 const COMMENT = '-m comment --comment "NodeLocal DNS Cache: skip conntrack"';
@@ -25,7 +25,7 @@ function batch(...lines: string[]): string {
 }
 
 describe('what is read back is compared with what is wanted', () => {
-  test.each<[string, string[], readonly Rule[], string[]]>([
+  test.each<[string, string[], readonly FirewallRule[], string[]]>([
     ['missing is inserted', [], ONE, [`-I ${RULE}`]],
     ['present is left alone', [RULE], ONE, []],
     ['twice loses one', [RULE, RULE], ONE, [`-D ${RULE}`]],

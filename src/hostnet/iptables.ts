@@ -8,9 +8,9 @@
  */
 import { ipFromText } from '../net/ip.ts';
 import { HostnetError, type Run } from './command.ts';
-import { COMMENTS, type Firewall, type Rule, describeRule } from './rules.ts';
+import { COMMENTS, type Firewall, type FirewallRule, describeRule } from './rules.ts';
 
-type Table = Rule['table'];
+type Table = FirewallRule['table'];
 const TABLES: readonly Table[] = ['raw', 'filter'];
 
 /** How long iptables waits for the lock that kube-proxy and CNI plugins take too. */
@@ -28,13 +28,14 @@ export class Iptables implements Firewall {
   }
 
   async apply(
-    wanted: readonly Rule[],
-    known: readonly Rule[],
+    wanted: readonly FirewallRule[],
+    known: readonly FirewallRule[],
     signal?: AbortSignal,
   ): Promise<string[]> {
     const results = await Promise.allSettled(
       ([4, 6] as const).map(async (family) => {
-        const of = (rules: readonly Rule[]): Rule[] => rules.filter((r) => r.family === family);
+        const of = (rules: readonly FirewallRule[]): FirewallRule[] =>
+          rules.filter((r) => r.family === family);
         if (of(wanted).length + of(known).length === 0) return [];
         const command = family === 4 ? 'iptables' : 'ip6tables';
         return this.#applyFamily(command, of(wanted), of(known), signal);
@@ -47,8 +48,8 @@ export class Iptables implements Firewall {
 
   async #applyFamily(
     command: string,
-    wanted: readonly Rule[],
-    known: readonly Rule[],
+    wanted: readonly FirewallRule[],
+    known: readonly FirewallRule[],
     signal?: AbortSignal,
   ): Promise<string[]> {
     for (let attempt = 1; ; attempt++) {
@@ -86,7 +87,7 @@ export async function restore(
   await run(`${command}-restore`, args, batch, signal);
 }
 
-export interface Change {
+export interface TableChange {
   /** For iptables-restore; empty if there is nothing to do. */
   readonly batch: string;
   /** What it does, a line for each rule. */
@@ -98,7 +99,11 @@ export interface Change {
  * neither duplicates, nor rules without the comment that older images left, nor the form with the
  * socket match where the one without is wanted, and the other way round.
  */
-export function changeTo(saved: string, wanted: readonly Rule[], known: readonly Rule[]): Change {
+export function changeTo(
+  saved: string,
+  wanted: readonly FirewallRule[],
+  known: readonly FirewallRule[],
+): TableChange {
   const ours = new Set([...known, ...wanted].map(identityOf));
   const missing = new Set(wanted);
   const byForm = new Map(wanted.map((rule) => [formOf(rule), rule]));
@@ -119,7 +124,7 @@ export function changeTo(saved: string, wanted: readonly Rule[], known: readonly
 }
 
 /** The batch that removes every rule of node-cache and ours: by comment, or by the shape of `known`. */
-export function removalOf(saved: string, known: readonly Rule[]): Change {
+export function removalOf(saved: string, known: readonly FirewallRule[]): TableChange {
   const ours = new Set(known.map(identityOf));
   const lines: Record<Table, string[]> = { raw: [], filter: [], nat: [] };
   const told: string[] = [];
@@ -139,7 +144,7 @@ function batchOf(lines: Readonly<Record<Table, readonly string[]>>): string {
 }
 
 /** A rule's match and target, as node-cache gives them, and as iptables-save prints them back. */
-function specOf(rule: Rule): string {
+function specOf(rule: FirewallRule): string {
   const { family, protocol, address, port } = rule;
   const prefix = `${address}/${family === 4 ? 32 : 128}`;
   const [host, service] = rule.side === 'to' ? ['-d', '--dport'] : ['-s', '--sport'];
@@ -151,14 +156,14 @@ function specOf(rule: Rule): string {
   );
 }
 
-type Shape = Omit<Rule, 'family' | 'life' | 'diverts'>;
+type Shape = Omit<FirewallRule, 'family' | 'life' | 'diverts'>;
 
 /** The same for every form of a rule: with and without comment, with and without socket match. */
 function identityOf({ table, chain, protocol, side, address, port, action }: Shape): string {
   return [table, chain, protocol, side, address, port, action].join(' ');
 }
 
-function formOf(rule: Rule): string {
+function formOf(rule: FirewallRule): string {
   return `${identityOf(rule)} ${rule.life === 'while-listening'} ${COMMENTS[rule.action]}`;
 }
 

@@ -13,7 +13,7 @@
  * Owns:    the table's name and text.
  */
 import { HostnetError, type Run } from './command.ts';
-import { COMMENTS, type Firewall, type Rule, describeRule } from './rules.ts';
+import { COMMENTS, type Firewall, type FirewallRule, describeRule } from './rules.ts';
 
 export const TABLE = 'nodelocald';
 
@@ -21,7 +21,7 @@ interface Chain {
   readonly name: string;
   readonly hook: string;
   readonly priority: 'raw' | 'filter';
-  readonly holds: (rule: Rule) => boolean;
+  readonly holds: (rule: FirewallRule) => boolean;
 }
 
 const CHAINS: readonly Chain[] = [
@@ -62,8 +62,8 @@ export class Nftables implements Firewall {
 
   /** `known` is not needed: all that is in the table is ours. */
   async apply(
-    wanted: readonly Rule[],
-    _known: readonly Rule[],
+    wanted: readonly FirewallRule[],
+    _known: readonly FirewallRule[],
     signal?: AbortSignal,
   ): Promise<string[]> {
     const script = wanted.length === 0 ? DELETE_TABLE : DELETE_TABLE + tableText(wanted);
@@ -89,7 +89,7 @@ export class Nftables implements Firewall {
 }
 
 /** The table with `rules`, their order turned round as iptables' inserting does it. */
-export function tableText(rules: readonly Rule[]): string {
+export function tableText(rules: readonly FirewallRule[]): string {
   const chains = CHAINS.map(({ name, hook, priority, holds }) => {
     const lines = rules
       .filter(holds)
@@ -102,7 +102,7 @@ export function tableText(rules: readonly Rule[]): string {
 }
 
 /** One rule in nft's language. */
-export function ruleText(rule: Rule): string {
+export function ruleText(rule: FirewallRule): string {
   const ip = rule.family === 4 ? 'ip' : 'ip6';
   const [host, service] = rule.side === 'to' ? ['daddr', 'dport'] : ['saddr', 'sport'];
   // The socket expression ends the rule where there is no socket, whatever is asked of it.

@@ -12,7 +12,7 @@
 import { randomBytes } from 'node:crypto';
 import { type Hold, type HeldProcess, HostnetError } from './command.ts';
 import { ruleText } from './nftables.ts';
-import type { Rule } from './rules.ts';
+import type { FirewallRule } from './rules.ts';
 
 /** For nft to start and to answer. */
 const ANSWER_MS = 3000;
@@ -37,7 +37,7 @@ export class OwnedTable {
    * Puts `rules` in, of raw OUTPUT and nat, if none are. Rejects with HostnetError if nft is missing,
    * or the kernel knows no such table.
    */
-  async put(rules: readonly Rule[]): Promise<void> {
+  async put(rules: readonly FirewallRule[]): Promise<void> {
     if (this.#process !== undefined || rules.length === 0) return;
     const held = this.#hold('nft', ['-i']);
     this.#ended = new Promise((resolve) => {
@@ -55,7 +55,7 @@ export class OwnedTable {
     this.#process = held;
   }
 
-  #fill(held: HeldProcess, rules: readonly Rule[]): Promise<void> {
+  #fill(held: HeldProcess, rules: readonly FirewallRule[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const refuse = (code: 'failed' | 'timeout', said: string): void => {
         clearTimeout(timer);
@@ -104,7 +104,7 @@ const CHAINS = [
 ] as const;
 
 /** In one line. */
-function ownedTableText(name: string, rules: readonly Rule[]): string {
+function ownedTableText(name: string, rules: readonly FirewallRule[]): string {
   const chains = CHAINS.flatMap(({ name: chain, table, chain: of, type }) => {
     const held = rules.filter((rule) => rule.table === table && rule.chain === of);
     if (held.length === 0) return [];

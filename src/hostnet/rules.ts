@@ -24,7 +24,7 @@ import { type IpAddress, ipFromText } from '../net/ip.ts';
  */
 type Life = 'always' | 'while-listening' | 'while-alive';
 
-export interface Rule {
+export interface FirewallRule {
   readonly family: 4 | 6;
   readonly table: 'raw' | 'filter' | 'nat';
   readonly chain: 'PREROUTING' | 'INPUT' | 'OUTPUT';
@@ -52,7 +52,7 @@ export interface RuleOptions {
 }
 
 /** The comments by which node-cache, and we, know a rule again. */
-export const COMMENTS: Readonly<Record<Rule['action'], string>> = {
+export const COMMENTS: Readonly<Record<FirewallRule['action'], string>> = {
   NOTRACK: 'NodeLocal DNS Cache: skip conntrack',
   ACCEPT: 'NodeLocal DNS Cache: allow DNS traffic',
   KEEP: 'NodeLocal DNS Cache: keep from DNAT',
@@ -62,7 +62,7 @@ export const COMMENTS: Readonly<Record<Rule['action'], string>> = {
  * The rules in the order of node-cache's list. It inserts each at the head of its chain, so they
  * stand there the other way round.
  */
-export function rulesFor(options: RuleOptions): Rule[] {
+export function rulesFor(options: RuleOptions): FirewallRule[] {
   const addresses = new Map<string, IpAddress>();
   for (const text of options.addresses) {
     const ip = ipFromText(text);
@@ -75,7 +75,7 @@ export function rulesFor(options: RuleOptions): Rule[] {
 function rulesOf(
   ip: IpAddress,
   { dnsPort, healthPort, crashSafe, tracked = false }: RuleOptions,
-): Rule[] {
+): FirewallRule[] {
   const takenOver = !isLinkLocal(ip);
   const base = {
     family: ip.family,
@@ -130,7 +130,7 @@ function rulesOf(
  * A connection has one translation, and the first that is made is it: to the same address, so that
  * kube-proxy's comes too late, in whichever of its modes.
  */
-function kept(base: Pick<Rule, 'family' | 'address' | 'port'>): Rule[] {
+function kept(base: Pick<FirewallRule, 'family' | 'address' | 'port'>): FirewallRule[] {
   return (['PREROUTING', 'OUTPUT'] as const).flatMap((chain) =>
     (['tcp', 'udp'] as const).map((protocol) => ({
       ...base,
@@ -168,11 +168,15 @@ export interface Firewall {
    * family. Resolves to what was changed, a line for each rule; to nothing if all was as it should
    * be. Rejects with HostnetError. Neither list holds rules with the life `while-alive`.
    */
-  apply(wanted: readonly Rule[], known: readonly Rule[], signal?: AbortSignal): Promise<string[]>;
+  apply(
+    wanted: readonly FirewallRule[],
+    known: readonly FirewallRule[],
+    signal?: AbortSignal,
+  ): Promise<string[]>;
 }
 
 /** A rule for people: `raw PREROUTING -p udp to 10.96.0.10:53 NOTRACK`. */
-export function describeRule(rule: Rule): string {
+export function describeRule(rule: FirewallRule): string {
   const { table, chain, protocol, side, address, port, action, life } = rule;
   const at = formatHostPort({ host: address, port });
   const limit = life === 'always' ? '' : ` ${life}`;

@@ -20,7 +20,7 @@ import { HostInterface } from './interface.ts';
 import { Iptables } from './iptables.ts';
 import { Nftables } from './nftables.ts';
 import { OwnedTable } from './owned-table.ts';
-import { type Firewall, type Rule, rulesFor } from './rules.ts';
+import { type Firewall, type FirewallRule, rulesFor } from './rules.ts';
 
 /** The values of node-cache's `errortype` label that belong here. */
 export type SetupErrorKind = 'iptables' | 'iptables_lock' | 'interface_add' | 'interface_check';
@@ -75,10 +75,10 @@ export class HostNetwork {
   #interface: HostInterface;
   readonly #owned: OwnedTable;
   /** Every rule that could be ours, in node-cache's form. */
-  readonly #known: readonly Rule[];
+  readonly #known: readonly FirewallRule[];
   /** Those that we want, in node-cache's form. */
-  #plain: readonly Rule[];
-  #rules: readonly Rule[];
+  #plain: readonly FirewallRule[];
+  #rules: readonly FirewallRule[];
   /** Which of the rules should stand now. */
   #wanted: 'all' | 'answers' | 'none' = 'none';
   #interfaceWanted = false;
@@ -286,7 +286,8 @@ export class HostNetwork {
   }
 
   async #apply(firewall: Firewall, signal?: AbortSignal): Promise<string[]> {
-    const kept = (): Rule[] => this.#wantedRules().filter(({ life }) => life !== 'while-alive');
+    const kept = (): FirewallRule[] =>
+      this.#wantedRules().filter(({ life }) => life !== 'while-alive');
     if (this.#left.size > 0) return this.#applyBesideOthers(firewall, kept(), signal);
     try {
       return await firewall.apply(kept(), this.#known, signal);
@@ -313,10 +314,10 @@ export class HostNetwork {
   /** What is wanted, and of other daemons' rules none touched. */
   #applyBesideOthers(
     firewall: Firewall,
-    wanted: readonly Rule[],
+    wanted: readonly FirewallRule[],
     signal?: AbortSignal,
   ): Promise<string[]> {
-    const isOurs = ({ address }: Rule): boolean => !this.#left.has(address);
+    const isOurs = ({ address }: FirewallRule): boolean => !this.#left.has(address);
     const ours = wanted.filter(isOurs);
     if (firewall.name === 'iptables') {
       return firewall.apply(ours, this.#known.filter(isOurs), signal);
@@ -361,7 +362,7 @@ export class HostNetwork {
     }
   }
 
-  #wantedRules(): readonly Rule[] {
+  #wantedRules(): readonly FirewallRule[] {
     if (this.#wanted === 'none') return [];
     if (this.#wanted === 'all') return this.#rules;
     return this.#rules.filter(({ diverts }) => !diverts);

@@ -2,12 +2,14 @@
  * `--cleanup`: removes all that we or node-cache could have left on the node, whichever the address
  * family and the firewall's kind. To be run when nothing serves any more; running it twice does no
  * harm.
+ *
+ * Owns:    what is looked for: interface, rules and tables of every kind.
  */
 import { HostnetError, type Run, runCommand } from './command.ts';
 import { HostInterface } from './interface.ts';
 import { removalOf, restore } from './iptables.ts';
 import { DELETE_TABLE, TABLE } from './nftables.ts';
-import { type Rule, rulesFor } from './rules.ts';
+import { type FirewallRule, rulesFor } from './rules.ts';
 
 export interface CleanUpOptions {
   /** Those of `-localip`. Rules with our comment are found without them. */
@@ -67,7 +69,11 @@ export async function cleanUp(options: CleanUpOptions): Promise<CleanUpResult> {
   return { removed, failures };
 }
 
-async function removeRules(run: Run, command: string, known: readonly Rule[]): Promise<string[]> {
+async function removeRules(
+  run: Run,
+  command: string,
+  known: readonly FirewallRule[],
+): Promise<string[]> {
   // Without -t, which would make tables of the variant that this node does not use.
   const saved = await run(`${command}-save`, []);
   const { batch, told } = removalOf(saved, known);

@@ -1,6 +1,8 @@
 /**
  * A node in memory, for tests: as much of `ip`, `iptables` and `nft` as hostnet uses, and their
  * failures on demand.
+ *
+ * Owns:    the state of that node, and the commands that it understands.
  */
 import { type Hold, HostnetError, type HostnetCode, type Run } from './command.ts';
 

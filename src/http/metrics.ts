@@ -1,6 +1,7 @@
 /**
  * `/metrics`: everything that the process counts, in Prometheus's text format.
  *
+ * Owns:    the page, and the endpoints that serve it.
  * Is not:  the counters (observe/metrics.ts), or their form (metrics-registry.ts). One page serves all
  *          addresses: the registry is one.
  */

@@ -208,7 +208,10 @@ function copy(from: Uint8Array, at: number, to: Uint8Array, toAt: number, octets
   for (let i = 0; i < octets; i++) to[toAt + i] = from[at + i]!;
 }
 
-/** The number by which the next worker knows a socket: 32 bits, of its address as it was asked for. */
+/**
+ * The number by which the next worker knows a socket: 32 bits, of its address as it was asked for. Off the
+ * hot path: once for each socket.
+ */
 export function socketNumber(host: string, port: number): number {
   let hash = 0x811c_9dc5; // FNV-1a
   for (const char of `${host} ${port}`) {

@@ -1,4 +1,8 @@
-/** For tests: a responder whose answers are decided by the name that is asked. */
+/**
+ * For tests: a responder whose answers are decided by the name that is asked.
+ *
+ * Owns:    the stub, its queries, and waiting for what a listener does.
+ */
 import { QR } from '../dns/header.ts';
 import { type AskOptions, queryMessage } from '../query/testing.ts';
 import {
@@ -15,7 +19,7 @@ export function ask(name: string, id: number = 1, options: AskOptions = {}): Buf
   return Buffer.from(queryMessage(name, 'A', { ...options, id }));
 }
 
-export interface Seen {
+export interface SeenQuery {
   readonly message: Buffer;
   readonly id: number;
   readonly path: ReplyPath | undefined;
@@ -28,7 +32,7 @@ export interface Seen {
  * `later.` for {@link answerLate}; and is silent about everything else.
  */
 export class StubResponder implements Responder {
-  readonly seen: Seen[] = [];
+  readonly seen: SeenQuery[] = [];
   batches = 0;
   #isInBatch = false;
 

@@ -147,7 +147,7 @@ class BatchSocket {
     return count;
   }
 
-  /** Answers the queries that the previous worker had read when it ended. */
+  /** Answers the queries that the previous worker had read when it ended. Off the hot path: at start. */
   #serveInherited(inherited: readonly InheritedDatagram[]): void {
     const { received } = this.#buffers;
     for (let from = 0; from < inherited.length && !this.#closed; from += BATCH_SLOTS) {
@@ -239,7 +239,10 @@ class BatchSocket {
     if (kept !== 0) this.journal?.forget(kept);
   }
 
-  /** The send buffer is full: the answer is kept, and tried again in a moment. */
+  /**
+   * The send buffer is full: the answer is kept, and tried again in a moment. Off the hot path: a full
+   * buffer is rare, and the kernel slower than we are then.
+   */
   #keepUnsent(vector: DatagramVector, slot: number, kept: number): void {
     if (this.#unsent.length >= UNSENT_MAX) {
       this.#counters.sendErrors.value++;
@@ -345,7 +348,7 @@ class BatchReplyPath implements ReplyPath {
 
 /**
  * Listens on the address. Throws ListenError if the address is unavailable. `journal` keeps
- * unanswered queries for the next worker.
+ * unanswered queries for the next worker. Off the hot path: at start and reload.
  */
 export function listenBatchUdp(
   address: ListenAddress,
@@ -388,7 +391,10 @@ export function listenBatchUdp(
   };
 }
 
-/** Datagrams that the kernel dropped because the receive buffer was full: the last column. */
+/**
+ * Datagrams that the kernel dropped because the receive buffer was full: the last column. Off the hot
+ * path: every few seconds.
+ */
 function readDrops(inode: number, family: 4 | 6): number {
   const table = readFileSync(family === 6 ? '/proc/net/udp6' : '/proc/net/udp', 'utf8');
   for (const line of table.split('\n')) {

@@ -4,6 +4,8 @@
  *
  * So a listener knows nothing of blocks and directives, and can be tested alone; and the server
  * knows nothing of sockets.
+ *
+ * Owns:    the interface between the two, and its codes for "no answer" and "later".
  */
 export type Transport = typeof UDP | typeof TCP;
 export const UDP = 0;

@@ -1,6 +1,8 @@
 /**
  * The response to a query on its way back through the chain: written by one handler, seen and
  * perhaps replaced by those above it.
+ *
+ * Owns:    what a response carries besides its message: writer, RCODE, failure, extended error.
  */
 import type { Query } from './query.ts';
 import { writeEmpty } from '../dns/frame.ts';

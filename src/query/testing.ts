@@ -1,5 +1,7 @@
 /**
  * For tests: a query as the server would make it of a client's message, and a client that waits.
+ *
+ * Owns:    the queries and clients that tests of handlers use.
  */
 import { buildQuery } from '../dns/build-query.ts';
 import { emptyOpt } from '../dns/edns.ts';

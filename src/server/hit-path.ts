@@ -50,7 +50,10 @@ export class HitPath {
   }
 }
 
-/** Undefined if there is no cache for all of the block, or a handler above it must see every hit. */
+/**
+ * Undefined if there is no cache for all of the block, or a handler above it must see every hit. Off the
+ * hot path: once for each block.
+ */
 export function hitPathOf(handlers: readonly Handler[]): HitPath | undefined {
   const cacheAt = handlers.findIndex(({ hits }) => hits !== undefined);
   if (cacheAt === -1) return undefined;

@@ -85,7 +85,10 @@ export class Server implements Responder, LookupServer {
     this.#sweep.unref();
   }
 
-  /** The blocks that answer from now on. Queries under way end in those they began in. */
+  /**
+   * Sets the blocks that answer from now on. Queries under way end in the blocks they began in. Off the hot
+   * path: at start and reload.
+   */
   serve(bindings: readonly ZoneBinding[]): void {
     this.#zones = new ZoneTable(bindings);
     for (const { chain, addressIndex } of bindings) chain.serveAt(addressIndex, this);
@@ -181,7 +184,10 @@ export class Server implements Responder, LookupServer {
     binding.chain.run(query, 0);
   }
 
-  /** A question that a directive has, on behalf of a client: blocks and chain as if that had asked. */
+  /**
+   * Asks a directive's own question on behalf of a client: blocks and chain as if the client had asked. Off
+   * the hot path: the query is a miss by then.
+   */
   lookUp(question: QueryView, asker: Query, sink: Sink): void {
     const binding = this.#zones.find(question);
     const counters = binding?.counters;
@@ -288,7 +294,10 @@ export class Server implements Responder, LookupServer {
     return frameAnswer(view, out, outAt, octets, slot.end - outAt);
   }
 
-  /** SERVFAIL to those whose handler is late: whatever is stuck, the client hears of it in time. */
+  /**
+   * Answers SERVFAIL where a handler is late: whatever is stuck, the client hears of it in time. Off the hot
+   * path: by a timer.
+   */
   #expireOld(): void {
     const now = nowMs() - EXPIRY_GRACE_MS;
     for (const query of this.#walking.keys()) {

@@ -2,6 +2,7 @@
  * Which block answers a query: the one with the longest zone that the name is in, among the blocks of
  * the address that the query came to.
  *
+ * Owns:    the zones by their length, and which of two that hold the name answers a DS question.
  * Hot path, stop 3 of 6: `ZoneTable.find`.
  */
 import { nameFromText } from '../dns/name.ts';

@@ -1,6 +1,8 @@
 /**
  * Sockets made by ourselves on Linux: with the options that node:dgram and node:net cannot set before
  * they bind, and for datagrams a receive buffer as large as we are allowed.
+ *
+ * Owns:    the options of our sockets, and the order of the calls that make them.
  */
 import { isIPv6 } from 'node:net';
 import { type Libc, loadLibc } from './libc.ts';

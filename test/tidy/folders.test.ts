@@ -5,18 +5,13 @@ import { modulesBelow } from './source-files.ts';
 
 const FILES_MAX = 17;
 
-/** Too full today; nothing may be added. */
-const TOO_FULL: readonly string[] = [];
-
 test(`a folder has at most ${FILES_MAX} modules of its own`, () => {
   const counts = new Map<string, number>();
   for (const file of modulesBelow('src', 'test', 'bench', 'lab')) {
     const folder = posix.dirname(file);
     counts.set(folder, (counts.get(folder) ?? 0) + 1);
   }
-  const faults = [...counts].filter(
-    ([folder, count]) => count > FILES_MAX && !TOO_FULL.includes(folder),
-  );
+  const faults = [...counts].filter(([, count]) => count > FILES_MAX);
   const cure = 'give those that belong together a folder, named for what they are about';
   expect(faults.map(([folder, count]) => `${folder}: has ${count} modules: ${cure}`)).toEqual([]);
 });

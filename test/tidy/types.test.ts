@@ -2,9 +2,6 @@
 import { expect, test } from 'vitest';
 import { lineOf, modulesBelow, textOf, withoutComments } from './source-files.ts';
 
-/** Names that two files export today; nothing may be added. */
-const SHARED: readonly string[] = ['Asked', 'Change', 'CorefileText', 'Rule', 'Seen'];
-
 const EXPORTED_TYPE = /^export (?:abstract )?(?:interface|type|class) (\w+)/gm;
 
 test('an exported type has a name that no other file of src/ exports', () => {
@@ -18,7 +15,7 @@ test('an exported type has a name that no other file of src/ exports', () => {
   }
   const cure = 'rename the one that is known in fewer files, or let both be one';
   const faults = [...placesOf]
-    .filter(([name, places]) => places.length > 1 && !SHARED.includes(name))
+    .filter(([, places]) => places.length > 1)
     .map(([name, places]) => `${places.join(', ')}: two types are called ${name}: ${cure}`);
   expect(faults).toEqual([]);
 });

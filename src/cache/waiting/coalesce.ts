@@ -3,6 +3,8 @@
  *
  * "Identical" is what the cache calls identical (key.ts, and the question compared), so a waiter gets
  * what it would have found in the cache a moment later. CoreDNS sends each of them.
+ *
+ * Owns:    which query leads and which wait for it.
  */
 import { HEADER_OCTETS } from '../../dns/header.ts';
 import { namesEqual } from '../../dns/name.ts';

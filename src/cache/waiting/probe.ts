@@ -4,6 +4,8 @@
  *   (none) --begin--> patient --ended--> (none)     its waiters go on with what is known now
  *                        '----late-----> late       its waiters go on without; nobody joins any more
  *                                         '--ended--> (none)
+ *
+ * Owns:    the probes under way, and how long their waiters are patient.
  */
 import { HEADER_OCTETS } from '../../dns/header.ts';
 import { namesEqual } from '../../dns/name.ts';

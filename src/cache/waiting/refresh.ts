@@ -6,6 +6,8 @@
  *                       '------- failed ----> idle    and left alone for RECHECK
  *
  * CoreDNS 1.13 refreshes once for every query that meets the entry.
+ *
+ * Owns:    the one refresh of each entry, and the queries that wait for it.
  */
 import type { Query } from '../../query/query.ts';
 import type { CacheEntry } from '../entry.ts';

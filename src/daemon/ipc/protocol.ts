@@ -4,6 +4,8 @@
  *
  * A new version may be installed over a daemon that runs: its next worker is then of the new version,
  * under the old supervisor.
+ *
+ * Owns:    the names and fields of these messages.
  */
 import {
   type MessageOf,

@@ -38,6 +38,12 @@ interface Place {
   dropsTold: number;
 }
 
+/** Means by which sockets and queries outlive this process. */
+export interface SocketKeepers {
+  readonly sockets: SocketSource | undefined;
+  readonly journal: QueryJournal | undefined;
+}
+
 export class Listeners {
   readonly #metrics: Metrics;
   readonly #log: Log;
@@ -58,8 +64,7 @@ export class Listeners {
     log: Log,
     hashSeed: number,
     io: UdpIo,
-    sockets: SocketSource | undefined,
-    journal: QueryJournal | undefined,
+    { sockets, journal }: SocketKeepers,
   ) {
     this.#sockets = sockets;
     this.#journal = journal;

@@ -3,6 +3,8 @@
  *
  * That of `/health` has an opcode that we answer (NOTIMP) without any block, cache or upstream: what is
  * tested is that we read and write, and nothing else. That of `/ready` takes the way of a client's.
+ *
+ * Owns:    how often we ask ourselves, and when silence counts as a fault.
  */
 import { createSocket } from 'node:dgram';
 import { isIPv6 } from 'node:net';

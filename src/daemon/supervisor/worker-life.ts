@@ -11,6 +11,7 @@
  *   waiting --stop--> gone      starting --refused--> gone      starting --stop--> stopping
  *   gone --replaced--> idle --stop--> gone
  *
+ * Owns:    the table of states and events.
  * Is not:  the acts that go with it (supervisor.ts).
  */
 

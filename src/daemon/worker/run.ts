@@ -1,4 +1,8 @@
-/** The two ways to run a worker: by itself, as the whole daemon, or for a supervisor. */
+/**
+ * The two ways to run a worker: by itself, as the whole daemon, or for a supervisor.
+ *
+ * Owns:    how the two ways differ: signals, sockets, log and end.
+ */
 import type { Flags } from '../../cli/flags.ts';
 import { StreamLog } from '../../observe/log.ts';
 import { ownSockets } from '../../sys/socket-source.ts';

@@ -103,14 +103,10 @@ export class Worker {
     if (supervisor !== undefined) this.#countRestarts(supervisor);
     this.#upstreams = new Upstreams(this.#metrics);
     const hashSeed = random30();
-    this.#listeners = new Listeners(
-      this.#metrics,
-      log,
-      hashSeed,
-      flags.udpIo,
+    this.#listeners = new Listeners(this.#metrics, log, hashSeed, flags.udpIo, {
       sockets,
-      supervisor && queryJournal(supervisor, log),
-    );
+      journal: supervisor && queryJournal(supervisor, log),
+    });
     if (supervisor !== undefined)
       this.#cacheInheritance = new CacheInheritance(supervisor, hashSeed, log);
     this.#selfCheck = new SelfCheck(

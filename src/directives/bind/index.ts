@@ -2,6 +2,8 @@
  * `bind ADDRESS|INTERFACE... { except ADDRESS|INTERFACE... }`: the addresses that the block listens on.
  *
  * An interface stands for the addresses that it has when the Corefile is read; it is not followed.
+ *
+ * Owns:    the syntax, and the addresses that an interface stands for.
  */
 import { networkInterfaces } from 'node:os';
 import type { DirectiveUse } from '../../corefile/blocks.ts';

@@ -2,6 +2,8 @@
  * What `cache` does with queries and responses: answers hits, joins identical misses, keeps what
  * comes back, refreshes entries before or after their end, and where `nxdomain_cut` says so answers
  * from the denial of a name above (cache/cut.ts). The engine is src/cache/.
+ *
+ * Owns:    the order in which cache, denials and upstreams are tried for a query.
  */
 import { AnswerCache } from '../../cache/answer-cache.ts';
 import { CacheCounters } from '../../cache/counters.ts';

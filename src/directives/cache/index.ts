@@ -1,6 +1,8 @@
 /**
  * `cache`: its syntax. What it does with queries is in handler.ts; the engine, which knows nothing of
  * Corefiles, is src/cache/.
+ *
+ * Owns:    the syntax, defaults and ranges.
  */
 import type {
   CacheConfig,

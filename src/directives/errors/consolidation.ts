@@ -2,6 +2,8 @@
  * Errors of one kind, counted instead of logged: `N errors like 'REGEXP' occurred in last DURATION`.
  *
  *   quiet --error--> counting --DURATION after the first--> (a line) quiet
+ *
+ * Owns:    the count of one pattern's errors, and the line about them.
  */
 import type { GoRegexp } from '../../corefile/go-regexp.ts';
 import { formatDuration } from '../../corefile/values.ts';

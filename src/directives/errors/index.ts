@@ -3,6 +3,8 @@
  * reason for it came back instead (`Response.failure`).
  *
  * A bare RCODE without a reason, as `hosts` and `template` return, is no error.
+ *
+ * Owns:    the syntax, and the form of an error's log line.
  */
 import type { DirectiveUse, OptionLine } from '../../corefile/blocks.ts';
 import { CorefileError } from '../../corefile/error.ts';

@@ -4,14 +4,14 @@ import { rcodeName } from '../../dns/rcode.ts';
 import { isInZone, isInZones } from '../../dns/in-zone.ts';
 import { formatHostPort } from '../../net/host-port.ts';
 import { type ForwardConfig, type UpstreamTarget } from '../../upstream/config.ts';
-import type { Asked } from '../directive.ts';
+import type { AskedName } from '../directive.ts';
 import type { ForwardUse } from './index.ts';
 import { DNS_PORT, type To, readNameservers } from './targets.ts';
 
 /** Each forward that takes the name, or that there is; none if none takes it. */
 export function explainForward(
   uses: readonly ForwardUse[],
-  asked: Asked | undefined,
+  asked: AskedName | undefined,
 ): readonly string[] {
   const taken = asked === undefined ? uses : uses.filter(({ config }) => takes(config, asked.name));
   // Another one comes after the first only if that hands on.
@@ -28,7 +28,7 @@ function chainLength(uses: readonly ForwardUse[]): number {
   return last === -1 ? uses.length : last + 1;
 }
 
-function explainUse({ config, to }: ForwardUse, asked: Asked | undefined): string[] {
+function explainUse({ config, to }: ForwardUse, asked: AskedName | undefined): string[] {
   const { from, except, policy, failsMax, healthCheck, concurrentMax, next } = config;
   const whose = from === '.' ? 'all names' : `names in ${from}`;
   const but = except.length === 0 ? '' : `, but those in ${except.join(' ')},`;

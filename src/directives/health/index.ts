@@ -2,6 +2,7 @@
  * `health [ADDRESS] { lameduck DURATION }`: where `/health` is served, and how long to go on serving
  * after SIGTERM.
  *
+ * Owns:    the syntax and the default address.
  * Is not:  the server (http/health.ts), which the daemon runs.
  */
 import {

@@ -4,6 +4,8 @@
  *   www.example.com
  *   192.0.2.1 3
  *   192.0.2.2 1
+ *
+ * Owns:    the format of the file, and the look-up by an address in wire form.
  */
 import { type IpAddress, ipFromText } from '../../net/ip.ts';
 import { LOWER, nameFromText } from '../../dns/name.ts';

@@ -2,6 +2,8 @@
  * `edns0 local|nsid|subnet ACTION ...`: EDNS options are added to the query, changed or taken out.
  *
  * `revert` has nothing to undo here: a query's options never come back in its answer.
+ *
+ * Owns:    the syntax of these rules, and the variables that an option may be made of.
  */
 import { type CorefileError, quote } from '../../corefile/error.ts';
 import { ipFromText } from '../../net/ip.ts';

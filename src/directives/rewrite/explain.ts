@@ -1,4 +1,8 @@
-/** What `rewrite` makes of a question, for people: `nodelocald explain`. */
+/**
+ * What `rewrite` makes of a question, for people: `nodelocald explain`.
+ *
+ * Owns:    the wording; the rules themselves are applied as the handler does.
+ */
 import { formatDuration } from '../../corefile/values.ts';
 import { buildQuery } from '../../dns/build-query.ts';
 
@@ -8,12 +12,12 @@ import { rcodeName } from '../../dns/rcode.ts';
 import { IN, className, typeName } from '../../dns/rrtype.ts';
 import { Query } from '../../query/query.ts';
 import { type ReplyPath, UDP } from '../../query/responder.ts';
-import type { Asked } from '../directive.ts';
+import type { AskedName } from '../directive.ts';
 import { Draft, type ResponseRule } from './draft.ts';
 import { RuleList } from './rule-list.ts';
 import type { Rule } from './rule.ts';
 
-export function explainRewrite(rules: readonly Rule[], asked: Asked): readonly string[] {
+export function explainRewrite(rules: readonly Rule[], asked: AskedName): readonly string[] {
   const draft = draftOf(rules, asked);
   if (draft.invalidName !== undefined) {
     return [`answers SERVFAIL: the name becomes ${draft.invalidName}, which is none`];
@@ -29,7 +33,7 @@ export function explainRewrite(rules: readonly Rule[], asked: Asked): readonly s
 }
 
 /** The question that the directives below see. */
-export function askedBelow(rules: readonly Rule[], asked: Asked): Asked {
+export function askedBelow(rules: readonly Rule[], asked: AskedName): AskedName {
   const { name, qtype, invalidName } = draftOf(rules, asked);
   return invalidName === undefined ? { name, qtype } : asked;
 }
@@ -53,14 +57,14 @@ function responseText(rule: ResponseRule): string {
   }
 }
 
-function draftOf(rules: readonly Rule[], asked: Asked): Draft {
+function draftOf(rules: readonly Rule[], asked: AskedName): Draft {
   const draft = new Draft(queryFor(asked));
   new RuleList(rules).apply(draft);
   return draft;
 }
 
 /** As a client on this machine would ask, without EDNS. */
-function queryFor({ name, qtype }: Asked): Query {
+function queryFor({ name, qtype }: AskedName): Query {
   const qname = nameFromText(name)!; // it is normalized
   const msg = buildQuery({ name: qname, qtype });
   const view = new QueryView(0);

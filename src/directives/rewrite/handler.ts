@@ -4,6 +4,8 @@
  *
  * So everything above, the cache, the log and the client, knows the client's question only, and below
  * only the rewritten one is known.
+ *
+ * Owns:    the child query, and which response goes to the client where rules fail.
  */
 import { SERVFAIL } from '../../dns/rcode.ts';
 import { lowerText, nameFromText } from '../../dns/name.ts';

@@ -1,6 +1,8 @@
 /**
  * `name [exact|prefix|suffix|substring|regex] FROM TO [answer ...]`: another name is asked for, and the
  * records of the response are named as the client asked.
+ *
+ * Owns:    the syntax of these rules, and the rules for the response that follow from them.
  */
 import { CorefileError } from '../../corefile/error.ts';
 import { type GoRegexp, parseGoRegexp } from '../../corefile/go-regexp.ts';

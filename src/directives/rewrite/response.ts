@@ -1,6 +1,8 @@
 /**
  * The rules that change nothing but the response: `ttl`, `rcode` and `cname`, each with a match of the
  * name that was asked for (`cname`: of the name that a CNAME leads to).
+ *
+ * Owns:    the syntax of these rules.
  */
 import { parseGoRegexp } from '../../corefile/go-regexp.ts';
 import type { Token } from '../../corefile/tokens.ts';

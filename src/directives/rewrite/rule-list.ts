@@ -1,4 +1,8 @@
-/** The rules of one block, applied to a question in their order. */
+/**
+ * The rules of one block, applied to a question in their order.
+ *
+ * Owns:    which rules a question meets, and when the list ends.
+ */
 import type { Draft } from './draft.ts';
 import type { Rule } from './rule.ts';
 

@@ -1,6 +1,8 @@
 /**
  * What a template is executed with: CoreDNS's `templateData`, and what of miekg/dns can be reached from
  * it. Names of fields and types are those of CoreDNS, whose templates are written for them.
+ *
+ * Owns:    the fields and methods that a template can reach, and the functions besides Go's.
  */
 import { type TemplateFunction } from '../../gotemplate/functions.ts';
 import { TemplateError } from '../../gotemplate/error.ts';

@@ -2,6 +2,7 @@
  * `timeouts { read ... write ... idle ... maxtcpqueries ... }`: how long TCP clients are waited for, and
  * how many queries one connection may bring.
  *
+ * Owns:    the syntax and ranges.
  * Is not:  the waiting (listen/tcp.ts). Blocks that share an address share its times: the last one that
  *          says a time counts (daemon/serving/generation.ts).
  */

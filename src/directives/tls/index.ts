@@ -1,6 +1,7 @@
 /**
  * `tls CERT KEY [CA] { client_auth MODE }`: what the block's tls:// keys are served with (RFC 7858).
  *
+ * Owns:    the syntax.
  * Is not:  the serving (listen/tls.ts), nor the reading of files that have changed
  *          (tls/certificate.ts). `tls` inside `forward` is another thing.
  */

@@ -1,5 +1,7 @@
 /**
  * `whoami`: answers every query with the address and port that it came from.
+ *
+ * Owns:    the two records of the answer.
  */
 import { noArguments, noBlock, readUse } from '../../corefile/options.ts';
 import type { ResourceRecord } from '../../dns/codec.ts';

@@ -1,4 +1,8 @@
-/** What one word of a record's text means: a name, a string, a TTL (RFC 1035 section 5.1). */
+/**
+ * What one word of a record's text means: a name, a string, a TTL (RFC 1035 section 5.1).
+ *
+ * Owns:    escapes, and the units of a TTL.
+ */
 import { nameFromText } from '../name.ts';
 import type { Word } from './words.ts';
 

@@ -1,6 +1,8 @@
 /**
  * The parameters of SVCB and HTTPS records in the text of a zone file (RFC 9460 section 2.1 and
  * appendix A).
+ *
+ * Owns:    the order, the names and the value formats of the parameters.
  */
 import { A, AAAA } from '../rrtype.ts';
 import { encodeRdata } from '../codec.ts';

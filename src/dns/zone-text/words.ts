@@ -2,6 +2,7 @@
  * The words of a record in the text of a zone file: white space, quotes, parentheses and comments
  * (RFC 1035 section 5.1).
  *
+ * Owns:    where a word ends and where a record ends.
  * Is not:  what a word means. Escapes stay in it, for names and strings differ in what they make of
  *          them.
  */

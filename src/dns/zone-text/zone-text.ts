@@ -6,6 +6,7 @@
  *
  *   text --zone-words.ts--> words --zone-rdata.ts, svcb.ts--> a record --codec.ts--> octets
  *
+ * Owns:    the order of a record's fields, and their defaults.
  * Is not:  a reader of zones: there are no directives ($TTL), and what stands behind the first record
  *          is not looked at, as in miekg/dns.
  */
