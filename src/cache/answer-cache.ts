@@ -3,7 +3,7 @@
  *
  * Owns:    that a fresh entry of one kind removes the other kind, and that a server error never
  *          replaces or hides anything usable.
- * Is not:  the directive (directives/cache), which asks it, counts, and refreshes.
+ * Is not:  what counts, writes and refreshes (hits.ts), nor the walk of a miss (resolver.ts).
  * Hot path, stop 4 of 6: `find`.
  */
 import { isInZones } from '../dns/in-zone.ts';

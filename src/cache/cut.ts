@@ -3,7 +3,7 @@
  * names, and only where that is safe.
  *
  * Owns:    which names above a question count (its positions), and what is known to exist there.
- * Is not:  the asking: directives/cache sends the probes; entry.ts writes the answer.
+ * Is not:  the asking: waiting/probe.ts sends the probes; entry.ts writes the answer.
  *
  * In a `plain` zone every name below the zone is a position, and only what clients happen to ask is
  * learned. In a `kubernetes` zone the positions are those whose absence denies all below by the
@@ -40,6 +40,13 @@ export interface CutQuestion extends CacheQuestion {
   readonly hashSeed: number;
 }
 
+/** A name above a question that may not exist: the last octets of the QNAME. */
+export interface UnknownName {
+  readonly nameOctets: number;
+  /** Of the lower-cased name (dns/question.ts). */
+  readonly nameHash: number;
+}
+
 /** Names above one question that are looked up: beyond these labels nobody's zone has a cut. */
 const POSITIONS_MAX = 8;
 /**
@@ -71,9 +78,6 @@ export class Cuts {
   readonly #at = new Uint8Array(POSITIONS_MAX);
   readonly #hash = new Int32Array(POSITIONS_MAX);
   #probing = false;
-  /** What `findUnknown` found: where the name begins in the QNAME, and its hash. */
-  unknownAt = 0;
-  unknownHash = 0;
 
   constructor(zones: readonly CutZone[], cache: AnswerCache) {
     this.#cache = cache;
@@ -111,20 +115,18 @@ export class Cuts {
   }
 
   /**
-   * Whether some name above is worth a probe: the one nearest to the zone that is not known to exist,
-   * left in `unknownAt` and `unknownHash`. To be asked after `find` found nothing live.
+   * The name above that is worth a probe: the one nearest to the zone that is not known to exist.
+   * Undefined if there is none. To be asked after `find` found nothing live.
    */
-  findUnknown(question: CutQuestion, nowDs: number): boolean {
+  findUnknown(question: CutQuestion, nowDs: number): UnknownName | undefined {
     const positions = this.#locate(question);
-    if (!this.#probing) return false;
+    if (!this.#probing) return undefined;
     for (let i = 0; i < positions; i++) {
-      const hash = this.#hash[i]!;
-      if (this.#existing.holds(hash, nowDs)) continue;
-      this.unknownAt = this.#at[i]!;
-      this.unknownHash = hash;
-      return true;
+      const nameHash = this.#hash[i]!;
+      if (this.#existing.holds(nameHash, nowDs)) continue;
+      return { nameOctets: question.nameOctets - this.#at[i]!, nameHash };
     }
-    return false;
+    return undefined;
   }
 
   /** Whether the name was probed a moment ago, without news. `key` is that of its denial. */

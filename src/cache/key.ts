@@ -7,6 +7,7 @@
  *
  * Differs from CoreDNS 1.13, which leaves the class out and may answer a CH query with an IN entry.
  */
+import type { CacheQuestion } from './question.ts';
 
 /**
  * What NXDOMAIN is kept under: it denies the name, whatever the type (RFC 2308 section 5). No type
@@ -29,4 +30,16 @@ export function cacheKey(
   hash = Math.imul(hash ^ (hash >>> 16), 0x85ebca6b);
   hash = Math.imul(hash ^ (hash >>> 13), 0xc2b2ae35);
   return (hash ^ (hash >>> 16)) & 0x3fffffff;
+}
+
+/** The key of the question, asked for its own type. */
+export function questionKey(question: CacheQuestion): number {
+  const { nameHash, qtype, qclass, dnssecOk, checkingDisabled } = question;
+  return cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
+}
+
+/** The key of the NXDOMAIN of a name, to be asked about with the class, DO and CD of `question`. */
+export function denialKey(nameHash: number, question: CacheQuestion): number {
+  const { qclass, dnssecOk, checkingDisabled } = question;
+  return cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
 }

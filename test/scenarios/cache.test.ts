@@ -152,6 +152,16 @@ describe('A and AAAA at once, for a name that was denied before', () => {
     s.upstreamAnswers('no.example. 20 AAAA 2001:db8::1');
     s.clientGets('NOERROR no.example. 20 AAAA 2001:db8::1');
   });
+
+  test('a query that goes on after the refresh of a denial no longer falls back to that denial', () => {
+    denied('cache {\n denial 10 5\n serve_stale 1h verify 200ms\n}');
+    s.client('no.example. A').client('no.example. AAAA');
+    s.upstreamAnswers('no.example. 20 A 192.0.2.1').upstreamSees('no.example. AAAA');
+    s.clientGets('NOERROR no.example. 20 A 192.0.2.1');
+    s.pass(0.3).clientGets('nothing'); // past the timeout of the wait that has ended
+    s.upstreamAnswers('no.example. 20 AAAA 2001:db8::1');
+    s.clientGets('NOERROR no.example. 20 AAAA 2001:db8::1');
+  });
 });
 
 describe('a query that nobody answers', () => {
