@@ -1,4 +1,4 @@
-/** What one server address counts of one cache: `coredns_cache_*`. */
+/** The counters of one cache at one listening address: `coredns_cache_*`. */
 import type { Counter } from '../observe/counters.ts';
 import type { Metrics } from '../observe/metrics.ts';
 

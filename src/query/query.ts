@@ -10,7 +10,7 @@ import { HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
 import { LOWER, POINTER_MASK, nameToText } from '../dns/name.ts';
 import type { QueryFacts, QueryView } from '../dns/question.ts';
 import { type AddressIndex, FIRST_ADDRESS } from './address-index.ts';
-import { type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
+import { type LifeEvent, type LifeState, PATIENCE_MS, nextLifeState } from './life.ts';
 import type { Metadata } from './metadata.ts';
 import type { ReplyPath } from './responder.ts';
 import type { Response } from './response.ts';
@@ -149,15 +149,18 @@ export class Query implements QueryFacts {
    * where it had returned LATER. A second answer, or one after expiry, changes nothing.
    */
   answer(response: Response): void {
-    if (this.#state !== 'waiting') return;
-    this.#state = nextLifeState(this.#state, 'answer');
-    this.chain!.unwind(this, this.depth, response);
+    this.#end('answer', response);
   }
 
   /** Ends the query without its handler, which is still waiting for something. */
   expire(response: Response): void {
-    if (this.#state !== 'waiting') return;
-    this.#state = nextLifeState(this.#state, 'expire');
+    this.#end('expire', response);
+  }
+
+  #end(event: LifeEvent, response: Response): void {
+    const next = nextLifeState(this.#state, event);
+    if (next === this.#state) return;
+    this.#state = next;
     this.chain!.unwind(this, this.depth, response);
   }
 

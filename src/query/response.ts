@@ -4,9 +4,9 @@
  *
  * Owns:    what a response carries besides its message: writer, RCODE, failure, extended error.
  */
-import type { Query } from './query.ts';
 import { writeEmpty } from '../dns/frame.ts';
 import { HEADER_OCTETS, RCODE_MASK } from '../dns/header.ts';
+import type { QueryFacts } from '../dns/question.ts';
 import { type NormalizedResponse, withoutRecords } from '../dns/response.ts';
 
 /** Why there is only an RCODE and no message. */
@@ -57,18 +57,18 @@ export class Response {
   }
 
   /** A bare RCODE with the reason for it. */
-  static failed(query: Query, rcode: number, message: string, restSec: number = 0): Response {
-    return new Response(emptyMessage(query, rcode), '', { message, restSec });
+  static failed(asked: QueryFacts, rcode: number, message: string, restSec: number = 0): Response {
+    return new Response(emptyMessage(asked, rcode), '', { message, restSec });
   }
 
   /** A message of `writer` that has a question and no records. */
-  static empty(query: Query, rcode: number, writer: string): Response {
-    return new Response(emptyMessage(query, rcode), writer);
+  static empty(asked: QueryFacts, rcode: number, writer: string): Response {
+    return new Response(emptyMessage(asked, rcode), writer);
   }
 }
 
-function emptyMessage(query: Query, rcode: number): NormalizedResponse {
-  const wire = new Uint8Array(HEADER_OCTETS + query.nameOctets + 4);
-  writeEmpty(query, wire, 0, rcode & RCODE_MASK);
-  return withoutRecords(wire, query, rcode);
+function emptyMessage(asked: QueryFacts, rcode: number): NormalizedResponse {
+  const wire = new Uint8Array(HEADER_OCTETS + asked.nameOctets + 4);
+  writeEmpty(asked, wire, 0, rcode & RCODE_MASK);
+  return withoutRecords(wire, asked, rcode);
 }

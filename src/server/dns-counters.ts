@@ -1,5 +1,5 @@
 /**
- * What `prometheus` counts of one zone at one server address: `coredns_dns_*`.
+ * The counters that `prometheus` shows of one zone at one listening address: `coredns_dns_*`.
  *
  * Owns:    the counters by label, made when first needed, so that counting looks up no label.
  * Hot path, helper of stop 3: an increment per fact. Hits of one batch share a reading of the clock.

@@ -1,5 +1,5 @@
 /**
- * One server address: from a message to an answer.
+ * The server of one listening address: from a message to an answer.
  *
  * The walk of a hit passes here synchronously; all other queries get an owned copy, walk their
  * block's chain, and come back through `deliver`.

@@ -13,7 +13,7 @@ import type { Chain } from './chain.ts';
 import type { DnsCounters } from './dns-counters.ts';
 import type { HitPath } from './hit-path.ts';
 
-/** One zone of one block at one server address. */
+/** One zone of one block at one listening address. */
 export interface ZoneBinding {
   /** Normalized: lower-case, final dot. */
   readonly zone: string;

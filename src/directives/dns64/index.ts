@@ -100,7 +100,7 @@ class Dns64 implements Handler {
   readonly onHits: HitPart = { wants: (view, client) => this.#intercepts(view, client) };
   readonly #config: Dns64Config;
   readonly #embed: Embed;
-  /** By server address of the block. */
+  /** By address index. */
   readonly #translated: readonly Counter[];
   #chain: QueryChain | undefined;
   #depth = 0;
