@@ -3,7 +3,7 @@
 #   docker build -t nodelocald .
 #
 # Both base images can be replaced (BUILD_IMAGE: Debian with node and npm; RUNTIME_IMAGE: Debian with
-# node), and an npm cache can be given, so that it builds without a registry:
+# node), and an npm cache can be given, to build without a registry:
 #
 #   docker build --build-context npm-cache=DIR --build-arg NPM_FLAGS=--offline ...
 ARG BUILD_IMAGE=node:26-bookworm-slim
@@ -30,7 +30,7 @@ FROM ${RUNTIME_IMAGE} AS root
 RUN if ! { command -v ip && command -v nft && command -v iptables; } >/dev/null; then \
       apt-get update && apt-get install -y --no-install-recommends iproute2 nftables iptables; \
     fi
-# What `iptables` is; both are in the image. legacy needs NET_RAW: deploy/components/legacy-iptables.
+# The back end of `iptables`; both are in the image. legacy needs NET_RAW: deploy/components/legacy-iptables.
 ARG IPTABLES=nft
 RUN for family in iptables ip6tables; do \
       update-alternatives --set $family /usr/sbin/$family-${IPTABLES}; \
@@ -52,8 +52,8 @@ COPY --from=build /app/node_modules /app/node_modules
 COPY --from=build /app/dist /app/dist
 COPY --from=build /app/docs /app/docs
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin NODE_ENV=production
-# Kubernetes gives added capabilities to root only, so interface and rules want root, which is what
-# node-cache runs as too. Without them (-setupinterface=false -setupiptables=false) 65532 will do.
+# Kubernetes gives added capabilities to root only, so the interface and the rules need root, as with
+# node-cache. Without them (-setupinterface=false -setupiptables=false) 65532 is enough.
 ARG RUN_AS=0:0
 USER ${RUN_AS}
 STOPSIGNAL SIGTERM

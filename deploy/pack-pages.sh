@@ -1,6 +1,6 @@
 #!/bin/sh
 # Gathers the manual pages of the directives for a package or an image, as DIR/NAME.md: errors in a
-# Corefile name docs/directives/NAME.md. In the tree a page stands in the directive's folder alone.
+# Corefile name docs/directives/NAME.md. In the tree each page is in the folder of its directive.
 #
 #   pack-pages.sh DIR
 set -eu

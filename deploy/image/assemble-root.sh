@@ -1,19 +1,19 @@
 #!/bin/sh
-# Gathers in DIR all that the daemon needs to run: node, ip, nft, both iptables, the libraries that
-# these load, and nothing else: no shell, no package manager, no npm to be scanned and patched.
-# Scanners still see what is inside: each package that a file came from is listed as distroless
-# images list theirs (var/lib/dpkg/status.d), and leaves its copyright file.
+# Gathers in DIR the files that the daemon needs to run (node, ip, nft, both iptables, the libraries that
+# these load) and nothing else: no shell, no package manager, no npm to be scanned and patched.
+# Scanners still see the contents: the packages of the files are listed as in distroless images
+# (var/lib/dpkg/status.d), with their copyright files.
 #
 #   assemble-root.sh DIR
 set -eu
 root=$1
 
-# Prints where a file lies when the links in its directory are followed, the file's own kept.
+# Prints the path of a file with the links in its directory followed, but not the file's own.
 place() {
   printf '%s/%s\n' "$(realpath "$(dirname "$1")")" "$(basename "$1")"
 }
 
-# Copies a file to its place in the new root; a link with all that it leads to.
+# Copies a file to its place in the new root, and for a link also its target.
 copy() {
   file=$(place "$1")
   if [ -e "$root$file" ] || [ -L "$root$file" ]; then return; fi
@@ -27,12 +27,12 @@ copy() {
   fi
 }
 
-# Prints the libraries that a program or a plug-in loads, its loader included.
+# Prints the libraries that a program or a plug-in loads, including the loader.
 libraries() {
   ldd "$1" 2>/dev/null | sed -n 's/^[^/]*\(\/[^ ]*\) (0x.*/\1/p'
 }
 
-# Prints the package of a file; nothing for node, which none brought. Packages of before the merge
+# Prints the package of a file, or nothing for node, which is from none. Packages from before the merge
 # of / and /usr name their files without /usr.
 owner() {
   { dpkg-query -S "$1" || dpkg-query -S "${1#/usr}" || true; } 2>/dev/null | cut -d: -f1 | head -n 1
@@ -45,7 +45,7 @@ done
 
 copy "$(command -v node)"
 for name in ip nft; do copy "$(command -v $name)"; done
-# Both back ends of iptables: the node's own rules decide which of them is to be used.
+# Both back ends of iptables: the node's own rules decide which of them is used.
 for family in iptables ip6tables; do
   for backend in '' -nft -legacy; do
     for action in '' -save -restore; do copy "$(command -v $family$backend$action)"; done

@@ -13,13 +13,13 @@ describe.each(['README.md', 'deploy/README.md', 'docs/migration.md', 'docs/local
   (name) => {
     const text = readFileSync(join(ROOT, name), 'utf8');
 
-    test('every link leads to a file', () => {
+    test('every link of the page leads to a file', () => {
       const targets = [...text.matchAll(/\]\(([^)#:]+)(#[^)]*)?\)/g)].map((match) => match[1]!);
       const missing = targets.filter((target) => !existsSync(join(ROOT, name, '..', target)));
       expect(missing).toEqual([]);
     });
 
-    test('every Corefile shown loads', () => {
+    test('every Corefile of the page loads', () => {
       const known = new Set(DIRECTIVES.map((directive) => directive.name));
       for (const [, corefile] of text.matchAll(/```corefile\n(.*?)```/gs)) {
         expect(parseCorefile(corefile!, { file: name, known }).blocks).not.toEqual([]);
@@ -39,24 +39,24 @@ test('deploy/README.md has a row for each overlay and component', () => {
 describe('README.md', () => {
   const text = readFileSync(join(ROOT, 'README.md'), 'utf8');
 
-  test('a stranger has read it to the end after 120 lines', () => {
+  test('the README has at most 120 lines', () => {
     expect(text.split('\n').length - 1).toBeLessThanOrEqual(120);
   });
 
   test.each(['npm ci && npm start', 'npm ci && npm test'])(
-    '%s is shown as it is run',
+    'the README shows the command %s as it is run',
     (command) => {
       expect(text).toContain(`\n${command} `);
     },
   );
 
-  test('every overlay that a command names exists', () => {
+  test('every overlay that a command of the README names exists', () => {
     const named = [...text.matchAll(/deploy\/overlays\/[\w-]+/g)].map(([overlay]) => overlay);
     expect(named.length).toBeGreaterThan(0);
     expect(named.filter((overlay) => !existsSync(join(ROOT, overlay)))).toEqual([]);
   });
 
-  test('its figure and its caption show what the lab measured', () => {
+  test('the figure of the README and its caption have the figures of the lab', () => {
     const lab = readFileSync(join(ROOT, 'docs/lab.md'), 'utf8');
     const measured = /lookups of 5 s and more +\| +(\d+) +\| +(\d+) +\| +(\d+)-(\d+) /.exec(lab);
     const [, direct, daemon, fewest, most] = measured ?? [];

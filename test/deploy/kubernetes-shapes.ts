@@ -1,11 +1,11 @@
 /**
- * The shapes of the Kubernetes objects in deploy/: which fields there are, and what they hold, as far
- * as we use them (Kubernetes API reference 1.32; Cilium's and the Prometheus operator's CRDs).
+ * The shapes of the Kubernetes objects in deploy/: their fields and values, as far as we use them
+ * (Kubernetes API reference 1.32; the CRDs of Cilium and of the Prometheus operator).
  *
- * Why not a package: those on npm that validate (kubernetes-models: 27 packages, 25 MB) accept fields
- * that Kubernetes does not have, as its OpenAPI schema does, and a misspelt field is what goes wrong
- * in a manifest written by hand. Here a field is known or a problem: a new one is added below, with
- * the API reference at hand.
+ * Why not a package: the validators on npm (kubernetes-models: 27 packages, 25 MB) accept fields that
+ * Kubernetes does not have, as its OpenAPI schema does, and a misspelt field is the usual mistake in a
+ * manifest written by hand. Here every unknown field is a problem: add a new one below, with the API
+ * reference at hand.
  */
 
 /** The problems of a value, each with its path; none if it is right. */
@@ -20,7 +20,7 @@ const problem = (path: string, value: unknown, expected: string): string[] => [
 const isObject = (value: unknown): value is Readonly<Record<string, unknown>> =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
-/** Fields that must be there, and fields that may. */
+/** An object with required and optional fields. */
 function object(required: Fields, optional: Fields = {}): Shape {
   const fields: Fields = { ...required, ...optional };
   return (value, path) => {
@@ -70,12 +70,12 @@ const oneOf =
     allowed.includes(value) ? [] : problem(path, value, `one of ${JSON.stringify(allowed)}`);
 
 const flag = oneOf(true, false);
-/** A DNS label, of which names of most things consist. */
+/** A DNS label, the form of most names. */
 const label = text(/^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$/);
 const path = text(/^\//);
 const port = integer(1, 65535);
 const seconds = integer(0, 3600);
-/** A number of pods, or a share of them. */
+/** A number of pods, or a percentage. */
 const podsOrShare: Shape = (value, at) =>
   typeof value === 'number' ? integer(0, 5000)(value, at) : text(/^\d+%$/)(value, at);
 const protocol = oneOf('TCP', 'UDP');
@@ -84,7 +84,7 @@ const quantity = text(/^\d+(m|Mi|Gi)?$/);
 const labels = map(text(/^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$/));
 const labelSelector = object({ matchLabels: labels });
 const resources = object({}, { cpu: quantity, memory: quantity });
-/** An address, or the placeholder of one. */
+/** An address, or the placeholder for one. */
 const host = text(/^(\d+(\.\d+){3}|__PILLAR__LOCAL__DNS__)$/);
 
 const metadata = object({ name: label }, { namespace: label, labels, annotations: map(text()) });
@@ -115,7 +115,7 @@ const container = object(
   },
 );
 
-/** A volume has one source; `object` alone would take two or none. */
+/** A volume has one source; `object` alone would accept two or none. */
 const volume: Shape = (value, at) => {
   const sources: Fields = {
     hostPath: object({ path, type: oneOf('FileOrCreate', 'DirectoryOrCreate') }),
@@ -144,7 +144,7 @@ const podSpec = object(
         runAsUser: integer(0, 2 ** 31 - 1),
         runAsGroup: integer(0, 2 ** 31 - 1),
         seccompProfile: object({ type: oneOf('RuntimeDefault') }),
-        // One of the sysctls that Kubernetes lets every pod set.
+        // One of the sysctls that Kubernetes allows every pod.
         sysctls: list(
           object({ name: oneOf('net.ipv4.ip_unprivileged_port_start'), value: text(/^\d+$/) }),
         ),

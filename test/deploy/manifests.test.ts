@@ -35,7 +35,7 @@ const VALUES = {
   __PILLAR__DNS__DOMAIN__: 'cluster.local',
 };
 
-/** node-cache 1.26 knows these, so the manifests run its image, but for -handover: the way back. */
+/** Flags of node-cache 1.26. Without -handover the manifests run its image, which is the way back. */
 const NODE_CACHE_FLAGS = new Set(
   (
     'basecorefile conf dns.port health-port interfacename kubednscm localip metrics-listen-address ' +
@@ -49,14 +49,14 @@ describe.each(['base', ...OVERLAYS.map((name) => `overlays/${name}`)])('deploy/%
   const pod = podOf(manifests);
   const [container] = pod.containers;
 
-  test('holds what Kubernetes knows, and all of it in kube-system', () => {
+  test('the overlay holds only fields that Kubernetes knows, and only objects of kube-system', () => {
     expect(manifests.flatMap(problemsOf)).toEqual([]);
     expect(new Set(manifests.map(({ metadata }) => metadata.namespace))).toEqual(
       new Set(['kube-system']),
     );
   });
 
-  test('holds the objects of nodelocaldns.yaml', () => {
+  test('the overlay holds the objects of nodelocaldns.yaml', () => {
     for (const [kind, name] of [
       ['ServiceAccount', 'node-local-dns'],
       ['Service', 'kube-dns-upstream'],
@@ -68,13 +68,13 @@ describe.each(['base', ...OVERLAYS.map((name) => `overlays/${name}`)])('deploy/%
     }
   });
 
-  test('mounts only volumes that it has, and has none unused', () => {
+  test('the container mounts every volume of the pod and no other', () => {
     expect(container.volumeMounts.map(({ name }) => name).toSorted()).toEqual(
       pod.volumes.map(({ name }) => name).toSorted(),
     );
   });
 
-  test('writes only where it may: the Corefile and the pid file lie on an emptyDir', () => {
+  test('the daemon writes its Corefile and its pid file to an emptyDir', () => {
     const written = ['-conf', '-pidfile'].map((flag) => argAfter(container.args, flag));
     for (const path of written.filter((value) => value !== undefined)) {
       expect(path).toMatch(/^\/run\/nodelocald\//);
@@ -85,7 +85,7 @@ describe.each(['base', ...OVERLAYS.map((name) => `overlays/${name}`)])('deploy/%
     expect(container.volumeMounts).toContainEqual({ name: 'run', mountPath: '/run/nodelocald' });
   });
 
-  test('uses flags of node-cache, and -handover where pods share the host’s network', () => {
+  test('the container has only flags of node-cache, and -handover on the host’s network', () => {
     const names = container.args
       .filter((arg) => arg.startsWith('-'))
       .map((arg) => arg.replace(/^-|=.*$/g, ''));
@@ -94,7 +94,7 @@ describe.each(['base', ...OVERLAYS.map((name) => `overlays/${name}`)])('deploy/%
     );
   });
 
-  test('gives up every right but those that it needs', () => {
+  test('the container keeps only the rights that it needs', () => {
     const add = pod.hostNetwork === true ? ['NET_ADMIN', 'NET_BIND_SERVICE'] : [];
     expect(container.securityContext).toEqual({
       allowPrivilegeEscalation: false,
@@ -107,7 +107,7 @@ describe.each(['base', ...OVERLAYS.map((name) => `overlays/${name}`)])('deploy/%
     });
   });
 
-  test('keeps running when the node is in trouble, and uses the node’s own resolvers', () => {
+  test('the pod survives a node in trouble, and uses the node’s own resolvers', () => {
     expect(pod).toMatchObject({
       priorityClassName: 'system-node-critical',
       dnsPolicy: 'Default',
@@ -119,7 +119,7 @@ describe.each(['base', ...OVERLAYS.map((name) => `overlays/${name}`)])('deploy/%
     });
   });
 
-  test('serves a Corefile of four blocks, as nodelocaldns.yaml has them', () => {
+  test('the Corefile has the four blocks of nodelocaldns.yaml', () => {
     const filled = renderFilled(folder, VALUES);
     const localIps = argAfter(podOf(filled).containers[0].args, '-localip')!.split(',');
     expect(summaryOf(parse(expand(corefileOf(filled), localIps)))).toEqual(
@@ -135,7 +135,7 @@ describe.each(['base', ...HOST_OVERLAYS.map((name) => `overlays/${name}`)])(
     const pod = podOf(manifests);
     const [container] = pod.containers;
 
-    test('is replaced by a pod beside it, which finds it in a directory of the host', () => {
+    test('a new pod starts beside the old one, and finds it by a directory of the host', () => {
       const { updateStrategy, minReadySeconds } = find(manifests, 'DaemonSet', 'node-local-dns')
         .spec as Readonly<Record<string, unknown>>;
       expect(updateStrategy).toEqual({
@@ -152,12 +152,12 @@ describe.each(['base', ...HOST_OVERLAYS.map((name) => `overlays/${name}`)])(
       });
     });
 
-    test('declares no port: each would be the host’s, and keep a second pod off the node', () => {
+    test('the container declares no port, which would keep a second pod off the node', () => {
       expect(pod.hostNetwork).toBe(true);
       expect(container.ports).toBeUndefined();
     });
 
-    test('passes node-cache’s arguments, and one more', () => {
+    test('the container has the arguments of node-cache, and -handover', () => {
       const linkLocalOnly = /cluster-dns|ipvs/.test(folder);
       expect(container.args).toEqual([
         '-localip',
@@ -173,7 +173,7 @@ describe.each(['base', ...HOST_OVERLAYS.map((name) => `overlays/${name}`)])(
       ]);
     });
 
-    test('is asked for its health and readiness at the link-local address', () => {
+    test('the probes ask for health and readiness at the link-local address', () => {
       const httpGet = { host: LOCAL_DNS, path: '/health', port: 8080 };
       expect(container.livenessProbe).toEqual({
         httpGet,
@@ -187,7 +187,7 @@ describe.each(['base', ...HOST_OVERLAYS.map((name) => `overlays/${name}`)])(
       });
     });
 
-    test('shares the lock of iptables with the host, and finds the kube-dns ConfigMap', () => {
+    test('the pod shares the lock of iptables with the host, and has the kube-dns ConfigMap', () => {
       expect(pod.volumes).toEqual(
         expect.arrayContaining([
           {
@@ -213,7 +213,7 @@ describe('deploy/overlays/cilium', () => {
   const pod = podOf(manifests);
   const [container] = pod.containers;
 
-  test('is an ordinary pod of an ordinary user that leaves the host alone', () => {
+  test('the pod for Cilium is of an ordinary user and does not touch the host', () => {
     expect(pod).toMatchObject({
       hostNetwork: false,
       securityContext: { runAsNonRoot: true, runAsUser: 65532 },
@@ -224,7 +224,7 @@ describe('deploy/overlays/cilium', () => {
     expect(pod.volumes.map(({ name }) => name)).not.toContain('xtables-lock');
   });
 
-  test('declares the ports that the policy redirects to', () => {
+  test('the pod for Cilium declares the ports that the policy redirects to', () => {
     const { spec } = find(manifests, 'CiliumLocalRedirectPolicy', 'node-local-dns');
     const { toPorts } = (spec as { redirectBackend: { toPorts: readonly object[] } })
       .redirectBackend;
@@ -238,7 +238,7 @@ describe('deploy/overlays/cilium', () => {
 });
 
 describe('deploy/overlays/example', () => {
-  test('comes to the same as sed on overlays/iptables', () => {
+  test('the example overlay gives the same as sed on overlays/iptables', () => {
     const filled = renderFilled('overlays/iptables', VALUES);
     const example = render('overlays/example');
     expect({ ...podOf(example).containers[0], image: '' }).toEqual({
@@ -266,13 +266,13 @@ describe('deploy/components', () => {
   }
 
   test.each(COMPONENTS.filter((name) => name !== 'settings'))(
-    '%s fits overlays/iptables',
+    'the component %s fits overlays/iptables',
     (name) => {
       expect(renderWith(name, 'iptables').flatMap(problemsOf)).toEqual([]);
     },
   );
 
-  test('legacy-iptables adds NET_RAW and nothing else', () => {
+  test('the component legacy-iptables adds NET_RAW and nothing else', () => {
     expect(podOf(renderWith('legacy-iptables', 'iptables')).containers[0].securityContext).toEqual({
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
@@ -310,7 +310,7 @@ function parse(text: string): Corefile {
   });
 }
 
-/** Each block as its keys and, by name, what its directives hold. */
+/** Each block as its keys and, by name, the arguments and options of its directives. */
 function summaryOf({ blocks }: Corefile): object[] {
   return blocks.map(({ keys, uses }) => ({
     keys: keys.map(({ zone, port }) => `${zone}:${port}`),
@@ -326,7 +326,7 @@ function summaryOf({ blocks }: Corefile): object[] {
   }));
 }
 
-/** nodelocaldns.yaml's blocks. `health` is what follows that word in the first. */
+/** The blocks of nodelocaldns.yaml. `health` has the arguments of that directive in the first. */
 function expectedBlocks(bind: string, health: string): object[] {
   const common = { errors: [''], reload: [''], loop: [''], bind: [bind], prometheus: [':9253'] };
   const toCluster = { forward: [`. ${UPSTREAM_SERVICE}`, 'force_tcp'] };

@@ -1,11 +1,11 @@
-/** The manifests of deploy/ as an operator gets them: rendered by kubectl, read as YAML. */
+/** The manifests of deploy/ as an operator applies them: rendered by kubectl, read as YAML. */
 import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { parseAllDocuments } from 'yaml';
 
 export const DEPLOY: string = join(import.meta.dirname, '..', '..', 'deploy');
 
-/** An object as it is in the YAML; its shape is checked by kubernetes-shapes.ts. */
+/** An object as in the YAML; kubernetes-shapes.ts checks its shape. */
 export interface Manifest {
   readonly apiVersion: string;
   readonly kind: string;
@@ -41,7 +41,7 @@ export function render(folder: string): Manifest[] {
   return read(kustomize(join(DEPLOY, folder)));
 }
 
-/** Like the above, with the placeholders replaced by `sed`'s rules first, as docs/migration.md has it. */
+/** Like render, with the placeholders replaced first, as by the `sed` of docs/migration.md. */
 export function renderFilled(folder: string, values: Readonly<Record<string, string>>): Manifest[] {
   let text = kustomize(join(DEPLOY, folder));
   for (const [name, value] of Object.entries(values)) text = text.replaceAll(name, value);

@@ -1,9 +1,9 @@
 /**
- * Builds the image from the Dockerfile without a container engine or a registry: buildah, Debian
- * packages for the base image, Node and npm from npm packages.
+ * Builds the image from the Dockerfile without a container engine or a registry: with buildah, Debian
+ * packages for the base image, and Node and npm from npm packages.
  *
- * Owns:    everything it leaves on disk is in the lab's directory, buildah's storage included.
- * Is not:  what a release builds: that takes the Dockerfile's own base images.
+ * Owns:    its files, all in the lab's directory, including buildah's storage.
+ * Is not:  the build of a release, which uses the Dockerfile's own base images.
  */
 import { mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { arch } from 'node:os';
@@ -26,7 +26,7 @@ interface ImageConfig {
 }
 
 export interface Image {
-  /** Where its files are mounted. */
+  /** The directory where its files are mounted. */
   readonly root: string;
   readonly config: ImageConfig;
 }
@@ -42,7 +42,7 @@ export async function buildImage(lab: Lab, version: string): Promise<Image> {
   await must(lab, ['npm', 'install', '--prefix', runtime, `${node}@${NODE_MAJOR}`, 'npm@11']);
   await makeBase(lab, base, join(runtime, 'node_modules'), node);
 
-  // Filled with the machine's own npm configuration, so that the build needs none, and no network.
+  // Filled by the machine's own npm configuration, so that the build needs neither one nor a network.
   const packages = join(lab.directory, 'packages');
   mkdirSync(packages);
   await must(lab, ['cp', join(ROOT, 'package.json'), join(ROOT, 'package-lock.json'), packages]);
@@ -67,7 +67,7 @@ export async function buildImage(lab: Lab, version: string): Promise<Image> {
   return { root: await must(lab, [...buildah, 'mount', container]), config: OCIv1.config };
 }
 
-/** base.tar in `directory`: what the Dockerfile expects of its base images, and no more. */
+/** Makes base.tar in `directory`, with only the programs that the Dockerfile expects of base images. */
 async function makeBase(lab: Lab, directory: string, modules: string, node: string): Promise<void> {
   const tar = join(directory, 'base.tar');
   await must(lab, [
@@ -89,13 +89,13 @@ async function makeBase(lab: Lab, directory: string, modules: string, node: stri
   renameSync(`${tar}.part`, tar);
 }
 
-/** buildah with a storage of the lab's own. vfs works on every filesystem, also inside a container. */
+/** buildah with storage in the lab. vfs works on every filesystem, even inside a container. */
 function buildahIn(lab: Lab): string[] {
   const storage = join(lab.directory, 'storage');
   return ['buildah', '--root', storage, '--runroot', `${storage}-run`, '--storage-driver', 'vfs'];
 }
 
-/** Runs a program and returns what it printed, trimmed. Throws with its complaints if it fails. */
+/** Runs a program and returns its output, trimmed. Throws with all that it printed if it fails. */
 async function must(lab: Lab, argv: readonly string[]): Promise<string> {
   const { code, stdout, stderr } = await run(lab, argv);
   if (code !== 0) throw new Error(`${argv.join(' ')}: exit code ${code}\n${stdout}${stderr}`);

@@ -2,25 +2,26 @@
  * Runs programs of an image as the DaemonSet's pods run them, without a container runtime: its files
  * as a read-only root, a writable /run, the capabilities of the manifest, no new privileges.
  *
- * Is not:  seccomp and cgroups. The bounding set also holds what chroot itself needs; a program that
- *          keeps uid 0 therefore has SYS_CHROOT, SETUID and SETGID beyond the manifest's two.
+ * Is not:  complete: there is no seccomp and no cgroup, and the bounding set also holds the
+ *          capabilities of chroot, so a program with uid 0 has SYS_CHROOT, SETUID and SETGID beyond
+ *          the manifest's two.
  */
 import { type End, Child, run } from '../harness/process.ts';
 import type { Lab } from '../harness/lab.ts';
 import type { Image } from './build.ts';
 
 export interface Confinement {
-  /** As in the manifest's `add`, in lower case; NET_ADMIN and NET_BIND_SERVICE by default. */
+  /** As `add` of the manifest, in lower case; NET_ADMIN and NET_BIND_SERVICE by default. */
   readonly capabilities?: readonly string[];
   /** uid and gid; 0 by default. */
   readonly user?: number;
-  /** Whether it gets a network of its own, with nothing but `lo`. */
+  /** Whether it has a network of its own, with only `lo`. */
   readonly ownNetwork?: boolean;
-  /** A directory to be seen as /etc/coredns. */
+  /** A directory to mount as /etc/coredns. */
   readonly config?: string;
 }
 
-/** Mounts made in a namespace of their own, which end with the program. $1 root, $2 config or "". */
+/** Mounts in a namespace of their own, which ends with the program. $1 root, $2 config or "". */
 const MOUNT_AND_RUN = `
 set -e
 root=$1 config=$2
@@ -36,7 +37,7 @@ exec "$@"
 
 const MANIFEST_CAPABILITIES = ['net_admin', 'net_bind_service'];
 
-/** Capabilities that chroot itself needs, besides those that the program is to have. */
+/** Capabilities that chroot itself needs, besides those of the program. */
 const CHROOT_CAPABILITIES = ['sys_chroot', 'setuid', 'setgid'];
 
 function argvOf(image: Image, argv: readonly string[], confinement: Confinement): string[] {

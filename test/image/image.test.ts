@@ -1,4 +1,4 @@
-/** The image, built and run without a container engine: what is in it, and what it can do. */
+/** The image, built and run without a container engine: its contents, and its rights in a pod. */
 import { existsSync, mkdirSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -9,7 +9,7 @@ import { run } from '../harness/process.ts';
 import { type Image, buildImage, projectPackage } from './build.ts';
 import { runIn, startIn } from './confine.ts';
 
-/** The first build was 176 MB, 150 of them Node's; what goes beyond this has a reason or goes. */
+/** The first build was 176 MB, 150 of them Node's; growth beyond this bound needs a reason. */
 const SIZE_MAX_OCTETS = 200e6;
 
 const lab = useLab();
@@ -22,13 +22,13 @@ beforeAll(async () => {
 
 const inImage = (path: string): boolean => existsSync(join(image.root, path));
 
-describe('what is in the image', () => {
-  test('its entry point takes the daemon’s flags', async () => {
+describe('the contents of the image', () => {
+  test('the entry point of the image takes the daemon’s flags', async () => {
     const { stdout, code } = await runIn(lab, image, [...image.config.Entrypoint, '-version']);
     expect({ stdout, code }).toEqual({ stdout: `nodelocald-${project.version}\n`, code: 0 });
   });
 
-  test('it is stopped by SIGTERM, runs as root as node-cache does, and names its version', () => {
+  test('the image stops on SIGTERM, runs as root like node-cache, and names its version', () => {
     const { StopSignal, User, Labels } = image.config;
     expect({ StopSignal, User }).toEqual({ StopSignal: 'SIGTERM', User: '0:0' });
     expect(Labels).toMatchObject({
@@ -47,13 +47,13 @@ describe('what is in the image', () => {
     [['ip6tables-restore', '--version'], /nf_tables/],
     [['iptables-legacy', '--version'], /legacy/],
     [['ip6tables-legacy-save', '--version'], /legacy/],
-  ])('%j runs', async (argv, expected) => {
+  ])('the program %j of the image runs', async (argv, expected) => {
     expect((await runIn(lab, image, [`/usr/sbin/${argv[0]}`, ...argv.slice(1)])).stdout).toMatch(
       expected,
     );
   });
 
-  test('no shell, package manager or npm is', () => {
+  test('the image has no shell, package manager or npm', () => {
     const directories = ['bin', 'sbin', 'usr/bin', 'usr/sbin', 'usr/local/bin'];
     const unwanted = ['sh', 'bash', 'dash', 'apt', 'apt-get', 'dpkg', 'perl', 'npm', 'npx', 'yarn'];
     const found = directories
@@ -62,7 +62,7 @@ describe('what is in the image', () => {
     expect(found).toEqual([]);
   });
 
-  test('the packages that it runs on are, and none of those that build it', () => {
+  test('the image has the packages that it needs to run, and none for building', () => {
     const present = (names: object): string[] =>
       Object.keys(names).filter((name) => inImage(join('app/node_modules', name)));
     const wanted = { ...project.dependencies, ...project.optionalDependencies };
@@ -71,17 +71,17 @@ describe('what is in the image', () => {
     expect(['app/src', 'app/test', 'app/bench', 'app/.git'].filter(inImage)).toEqual([]);
   });
 
-  test('the manual pages that errors name are', () => {
+  test('the image has the manual pages that errors name', () => {
     const pages = DIRECTIVES.map(({ name }) => `docs/directives/${name}.md`);
     expect(pages.filter((page) => !inImage(join('app', page)))).toEqual([]);
   });
 
-  test('koffi’s native part loads', async () => {
+  test('the native part of koffi loads in the image', async () => {
     const load = 'require("/app/node_modules/koffi").load("libc.so.6")';
     expect(await runIn(lab, image, ['/usr/local/bin/node', '-e', load])).toMatchObject({ code: 0 });
   });
 
-  test('scanners can read which Debian packages its files came from', () => {
+  test('the image lists the Debian packages of its files, for scanners', () => {
     const packages = readdirSync(join(image.root, 'var/lib/dpkg/status.d'));
     expect(packages).toEqual(
       expect.arrayContaining(['iproute2', 'iptables', 'libc6', 'libstdc++6', 'nftables']),
@@ -89,7 +89,7 @@ describe('what is in the image', () => {
     expect(packages.filter((name) => !inImage(`usr/share/doc/${name}/copyright`))).toEqual([]);
   });
 
-  test(`it is smaller than ${SIZE_MAX_OCTETS / 1e6} MB`, async () => {
+  test(`the image is smaller than ${SIZE_MAX_OCTETS / 1e6} MB`, async () => {
     const { stdout } = await run(lab, ['du', '-sxb', image.root]);
     const octets = Number.parseInt(stdout, 10);
     console.log(`image: ${(octets / 1e6).toFixed(0)} MB uncompressed`);
@@ -108,7 +108,7 @@ describe('a pod with the manifest’s security context', () => {
       port: 1053,
       host: 2,
     },
-  ])('serves and stops in good order: $who', async ({ port, host, ...confinement }) => {
+  ])('the daemon serves and stops in order as $who', async ({ port, host, ...confinement }) => {
     const at = { host: lab.address(host), port };
     const config = join(lab.directory, `config-${host}`);
     mkdirSync(config);
@@ -145,15 +145,15 @@ describe('a pod with the manifest’s security context', () => {
   test.each([
     { what: 'iptables adds a rule', argv: ['iptables', ...rule], works: true },
     { what: 'nft adds a table', argv: ['nft', 'add', 'table', 'inet', 'nodelocald'], works: true },
-    // No dummy: not every kernel that runs tests has it.
+    // A bridge, since not every kernel that runs tests has dummy links.
     { what: 'ip adds a link', argv: ['ip', 'link', 'add', 'nld0', 'type', 'bridge'], works: true },
     {
-      what: 'iptables-legacy cannot, for want of NET_RAW',
+      what: 'iptables-legacy cannot add a rule without NET_RAW',
       argv: ['iptables-legacy', ...rule],
       works: false,
     },
     {
-      what: 'iptables-legacy can, with the component legacy-iptables',
+      what: 'iptables-legacy adds a rule with the component legacy-iptables',
       argv: ['iptables-legacy', ...rule],
       capabilities: ['net_admin', 'net_bind_service', 'net_raw'],
       works: true,
