@@ -11,7 +11,6 @@ import { type Server as TlsServer, createServer } from 'node:tls';
 import type { Counter } from '../observe/counters.ts';
 import { type ClientAuth, askedOfClients, isWelcome } from '../tls/client-auth.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
-import type { TcpSettings } from './tcp.ts';
 
 /** What tcp.ts hands accepted connections to, if it does not read them itself. */
 export interface Secured {
@@ -21,8 +20,13 @@ export interface Secured {
   secure(connection: Socket): void;
 }
 
+/** How long a client has for its handshake; may change at any time. */
+interface HandshakeTime {
+  readonly firstMs: number;
+}
+
 export class TlsStreams implements Secured {
-  readonly #settings: Pick<TcpSettings, 'firstMs'>;
+  readonly #settings: HandshakeTime;
   readonly #failures: Counter;
   #pair: KeyPair;
   #clientAuth: ClientAuth;
@@ -35,12 +39,7 @@ export class TlsStreams implements Secured {
    * A handshake has the time of a first message, as `settings` say when it begins; those that come to
    * nothing are counted.
    */
-  constructor(
-    pair: KeyPair,
-    clientAuth: ClientAuth,
-    settings: Pick<TcpSettings, 'firstMs'>,
-    failures: Counter,
-  ) {
+  constructor(pair: KeyPair, clientAuth: ClientAuth, settings: HandshakeTime, failures: Counter) {
     this.#settings = settings;
     this.#failures = failures;
     this.#pair = pair;

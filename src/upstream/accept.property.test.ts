@@ -6,9 +6,10 @@ import { queryFor, responseFor } from './testing.ts';
 
 const QUERY = queryFor('www.example.com.');
 const NAME_OCTETS = QUERY.length - HEADER_OCTETS - 4;
+const SENT = { query: QUERY, nameOctets: NAME_OCTETS };
 
 function accept(message: Uint8Array, stream: boolean = true): unknown {
-  const verdict = acceptResponse(QUERY, NAME_OCTETS, message, 0, message.length, stream);
+  const verdict = acceptResponse(SENT, message, 0, message.length, stream);
   return typeof verdict === 'string' ? verdict : 'accepted';
 }
 

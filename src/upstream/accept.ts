@@ -1,6 +1,8 @@
 /**
  * Whether octets that came from an upstream answer the query that we sent (RFC 5452 section 9.1):
  * a response, our ID (checked by who found the query by it), exactly our question.
+ *
+ * Owns:    the reasons not to believe a response.
  */
 import { HEADER_OCTETS, QDCOUNT_AT, QR, TC, readU16 } from '../dns/header.ts';
 import { namesEqual } from '../dns/name.ts';
@@ -9,13 +11,18 @@ import { type NormalizedResponse, normalize } from '../dns/response.ts';
 /** Why a response is not believed: the label `reason`. */
 export type Disbelief = 'not-a-response' | 'wrong-question' | 'malformed' | 'truncated-stream';
 
+/** The message that we sent, with a QNAME of `nameOctets`. */
+export interface SentQuery {
+  readonly query: Uint8Array;
+  readonly nameOctets: number;
+}
+
 /**
- * The response in normal form, or why it is not believed. `query` is the message that we sent, with a
- * QNAME of `nameOctets`; on a stream nothing may be truncated (RFC 7766 section 5).
+ * The response in normal form, or why it is not believed. On a stream nothing may be truncated (RFC 7766
+ * section 5).
  */
 export function acceptResponse(
-  query: Uint8Array,
-  nameOctets: number,
+  { query, nameOctets }: SentQuery,
   msg: Uint8Array,
   at: number,
   end: number,

@@ -1,6 +1,11 @@
+/**
+ * The configuration of upstreams and of `forward`, in values.
+ *
+ * Owns:    the types and units. Syntax and defaults are in directives/forward/.
+ */
 import type { TlsTarget } from '../tls/secure-context.ts';
 
-/** What `forward` says of its upstreams, in values. Its syntax and defaults: directives/forward. */
+/** One upstream of a forward. */
 export interface UpstreamTarget {
   /** An IP address, IPv6 without brackets, perhaps with `%zone`. */
   readonly host: string;

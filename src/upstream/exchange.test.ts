@@ -67,9 +67,7 @@ function begin(count: number, { overStream = true, ...terms }: Options = {}): Be
       ...terms,
     },
     askQuery('a.test.', 'A').query,
-    upstreams,
-    overStream,
-    performance.now() + 3900,
+    { upstreams, overStream, deadlineMs: performance.now() + 3900 },
     new Upstreams(new Metrics()),
   );
   exchange.start();

@@ -42,6 +42,15 @@ export interface ExchangeTerms {
   ) => void;
 }
 
+/** The way that one query takes. */
+export interface Route {
+  /** In the order in which they are tried; at least one, and at most 15. */
+  readonly upstreams: readonly Upstream[];
+  readonly overStream: boolean;
+  /** On the monotonic clock. */
+  readonly deadlineMs: number;
+}
+
 export class Exchange implements AttemptOwner {
   /** On the monotonic clock. */
   readonly deadlineMs: number;
@@ -71,9 +80,7 @@ export class Exchange implements AttemptOwner {
   constructor(
     terms: ExchangeTerms,
     query: Query,
-    upstreams: readonly Upstream[],
-    overStream: boolean,
-    deadlineMs: number,
+    { upstreams, overStream, deadlineMs }: Route,
     registry: Upstreams,
   ) {
     this.#terms = terms;

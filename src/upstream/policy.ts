@@ -1,4 +1,8 @@
-/** In which order a query tries its upstreams: the policy's, then by health. */
+/**
+ * In which order a query tries its upstreams: the policy's, then by health.
+ *
+ * Owns:    the order, and the turn of `round_robin`.
+ */
 import { randomBelow } from '../sys/random.ts';
 import type { ForwardConfig } from './config.ts';
 import type { Upstream } from './upstream.ts';

@@ -1,4 +1,8 @@
-/** For tests: an upstream on a loopback port that behaves as told, and who asks it. */
+/**
+ * For tests: an upstream on a loopback port that behaves as told, and who asks it.
+ *
+ * Owns:    the upstream's behaviour, and what it has seen.
+ */
 import { once } from 'node:events';
 import { type AddressInfo, type Server, type Socket, createServer } from 'node:net';
 import { HEADER_OCTETS, QR, RD, writeU16 } from '../dns/header.ts';

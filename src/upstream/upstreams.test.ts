@@ -30,9 +30,7 @@ function begin(upstream: Upstream, patienceMs: number = 3900): Outcome[] {
       ended: (_, outcome) => void outcomes.push(outcome),
     },
     askQuery('a.test.', 'A').query,
-    [upstream],
-    true,
-    performance.now() + patienceMs,
+    { upstreams: [upstream], overStream: true, deadlineMs: performance.now() + patienceMs },
     upstreams,
   );
   exchange.start();

@@ -1,11 +1,15 @@
-/** What `forward` does, for people: `nodelocald explain`. */
+/**
+ * The description of `forward` for people: `nodelocald explain`.
+ *
+ * Owns:    the wording.
+ */
 import { formatDuration } from '../../corefile/values.ts';
 import { rcodeName } from '../../dns/rcode.ts';
 import { isInZone, isInZones } from '../../dns/in-zone.ts';
 import { formatHostPort } from '../../net/host-port.ts';
 import { type ForwardConfig, type UpstreamTarget } from '../../upstream/config.ts';
 import type { AskedName } from '../directive.ts';
-import type { ForwardUse } from './index.ts';
+import type { ForwardUse } from './config.ts';
 import { DNS_PORT, type To, readNameservers } from './targets.ts';
 
 /** Each forward that takes the name, or that there is; none if none takes it. */

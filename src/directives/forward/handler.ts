@@ -1,6 +1,8 @@
 /**
  * What `forward` does with queries: the first forward of the block whose zone holds the name sends
  * it upstream. The engine is src/upstream/.
+ *
+ * Owns:    the exchanges under way for one block, and their bound.
  */
 import { TC } from '../../dns/header.ts';
 import type { NormalizedResponse } from '../../dns/response.ts';
@@ -17,7 +19,7 @@ import { Policy } from '../../upstream/policy.ts';
 import type { Upstream } from '../../upstream/upstream.ts';
 import type { Upstreams } from '../../upstream/upstreams.ts';
 import type { BuildContext, Handler } from '../directive.ts';
-import type { ForwardUse } from './index.ts';
+import type { ForwardUse } from './config.ts';
 import { TargetList } from './target-list.ts';
 import { UsableTargets } from './usable.ts';
 
@@ -171,9 +173,11 @@ class Forwarder {
     new Exchange(
       this.#exchangeTerms,
       query,
-      this.#policy.order(),
-      overStream,
-      query.deadlineMs - DEADLINE_MARGIN_MS,
+      {
+        upstreams: this.#policy.order(),
+        overStream,
+        deadlineMs: query.deadlineMs - DEADLINE_MARGIN_MS,
+      },
       this.#registry,
     ).start();
   }

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { parseAs, refusal, testParsing } from '../testing.ts';
-import { type ForwardUse, forward } from './index.ts';
+import type { ForwardUse } from './config.ts';
+import { forward } from './index.ts';
 
 const parse = (use: string): ForwardUse => parseAs(forward, use);
 const block = (...lines: string[]): string => `forward . 192.0.2.1 {\n${lines.join('\n')}\n}`;

@@ -1,6 +1,8 @@
 /**
  * `forward`: its syntax. What it does with queries is in handler.ts; the engine, which knows nothing
  * of Corefiles, is src/upstream/.
+ *
+ * Owns:    the syntax, defaults and ranges.
  */
 import { isIP } from 'node:net';
 import type { DirectiveUse } from '../../corefile/blocks.ts';
@@ -26,10 +28,11 @@ import {
 } from '../../corefile/values.ts';
 import { NOERROR, rcodeFromName } from '../../dns/rcode.ts';
 import { formatHostPort } from '../../net/host-port.ts';
-import { type ForwardConfig, type HealthCheckConfig } from '../../upstream/config.ts';
+import type { HealthCheckConfig } from '../../upstream/config.ts';
 import { NEEDS_UPSTREAMS } from '../contributions.ts';
 import type { Directive } from '../directive.ts';
 import { readAddress } from './addresses.ts';
+import type { ForwardUse } from './config.ts';
 import { explainForward } from './explain.ts';
 import { ForwardHandler } from './handler.ts';
 import {
@@ -46,16 +49,6 @@ const EXPIRE_MS = 10_000;
 const FAILS_MAX = 2;
 const CHECK_INTERVAL_MS = 500;
 const READ_TIMEOUT_MS = 2000;
-
-/** The configuration of one use; the targets that stand in a file are read when it is built. */
-export interface ForwardUse {
-  readonly config: Omit<ForwardConfig, 'targets'>;
-  readonly to: readonly To[];
-  /** For TOs that are files: where to send from. */
-  readonly source: string | undefined;
-  /** Where names among the TOs are looked up, `IP` or `IP:PORT`; empty is as the system does. */
-  readonly resolvers: readonly string[];
-}
 
 type Draft = { -readonly [Key in keyof ForwardUse['config']]: ForwardUse['config'][Key] } & {
   forceTcp: boolean;

@@ -13,7 +13,7 @@ import { formatHostPort } from '../../net/host-port.ts';
 import type { Log } from '../../observe/log.ts';
 import { reasonOf } from '../../observe/reason.ts';
 import { type UpstreamTarget } from '../../upstream/config.ts';
-import type { ForwardUse } from './index.ts';
+import type { ForwardUse } from './config.ts';
 import { DNS_PORT, TARGETS_MAX, readNameservers } from './targets.ts';
 
 /** Files that name upstreams are looked at that often. */

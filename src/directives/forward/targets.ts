@@ -1,4 +1,8 @@
-/** What stands after FROM in `forward`: addresses and files, and the options about TLS. */
+/**
+ * What stands after FROM in `forward`: addresses and files, and the options about TLS.
+ *
+ * Owns:    the forms of an upstream's address.
+ */
 import { existsSync, readFileSync } from 'node:fs';
 import { isAbsolute } from 'node:path';
 import { CorefileError } from '../../corefile/error.ts';

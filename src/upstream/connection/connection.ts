@@ -216,7 +216,7 @@ export class Connection implements WireEvents, AttemptCarrier {
   onMessage(id: number, data: Uint8Array, at: number, end: number, ageSec: number): void {
     const attempt = this.#took(id);
     if (attempt === undefined) return;
-    const found = acceptResponse(attempt.query, attempt.nameOctets, data, at, end, true);
+    const found = acceptResponse(attempt, data, at, end, true);
     if (typeof found === 'string') {
       this.#distrust(found);
       attempt.fail(`bad response (${found})`, 'bad-response');

@@ -10,6 +10,8 @@
  *
  * It ends when nobody waits any more, when connections are refused, or when the queries are given to a
  * connection that takes them and answers no probe. How many are opened is the budget's: pool.ts.
+ *
+ * Owns:    the rounds, their times, and the queries that wait for one.
  */
 import type { Attempt, AttemptCarrier, AttemptOwner } from '../attempt.ts';
 import { nowMs } from '../../sys/clock.ts';

@@ -1,6 +1,8 @@
 /**
  * DNS over HTTPS (RFC 8484): each query is one exchange on an HTTP/2 connection, and the message's own
  * ID is 0 (section 4.1), so that caches on the way may do their work.
+ *
+ * Owns:    the exchange of one message over HTTP/2.
  */
 import {
   type ClientHttp2Session,

@@ -1,6 +1,8 @@
 /**
  * One query over UDP: a socket and so a source port of its own, chosen by the kernel at random, and a
  * random ID (RFC 5452 sections 9.1 and 9.2). CoreDNS keeps its sockets, and so repeats its ports.
+ *
+ * Owns:    the socket and the ID of one query.
  */
 import { type Socket, createSocket } from 'node:dgram';
 import { SocketAddress, isIPv6 } from 'node:net';
@@ -78,8 +80,7 @@ export class UdpQuery implements AttemptCarrier {
       this.#events.disbelieved('unknown-id');
       return; // the true answer may still come
     }
-    const { query, nameOctets } = attempt;
-    const message = acceptResponse(query, nameOctets, reply, 0, reply.length, false);
+    const message = acceptResponse(attempt, reply, 0, reply.length, false);
     if (typeof message === 'string') {
       this.#events.disbelieved(message);
       return;
