@@ -1,7 +1,6 @@
-/** docs/ARCHITECTURE.md names files as they are, and its walk of a hit passes every stop. */
-import { existsSync } from 'node:fs';
+/** The walks of docs/ARCHITECTURE.md name the functions of their files, and that of a hit every stop. */
 import { describe, expect, test } from 'vitest';
-import { headerOf, lineOf, modulesBelow, textOf } from './source-files.ts';
+import { headerOf, modulesBelow, textOf } from './source-files.ts';
 
 const PAGE = 'docs/ARCHITECTURE.md';
 const TEXT = textOf(PAGE);
@@ -14,10 +13,6 @@ function sectionOf(title: string): string {
   return section;
 }
 
-function exists(path: string): boolean {
-  return existsSync(new URL(`../../${path}`, import.meta.url));
-}
-
 /** The stops that the header of a file gives it. */
 function stopsOf(file: string): number[] {
   const [, stops = ''] = /^ \* Hot path, (stops? [\d, and]+)/m.exec(headerOf(file)) ?? [];
@@ -25,16 +20,6 @@ function stopsOf(file: string): number[] {
 }
 
 describe(PAGE, () => {
-  test('names no file that does not exist', () => {
-    // A path with a folder; a bare name follows another path, in whose folder it is.
-    const wrong = [...TEXT.matchAll(/`((?:[\w-]+\/)+[\w.-]+\.ts)`/g)].filter(
-      ([, path]) => !exists(`src/${path!}`) && !exists(path!),
-    );
-    expect(
-      wrong.map(({ index, 1: path }) => `${PAGE}:${lineOf(TEXT, index)}: there is no src/${path}`),
-    ).toEqual([]);
-  });
-
   test.each([
     ['hit', HIT],
     ['miss', MISS],
