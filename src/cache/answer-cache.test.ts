@@ -27,7 +27,7 @@ interface At extends AskOptions {
 const ask = ({ name = 'a.test.', type = 'A', ...options }: At): Query =>
   askQuery(name, type, options).query;
 
-/** Keeps what the upstream says, as the directive does; whether it is kept. */
+/** Keeps the upstream's response, as the directive does, and returns whether it is kept. */
 function keep(cache: AnswerCache, text: ResponseText, at: At = {}): boolean {
   const { name = 'a.test.', type = 'A', sec = 0 } = at;
   const message = response({ question: `${name} ${at.qclass ?? 'IN'} ${type}`, ...text });
@@ -51,7 +51,7 @@ function findStale(cache: AnswerCache, at: At, staleSec: number): number | undef
   return cache.findStale(query, (at.sec ?? 0) * 10, staleSec)?.rcode;
 }
 
-describe('what is stored', () => {
+describe('the responses that are stored', () => {
   test.each<{ text: ResponseText; at?: At; found: string | undefined }>([
     { text: positive, found: '0: a.test. 60 A 192.0.2.1' },
     { text: noData, found: '0: test. 300 SOA 20' },
@@ -67,13 +67,13 @@ describe('what is stored', () => {
     { text: { ...serverError, flags: TC << 8 }, found: undefined },
     { text: positive, at: { type: 'AXFR' }, found: undefined },
     { text: positive, at: { opcode: 4 }, found: undefined },
-  ])('$text: $found', ({ text, at, found }) => {
+  ])('of $text, the cache answers $found', ({ text, at, found }) => {
     const cache = make();
     expect(keep(cache, text, at)).toBe(found !== undefined);
     expect(find(cache, at)).toBe(found);
   });
 
-  test('nothing of a lifetime of 0', () => {
+  test('a response with a lifetime of 0 is not stored', () => {
     const cache = make({ success: { ttlMinSec: 0 }, servfailSec: 0 });
     expect(keep(cache, { answers: ['a.test. 0 A 192.0.2.1'] })).toBe(false);
     expect(keep(cache, serverError)).toBe(false);
@@ -88,7 +88,7 @@ describe('what is stored', () => {
       options: { success: { disabledZones: ['est.'] }, denial: { disabledZones: ['b.test.'] } },
       kept: { positive: true, noData: true },
     },
-  ])('with $options: $kept', ({ options, kept }) => {
+  ])('with $options, the responses kept are $kept', ({ options, kept }) => {
     expect(keep(make(options), positive)).toBe(kept.positive);
     expect(keep(make(options), noData)).toBe(kept.noData);
     expect(keep(make(options), noName)).toBe(kept.noData);
@@ -102,7 +102,7 @@ describe('a cached answer counts its TTL down, and ends (RFC 1035 section 3.2.1)
     { sec: 101, found: '0: a.test. 59 A 192.0.2.1' },
     { sec: 159.9, found: '0: a.test. 1 A 192.0.2.1' },
     { sec: 160, found: undefined },
-  ])('at $sec s: $found', ({ sec, found }) => {
+  ])('at $sec s the cached answer is $found', ({ sec, found }) => {
     const cache = make();
     keep(cache, positive, { sec: 100 });
     expect(find(cache, { sec })).toBe(found);
@@ -118,7 +118,7 @@ describe('a question is answered by its own entry only', () => {
     { other: { checkingDisabled: true }, what: 'CD' },
     { other: { name: 'b.test.' }, what: 'name' },
     { other: { name: 'a.a.test.' }, what: 'name' },
-  ])('not by that of another $what', ({ other }) => {
+  ])('a question is not answered by the entry of another $what', ({ other }) => {
     for (const text of [positive, noData, serverError]) {
       const cache = make();
       keep(cache, text);
@@ -135,13 +135,13 @@ describe('a question is answered by its own entry only', () => {
     { other: { recursionDesired: false } },
     { other: { transport: 'tcp' } },
     { other: { remoteAddress: '192.0.2.9' } },
-  ])('$other makes no difference', ({ other }) => {
+  ])('a question that differs by $other finds the same entry', ({ other }) => {
     const cache = make();
     keep(cache, positive);
     expect(find(cache, other)).toBeDefined();
   });
 
-  test('keys that collide are a miss', () => {
+  test('a question whose key collides with an entry’s is a miss', () => {
     const cache = make();
     keep(cache, positive);
     keep(cache, noName, { name: 'b.test.' });
@@ -152,7 +152,7 @@ describe('a question is answered by its own entry only', () => {
       const collides = {
         lowered: other.lowered,
         nameOctets: other.nameOctets,
-        nameHash: known.nameHash, // forced: on the wire nobody can know the seed
+        nameHash: known.nameHash, // forced: on the wire a client cannot know the seed
         qtype: 1,
         qclass: 1,
         dnssecOk: false,
@@ -166,7 +166,7 @@ describe('a question is answered by its own entry only', () => {
 });
 
 describe('NXDOMAIN denies the name, whatever the type (RFC 2308 section 5)', () => {
-  test('of the same class, DO and CD', () => {
+  test('an NXDOMAIN denies the name for the same class, DO and CD', () => {
     const cache = make();
     keep(cache, noName);
     for (const type of ['A', 'AAAA', 'TXT', 'TYPE0', 'TYPE65535']) {
@@ -178,7 +178,7 @@ describe('NXDOMAIN denies the name, whatever the type (RFC 2308 section 5)', () 
     expect(find(cache, { name: 'x.a.test.' })).toBeUndefined();
   });
 
-  test('NODATA denies its own type alone, also that of type 0', () => {
+  test('a NODATA denies its own type alone, even that of type 0', () => {
     for (const type of ['A', 'TYPE0', 'TYPE65535']) {
       const cache = make();
       keep(cache, noData, { type });
@@ -187,7 +187,7 @@ describe('NXDOMAIN denies the name, whatever the type (RFC 2308 section 5)', () 
     }
   });
 
-  test('a server error fails its own type alone, also that of type 0', () => {
+  test('a server error fails its own type alone, even that of type 0', () => {
     for (const type of ['A', 'TYPE0']) {
       const cache = make();
       keep(cache, serverError, { type });
@@ -195,7 +195,7 @@ describe('NXDOMAIN denies the name, whatever the type (RFC 2308 section 5)', () 
     }
   });
 
-  test('behind a CNAME it denies the target, and so this type alone', () => {
+  test('an NXDOMAIN behind a CNAME denies the target, and so this type alone', () => {
     const cache = make();
     keep(cache, { ...noName, answers: ['a.test. 60 CNAME b.test.'] });
     expect(find(cache)).toBe('3: a.test. 60 CNAME b.test.,test. 60 SOA 20');
@@ -203,7 +203,7 @@ describe('NXDOMAIN denies the name, whatever the type (RFC 2308 section 5)', () 
     expect(find(cache, { name: 'b.test.' })).toBeUndefined();
   });
 
-  test('a positive answer of another type that is still live stays', () => {
+  test('a live positive answer of another type stays when the name is denied', () => {
     const cache = make();
     keep(cache, { answers: ['a.test. 60 AAAA 2001:db8::1'] }, { type: 'AAAA' });
     keep(cache, noName);
@@ -217,7 +217,7 @@ describe('a fresh entry of one kind removes the others', () => {
   const names = Object.keys(kinds) as (keyof typeof kinds)[];
   const pairs = names.flatMap((before) => names.map((after) => ({ before, after })));
 
-  test.each(pairs)('$after after $before', ({ before, after }) => {
+  test.each(pairs)('the answer is $after when it was stored after $before', ({ before, after }) => {
     const cache = make({ stale: {} });
     keep(cache, kinds[before]);
     keep(cache, kinds[after], { sec: 1 });
@@ -227,7 +227,7 @@ describe('a fresh entry of one kind removes the others', () => {
     expect(findStale(cache, { sec: 600 }, 3600)).toBe(after === 'noName' ? NXDOMAIN : 0);
   });
 
-  test.each(names)('%s after a server error', (after) => {
+  test.each(names)('a server error gives way to %s', (after) => {
     const cache = make();
     keep(cache, serverError);
     keep(cache, kinds[after], { sec: 1 });
@@ -241,21 +241,21 @@ describe('a server error never hides anything usable', () => {
     { kind: positive, rcode: 0 },
     { kind: noData, rcode: 0 },
     { kind: noName, rcode: NXDOMAIN },
-  ])('live: $rcode stays', ({ kind, rcode }) => {
+  ])('a live $rcode stays when a server error comes', ({ kind, rcode }) => {
     const cache = make();
     keep(cache, kind);
     expect(keep(cache, serverError, { sec: 1 })).toBe(false);
     expect(find(cache, { sec: 2 })?.[0]).toBe(String(rcode));
   });
 
-  test('nor is it kept for another type of a name that is denied', () => {
+  test('a server error is not kept for another type of a name that is denied', () => {
     const cache = make();
     keep(cache, noName);
     expect(keep(cache, serverError, { type: 'AAAA' })).toBe(false);
     expect(find(cache, { type: 'AAAA' })?.[0]).toBe('3');
   });
 
-  test('stale, where stale answers are served: it is not kept', () => {
+  test('a server error is not kept while a stale answer can be served', () => {
     const cache = make({ stale: {} });
     keep(cache, positive);
     expect(keep(cache, serverError, { sec: 100 })).toBe(false);
@@ -269,15 +269,18 @@ describe('a server error never hides anything usable', () => {
       sec: 71,
       because: 'it is too old to be served stale',
     },
-  ])('what is past its end and not usable does not hold it off: $because', ({ options, sec }) => {
-    const cache = make(options);
-    keep(cache, positive);
-    expect(keep(cache, serverError, { sec })).toBe(true);
-    expect(find(cache, { sec })).toBe('2: ');
-    expect(find(cache, { sec: sec + 5 })).toBeUndefined();
-  });
+  ])(
+    'an expired entry that is not usable does not hold off a server error: $because',
+    ({ options, sec }) => {
+      const cache = make(options);
+      keep(cache, positive);
+      expect(keep(cache, serverError, { sec })).toBe(true);
+      expect(find(cache, { sec })).toBe('2: ');
+      expect(find(cache, { sec: sec + 5 })).toBeUndefined();
+    },
+  );
 
-  test('and is never served stale itself', () => {
+  test('a server error is never served stale itself', () => {
     const cache = make({ stale: {} });
     keep(cache, serverError);
     expect(findStale(cache, { sec: 1 }, 3600)).toBeUndefined();
@@ -290,7 +293,7 @@ describe('a stale answer is usable for its duration (RFC 8767 section 5)', () =>
     { sec: 60, rcode: 0 },
     { sec: 159.9, rcode: 0 },
     { sec: 160, rcode: undefined },
-  ])('at $sec s: $rcode', ({ sec, rcode }) => {
+  ])('at $sec s the stale answer is $rcode', ({ sec, rcode }) => {
     const cache = make({ stale: { durationSec: 100 } });
     keep(cache, positive);
     expect(find(cache, { sec })).toBeUndefined();

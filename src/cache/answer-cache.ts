@@ -3,7 +3,7 @@
  *
  * Owns:    that a fresh entry of one kind removes the other kind, and that a server error never
  *          replaces or hides anything usable.
- * Is not:  what counts, writes and refreshes (hits.ts), nor the walk of a miss (resolver.ts).
+ * Is not:  the counting, writing and refreshing (hits.ts), nor the walk of a miss (resolver.ts).
  * Hot path, stop 4 of 6: `find`.
  */
 import { isInZones } from '../dns/in-zone.ts';
@@ -15,7 +15,7 @@ import type { CacheQuestion, NamedQuestion } from './question.ts';
 import { Store } from './store.ts';
 import { type ResponseClass, isTruncated, storeOf } from './ttl-policy.ts';
 
-/** Told of each entry that is kept. */
+/** Records each entry that is kept. */
 export interface EntryLog {
   append(entry: CacheEntry): void;
 }
@@ -70,7 +70,7 @@ export class AnswerCache {
     return usable(entry, question, qtype, nowDs, staleSec);
   }
 
-  /** Whether the name was denied for every type when last heard of, be that long ago. */
+  /** Whether the name was denied for every type when last heard of, however long ago. */
   wasDenied(question: CacheQuestion): boolean {
     const { nameHash, qclass, dnssecOk, checkingDisabled } = question;
     const entry = this.denial.get(
@@ -112,7 +112,7 @@ export class AnswerCache {
   }
 
   /**
-   * Whether anything is kept of the question, of its type or for all, that is not older than that.
+   * Whether an entry for the question, of its type or of every type, was stored at `storedDs` or later.
    * Off the hot path: for entries of another process.
    */
   isNewerThan(question: CacheQuestion, storedDs: number): boolean {
@@ -124,8 +124,8 @@ export class AnswerCache {
   }
 
   /**
-   * As `keep`, for what another process has kept at `storedDs`, and without a word to the log.
-   * Callers have seen that nothing newer is there.
+   * Like `keep`, for a response that another process kept at `storedDs`, and without an entry in the log.
+   * Callers have seen that the cache has nothing newer.
    */
   restore(
     question: NamedQuestion,

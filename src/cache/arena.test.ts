@@ -2,7 +2,7 @@ import * as fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { Arena, type Slot } from './arena.ts';
 
-test('slots in use never overlap, whatever is allocated and released in whatever order', () => {
+test('slots in use never overlap, in whatever order slots are allocated and released', () => {
   const step = fc.record({ octets: fc.integer({ min: 1, max: 5000 }), release: fc.nat() });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 300 }), (steps) => {
@@ -25,7 +25,7 @@ test('slots in use never overlap, whatever is allocated and released in whatever
   );
 });
 
-test('memory that was given back is used again', () => {
+test('memory that was released is used again', () => {
   const arena = new Arena();
   const slots = Array.from({ length: 10_000 }, () => arena.allocate(100));
   const before = new Set(slots.map(({ slab }) => slab));
@@ -34,7 +34,7 @@ test('memory that was given back is used again', () => {
   for (let i = 0; i < 9000; i++) expect(before.has(arena.allocate(100).slab)).toBe(true);
 });
 
-test('what is larger than any slot has memory of its own', () => {
+test('octets that no slot is large enough for have memory of their own', () => {
   const { octets, slab } = new Arena().allocate(65_535);
   expect(octets).toHaveLength(65_535);
   expect(slab).toBeUndefined();

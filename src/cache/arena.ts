@@ -2,11 +2,11 @@
  * Memory for the octets of cached responses: slots in slabs, outside of V8's heap.
  *
  * A Uint8Array of its own costs some 700 octets besides its content (its ArrayBuffer, the backing
- * store and what keeps count of it); a view of a shared slab costs 120. And what V8 does not see, it
- * need not trace or move.
+ * store and its bookkeeping); a view of a shared slab costs 120. And V8 neither traces nor moves octets
+ * outside its heap.
  *
  * Owns:    the slabs, and which of their slots are free.
- * Callers: give each slot back exactly once, and touch it no more.
+ * Callers: give each slot back exactly once, and no longer touch it then.
  */
 
 /** Sizes of slots: an answer of one A record takes 80 to 100 octets, a search-list NXDOMAIN 140. */
@@ -41,7 +41,7 @@ export class Slab {
 /** A slot: a view to write to, and the slab to give it back to. */
 export interface Slot {
   readonly octets: Uint8Array;
-  /** Undefined for what is larger than any slot: that has memory of its own. */
+  /** Undefined for octets that no slot is large enough for: they have memory of their own. */
   readonly slab: Slab | undefined;
 }
 

@@ -1,4 +1,4 @@
-/** What the `cache` directive says, in numbers. Its syntax and defaults: directives/cache. */
+/** The options of the `cache` directive, in numbers. Its syntax and defaults: directives/cache. */
 export interface CacheConfig {
   /** Zones that are cached, lower-cased with final dot. */
   readonly zones: readonly string[];
@@ -8,7 +8,7 @@ export interface CacheConfig {
   readonly servfailSec: number;
   readonly prefetch: PrefetchConfig | undefined;
   readonly stale: StaleConfig | undefined;
-  /** Clients see the TTLs of the upstream, not counted down. */
+  /** Whether clients see the TTLs of the upstream, not counted down. */
   readonly keepTtl: boolean;
   /** Where an NXDOMAIN denies the names below it too (cut.ts); empty is nowhere. */
   readonly cutZones: readonly CutZone[];
@@ -44,6 +44,6 @@ export interface StaleConfig {
   readonly ttlSec: number;
   /** Pause after a refresh that failed. */
   readonly recheckMs: number;
-  /** A positive answer, stale too, wins over denials. */
+  /** Whether a positive answer, even a stale one, wins over denials. */
   readonly preferPositive: boolean;
 }

@@ -25,7 +25,7 @@ const soa = fc.tuple(name, name).map(([mname, rname]) => ({
   type: 'SOA',
   rdata: { kind: 'soa' as const, mname, rname, ...TIMES },
 }));
-/** Types whose RDATA has no compressed names: what is in it, a pointer's likeness too, stays. */
+/** Types whose RDATA has no compressed names: its octets stay, even those that look like a pointer. */
 const opaque = fc
   .tuple(fc.constantFrom('TYPE65280', 'TYPE65281'), fc.uint8Array({ maxLength: 30 }))
   .map(([type, octets]) => ({ type, rdata: { kind: 'octets' as const, octets } }));
@@ -48,7 +48,7 @@ function denialWith(authorities: readonly ResourceRecord[]): CacheEntry {
 }
 
 describe('an NXDOMAIN answers for a name below its own (RFC 8020)', () => {
-  test('with the same records, whatever they point to, and the TTL given', () => {
+  test('the answer below has the same records, whatever they point to, and the TTL given', () => {
     fc.assert(
       fc.property(
         fc.array(record, { minLength: 1, maxLength: 5 }),
@@ -70,7 +70,7 @@ describe('an NXDOMAIN answers for a name below its own (RFC 8020)', () => {
     );
   });
 
-  test('but not where a record could hold pointers that are not looked for', () => {
+  test('an NXDOMAIN does not answer below where a record could hold pointers that are not looked for', () => {
     const rdata = { kind: 'name', target: CUT } as const;
     const ns = { name: 'cluster.local.', ttlSec: 1, type: typeFromName('NS')!, rrClass: IN, rdata };
     const entry = denialWith([ns]);
@@ -80,12 +80,15 @@ describe('an NXDOMAIN answers for a name below its own (RFC 8020)', () => {
 });
 
 describe('the question about a name above', () => {
-  test.each([{ edns: 1232, dnssecOk: true, checkingDisabled: true }, {}])('%o', (options) => {
-    const asked = askQuery(`WWW.Example.${CUT}`, 'AAAA', options).query;
-    const above = questionAbove(asked, CUT_OCTETS);
-    const direct = askQuery(CUT, 'A', options).query;
-    expect(Buffer.from(above.msg)).toEqual(Buffer.from(direct.msg));
-    const { nameOctets, qtype, dnssecOk, optAt, nameHash, payloadOctets } = direct;
-    expect(above).toMatchObject({ nameOctets, qtype, dnssecOk, optAt, nameHash, payloadOctets });
-  });
+  test.each([{ edns: 1232, dnssecOk: true, checkingDisabled: true }, {}])(
+    'the question about a name above keeps the flags of the query with %o',
+    (options) => {
+      const asked = askQuery(`WWW.Example.${CUT}`, 'AAAA', options).query;
+      const above = questionAbove(asked, CUT_OCTETS);
+      const direct = askQuery(CUT, 'A', options).query;
+      expect(Buffer.from(above.msg)).toEqual(Buffer.from(direct.msg));
+      const { nameOctets, qtype, dnssecOk, optAt, nameHash, payloadOctets } = direct;
+      expect(above).toMatchObject({ nameOctets, qtype, dnssecOk, optAt, nameHash, payloadOctets });
+    },
+  );
 });

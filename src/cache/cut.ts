@@ -18,7 +18,8 @@
  *
  *   www . example . com              . eu-west-1.compute.internal     com
  *
- * docs/ndots.md argues each of them. Looked at after both stores have missed, so not by hits.
+ * docs/ndots.md argues each of them. Cuts are looked for after both stores have missed, so other hits do
+ * not pay for them.
  */
 import { HEADER_OCTETS } from '../dns/header.ts';
 import { LABELS_MAX, nameFromText } from '../dns/name.ts';
@@ -36,7 +37,7 @@ import { Memo } from './store.ts';
 
 /** A question as cuts ask for it; a QueryView and a Query both are one. */
 export interface CutQuestion extends CacheQuestion {
-  /** What `nameHash` began with (dns/question.ts). */
+  /** The seed of `nameHash` (dns/question.ts). */
   readonly hashSeed: number;
 }
 
@@ -47,16 +48,16 @@ export interface UnknownName {
   readonly nameHash: number;
 }
 
-/** Names above one question that are looked up: beyond these labels nobody's zone has a cut. */
+/** Names above one question that are looked up: no known zone has a cut beyond these labels. */
 const POSITIONS_MAX = 8;
 /**
- * How long a name that something was heard of, or of what is below it, counts as existing. That only
- * decides whether it is asked about, so it may be long: 5 minutes after the last good answer.
+ * How long a name counts as existing after the last good answer for it or a name below it: 5 minutes.
+ * That only decides whether the name is asked about, so it may be long.
  */
 const EXISTS_DS = 3000;
 /** How long a name is left alone after a probe that brought no news, as other failures are. */
 const REST_DS = 10;
-/** Namespaces and services that one node talks to; what is forgotten costs one probe. */
+/** Namespaces and services that one node talks to; a forgotten one costs one probe. */
 const EXISTING_MAX = 4096;
 const RESTING_MAX = 1024;
 
@@ -91,7 +92,7 @@ export class Cuts {
 
   /**
    * The denial of a name above the one asked, live or expired by less than `staleSec`, or undefined.
-   * A name that is known to exist is passed over, whatever else is kept of it.
+   * A name that is known to exist is passed over, whatever denial of it is kept.
    */
   find(question: CutQuestion, nowDs: number, staleSec: number): CacheEntry | undefined {
     const positions = this.#locate(question);
@@ -134,14 +135,14 @@ export class Cuts {
     return this.#resting.holds(key, nowDs);
   }
 
-  /** A probe has come back. Only if it brought no news does the rest matter. */
+  /** Notes that a probe has come back. The rest matters only if the probe brought no news. */
   rest(key: number, nowDs: number): void {
     this.#resting.note(key, nowDs + REST_DS);
   }
 
   /** Takes in a response that is good news of the name asked and so of all names above it. */
   learn(question: CutQuestion, message: NormalizedResponse, nowDs: number): void {
-    // Servers answer NODATA to types that they know nothing of; only an address's is to be trusted.
+    // Servers answer NODATA to types that they know nothing of; only NODATA for an address can be trusted.
     const exists =
       message.rcode === NOERROR && (message.answers > 0 || isAddressType(question.qtype));
     if (!exists) return;
@@ -150,8 +151,8 @@ export class Cuts {
   }
 
   /**
-   * Finds the positions above the question, in the longest zone that it is in, and how many. With
-   * `itself` its own name may be one, and the question's type and its underscores do not matter.
+   * Finds the positions above the question, in the longest zone that it is in, and returns how many there
+   * are. With `itself`, its own name may be one, and the question's type and its underscores do not matter.
    */
   #locate(question: CutQuestion, itself: boolean = false): number {
     const { lowered, nameOctets } = question;
@@ -237,7 +238,8 @@ function isLabel(lowered: Uint8Array, at: number, label: Uint8Array): boolean {
 
 /**
  * Whether the label has the form of a top-level domain (RFC 3696 section 2: none has digits, but for
- * `xn--`): letters. What clouds call their zones (`us-east1-b`) has others, and is let alone.
+ * `xn--`): letters. The names that clouds give their zones (`us-east1-b`) have other characters, and are left
+ * alone.
  */
 function mayBeTopLevel(lowered: Uint8Array, at: number): boolean {
   const end = at + 1 + lowered[at]!;

@@ -33,7 +33,7 @@ describe('an entry ages in whole seconds, rounded down', () => {
     { afterDs: 299, left: 1 },
     { afterDs: 300, left: 0 },
     { afterDs: 400, left: -10 },
-  ])('after $afterDs tenths it has $left s to live', ({ afterDs, left }) => {
+  ])('after $afterDs tenths of a second an entry has $left s to live', ({ afterDs, left }) => {
     expect(entry().remainingSec(STORED_DS + afterDs)).toBe(left);
   });
 });
@@ -44,7 +44,7 @@ describe('a cached answer is written', () => {
     { ttlSec: 0, ttls: [0, 0, 0], because: 'also to 0' },
     { ttlSec: -1, ttls: [300, 7, 99], because: 'with keepttl they are those of the upstream' },
     { ttlSec: 4294967295, ttls: Array(3).fill(4294967295), because: 'a TTL has 32 bits' },
-  ])('with TTL $ttlSec: $because', ({ ttlSec, ttls }) => {
+  ])('a cached answer is written with TTL $ttlSec: $because', ({ ttlSec, ttls }) => {
     const cached = entry();
     const out = new Uint8Array(9 + cached.neededOctets + 9).fill(0xee);
     cached.write(out, 9, 1, ttlSec);
@@ -55,21 +55,21 @@ describe('a cached answer is written', () => {
     expect(new Set(outside)).toEqual(new Set([0xee]));
   });
 
-  test('with AA set, as CoreDNS’s cache does, and its question lower-cased', () => {
+  test('a cached answer has AA set, as from CoreDNS’s cache, and its question lower-cased', () => {
     const wire = entry().toWire(1, 5);
     expect(wire[2]! & AA).toBe(AA);
     expect(decodeMessage(wire)!.questions).toEqual([{ name: 'a.test.', qtype: 1, qclass: 1 }]);
     expect(recordsToText(wire)![0]).toBe('a.test. 5 CNAME b.test.');
   });
 
-  test('for the type that is asked, where it denies all of them', () => {
+  test('a denial of all types is written for the type that is asked', () => {
     const denial = { question: 'a.test. A', rcode: 3, authorities: ['test. 60 SOA 5'] };
     const cached = entry(denial, EVERY_TYPE);
     expect(decodeMessage(cached.toWire(28, 5))!.questions[0]!.qtype).toBe(28);
     expect(decodeMessage(cached.toWire(65535, 5))!.questions[0]!.qtype).toBe(65535);
   });
 
-  test('again and again the same, whatever becomes of the message that it was made from', () => {
+  test('a cached answer is the same each time, whatever becomes of the message that it was made from', () => {
     const message = response(TEXT);
     const cached = new CacheEntry(message, {
       kind: DENIED,
@@ -101,7 +101,7 @@ describe('an entry answers its own question and no other', () => {
     return cached.answers(questionOf(name, { qtype, qclass, dnssecOk, disabled }), qtype);
   };
 
-  test('the same name, type, class, DO and CD', () => {
+  test('an entry answers the same name, type, class, DO and CD', () => {
     expect(answers({})).toBe(true);
     // The view's array is longer than the name.
     expect(
@@ -124,7 +124,7 @@ describe('an entry answers its own question and no other', () => {
     { changes: { lowered: nameFromText('a.tess.')! }, what: 'name' },
     { changes: { lowered: nameFromText('test.')! }, what: 'length of name' },
     { changes: { lowered: nameFromText('.')! }, what: 'length of name' },
-  ])('not another $what', ({ changes }) => {
+  ])('an entry does not answer another $what', ({ changes }) => {
     expect(answers(changes)).toBe(false);
   });
 

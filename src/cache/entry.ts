@@ -20,7 +20,7 @@ export const DENIED = 1;
 /** A SERVFAIL or NOTIMP: kept in the denial store for seconds, never instead of anything usable. */
 export const SERVER_ERROR = 2;
 
-/** What 14 bits can point to (RFC 1035 section 4.1.4). */
+/** The highest offset that 14 bits can point to (RFC 1035 section 4.1.4). */
 const POINTER_OFFSET_MAX = 0x3fff;
 /** The types of RFC 1035, whose names may be compressed, end with MX (RFC 3597 section 4). */
 const LAST_COMPRESSIBLE = 15;
@@ -29,11 +29,11 @@ const LAST_COMPRESSIBLE = 15;
 const DNSSEC_OK = 1;
 const CHECKING_DISABLED = 2;
 
-/** One for all caches of the process: what one gives back, another may use. */
+/** One for all caches of the process: another cache may use the octets that one gives back. */
 const arena = new Arena();
 const RELEASED = new Uint8Array(0);
 
-/** What an entry is kept under, besides its message. */
+/** The terms that an entry is kept on, besides its message. */
 export interface EntryTerms {
   readonly kind: EntryKind;
   /** May be EVERY_TYPE. */
@@ -56,7 +56,7 @@ export class CacheEntry {
    */
   #octets: Uint8Array;
   #slab: Slab | undefined;
-  /** Who needs the octets: the store, a refresh, those who wait for it. */
+  /** How many need the octets: the store, a refresh, the queries that wait for it. */
   #holders = 1;
   readonly #wireOctets: number;
   readonly qtype: number;
@@ -73,7 +73,7 @@ export class CacheEntry {
   /** Hits that followed each other within prefetch's window; carried over by a refresh. */
   hits = 0;
   lastHitDs = 0;
-  /** A refresh of this entry is on its way. */
+  /** Whether a refresh of this entry is under way (waiting/refresh.ts). */
   refreshing = false;
   /** No refresh before this time: the last one failed. */
   recheckDs = 0;
@@ -111,7 +111,7 @@ export class CacheEntry {
     this.#holders++;
   }
 
-  /** Gives the octets back when nobody needs them any more. */
+  /** Gives the octets back once the last holder has released them. */
   release(): void {
     if (--this.#holders > 0) return;
     arena.release(this.#octets, this.#slab);
@@ -157,14 +157,14 @@ export class CacheEntry {
 
   /**
    * Writes the response to `out` at `at`, each TTL set to `ttlSec`, or as stored if that is negative.
-   * `out` needs room for `neededOctets`, of which the response takes `wireOctets`; what stands
-   * behind the response then is rubbish. The question is that of `asked`, but for spelling.
+   * `out` needs room for `neededOctets`, of which the response takes `wireOctets`; octets after the
+   * response are undefined. The question is the entry's own, lower-cased, with `qtype` as its type.
    */
   write(out: Uint8Array, at: number, qtype: number, ttlSec: number): void {
     const octets = this.#octets;
     const wireOctets = this.#wireOctets;
     out.set(octets, at);
-    // What is kept for every type still asks, in its question, for the type it was found by.
+    // The question of an entry for every type still has the type that the entry was found by.
     const qtypeAt = at + HEADER_OCTETS + this.nameOctets;
     out[qtypeAt] = qtype >> 8;
     out[qtypeAt + 1] = qtype;
@@ -176,8 +176,8 @@ export class CacheEntry {
 
   /**
    * Whether this denies the end of the QNAME from octet `from` on, and may answer for what is
-   * below it: an NXDOMAIN to the question for an address (others some servers deny by mistake), whose
-   * records can be moved in their message.
+   * below it: an NXDOMAIN to the question for an address (some servers deny other types by mistake),
+   * whose records can be moved in their message.
    */
   denies(asked: CacheQuestion, from: number): boolean {
     const { nameOctets } = this;
@@ -204,10 +204,10 @@ export class CacheEntry {
   }
 
   /**
-   * Like `write`, for a question about a name below the one that this entry denies. The response is longer by what the name is longer. Callers have
-   * seen that this `denies` the name.
+   * Like `write`, for a question about a name below the one that this entry denies. The response is
+   * longer by as many octets as the name. Callers have seen that this `denies` the name.
    *
-   * The shorter name is the end of the longer one, so whatever a pointer points to, in the question
+   * The shorter name is the end of the longer one, so the target of every pointer, in the question
    * or behind it, has moved by the same number of octets.
    */
   writeBelow(out: Uint8Array, at: number, question: CacheQuestion, ttlSec: number): void {
@@ -243,7 +243,7 @@ export class CacheEntry {
     return this.#wireOctets + shift;
   }
 
-  /** A copy of that response, for a walk through the chain. */
+  /** Like `writeFor`, to a copy for a walk through the chain. */
   toWireFor(question: CacheQuestion, ttlSec: number): Uint8Array {
     const shift = question.nameOctets - this.nameOctets;
     const out = new Uint8Array(this.#octets.length + shift);

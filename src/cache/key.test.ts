@@ -16,7 +16,7 @@ test('a key is a whole number of 30 bits, so that V8 keeps it as a small integer
   );
 });
 
-test('name, type, class, DO and CD all make a difference', () => {
+test('keys differ by name, type, class, DO and CD', () => {
   const keys = [NAME, NAME + 1, -NAME].flatMap((name) =>
     [0, 1, 28, 255, 65535, EVERY_TYPE].flatMap((type) =>
       [1, 3, 255].flatMap((qclass) =>
@@ -36,8 +36,8 @@ test('the types and names of one hash spread over all keys', () => {
   expect(low.size).toBeGreaterThan(2400);
 });
 
-describe('what NXDOMAIN is kept under', () => {
-  test('is no type that anybody can ask for: those have 16 bits', () => {
+describe('the type that NXDOMAIN is kept under', () => {
+  test('the type that NXDOMAIN is kept under is none of the 16 bits that a question can have', () => {
     expect(EVERY_TYPE).toBeGreaterThan(0xffff);
   });
 });

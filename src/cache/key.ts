@@ -3,15 +3,16 @@
  *
  * Two questions with one key are told apart on lookup by comparing the question itself, so a
  * collision is a miss and never a wrong answer. The seed is drawn at start (dns/question.ts takes
- * it), so nobody can choose names that collide.
+ * it), so a client cannot choose names that collide.
  *
  * Differs from CoreDNS 1.13, which leaves the class out and may answer a CH query with an IN entry.
  */
 import type { CacheQuestion } from './question.ts';
 
 /**
- * What NXDOMAIN is kept under: it denies the name, whatever the type (RFC 2308 section 5). No type
- * that can be asked for, as a type has 16 bits: else its NODATA would deny all others too.
+ * Stands for the type in the key of an NXDOMAIN, which denies the name for every type (RFC 2308
+ * section 5). A type has 16 bits, so no question has this one: otherwise its NODATA would deny all
+ * others too.
  */
 export const EVERY_TYPE = 0x10000;
 

@@ -1,4 +1,4 @@
-/** What the modules of one block's cache share. */
+/** The parts that the modules of one block's cache share. */
 import type { AnswerCache } from './answer-cache.ts';
 import type { CacheConfig } from './config.ts';
 import type { CacheCounters } from './counters.ts';

@@ -1,6 +1,6 @@
 /** Questions as the cache asks for them. */
 
-/** What tells one cached answer from another. A QueryView and a Query both are one. */
+/** The facts that tell one cached answer from another. A QueryView and a Query both have them. */
 export interface CacheQuestion {
   readonly lowered: Uint8Array;
   readonly nameOctets: number;
@@ -11,5 +11,5 @@ export interface CacheQuestion {
   readonly checkingDisabled: boolean;
 }
 
-/** With the name in presentation form, lower-cased. */
+/** Like CacheQuestion, with the name in presentation form, lower-cased. */
 export type NamedQuestion = CacheQuestion & { readonly name: string };

@@ -1,6 +1,6 @@
 /**
- * What the cache does with a query on the walk of a miss, from its arrival to the answers of all that
- * waited with it. In this order, each step in a file of its own:
+ * The walk of a miss through the cache, from the query's arrival to the answers of all queries that waited
+ * with it. The steps come in this order, each in a file of its own:
  *
  *   find      a live entry, where the walk of a hit has not looked      hits.ts
  *   cut       ... or the denial of a name above                         cut.ts

@@ -14,7 +14,7 @@ const entry = (): CacheEntry =>
   });
 
 describe('a store', () => {
-  test('holds as many entries as it is told, and drops the one not used for longest', () => {
+  test('a store holds as many entries as its capacity, and drops the one not used for longest', () => {
     const store = new Store(3);
     const first = entry();
     store.set(1, first);
@@ -31,7 +31,7 @@ describe('a store', () => {
     expect(store).toMatchObject({ size: 3, evictions: 1 });
   });
 
-  test('counts as evicted neither what is replaced nor what is deleted', () => {
+  test('a store counts as evicted neither a replaced entry nor a deleted one', () => {
     const store = new Store(1);
     store.set(1, entry());
     store.set(1, entry());
@@ -41,7 +41,7 @@ describe('a store', () => {
     expect(store).toMatchObject({ size: 1, evictions: 0 });
   });
 
-  test.each([0, -1])('of capacity %i holds 1024, as in CoreDNS', (capacity) => {
+  test.each([0, -1])('a store of capacity %i holds 1024, as in CoreDNS', (capacity) => {
     const store = new Store(capacity);
     for (let key = 0; key < 1100; key++) store.set(key, entry());
     expect(store).toMatchObject({ size: 1024, evictions: 76 });

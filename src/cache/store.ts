@@ -8,10 +8,10 @@ import type { CacheEntry } from './entry.ts';
 
 /** lru-cache sets its table up in full, 24 octets an entry; a million answers are 400 MB. */
 const ENTRIES_MAX = 1_000_000;
-/** What CoreDNS makes of a capacity of 0 and less: the least that its 256 shards hold. */
+/** The least that CoreDNS's 256 shards hold: what a capacity of 0 or less means there. */
 const ENTRIES_FALLBACK = 1024;
 
-/** Given, or lru-cache makes itself an object of 56 octets at each call. */
+/** Passed at each call, or lru-cache would make an object of 56 octets each time. */
 const DEFAULTS = {};
 
 export class Store {
@@ -56,7 +56,7 @@ export class Store {
   }
 }
 
-/** What holds for a while: hashes and their ends, the least recently used one forgotten when full. */
+/** Facts that hold for a while: hashes and their ends, the least recently used one forgotten when full. */
 export class Memo {
   readonly #untilDs: LRUCache<number, number>;
 

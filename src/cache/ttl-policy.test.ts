@@ -51,14 +51,14 @@ describe('the class of a response, and so the store that it goes to (RFC 2308 se
     { text: signed(NOW, NOW), is: 'positive', to: 'success' },
     { text: signed(NOW + 1, NOW + 10), is: 'other-error', to: undefined },
     { text: signed(NOW - 10, NOW - 1), is: 'other-error', to: undefined },
-    // Without DO nobody looks at signatures.
+    // Without DO, signatures do not count.
     { text: { ...signed(1, 2), edns: {} }, is: 'positive', to: 'success' },
     {
       text: { rcode: NXDOMAIN, authorities: [SOA, 'test. 60 RRSIG 1 2'], ...dnssec },
       is: 'other-error',
       to: undefined,
     },
-  ])('$text is $is and goes to $to', ({ text, opcode = 0, is, to }) => {
+  ])('the response $text is $is and goes to $to', ({ text, opcode = 0, is, to }) => {
     const responseClass = classify(response(text), opcode, NOW);
     expect(responseClass).toBe(is);
     expect(storeOf(responseClass)).toBe(to);
@@ -152,7 +152,7 @@ describe('how long a response is kept, and the TTL that its records get', () => 
     },
     { config: { servfailSec: 0 }, text: { rcode: SERVFAIL }, is: 0, because: 'servfail is off' },
     { config: {}, text: { rcode: REFUSED, ...a(60) }, is: 5, because: 'it is another error' },
-  ])('$config, $text: $is s, as $because', ({ config, text, is }) => {
+  ])('with $config, $text is kept for $is s, as $because', ({ config, text, is }) => {
     const message = response(text);
     const responseClass = classify(message, 0, NOW);
     expect(lifetimeSec(message, responseClass, cacheConfig(config))).toBe(is);

@@ -16,7 +16,7 @@ export type ResponseClass =
 /** Without records there is no TTL to go by, and an error or a delegation is not kept longer. */
 const FALLBACK_TTL_SEC = 5;
 
-/** The class of a response, by CoreDNS's rules and in their order. `nowSec` is Unix time. */
+/** Tells the class of a response, by CoreDNS's rules and in their order. `nowSec` is Unix time. */
 export function classify(
   message: NormalizedResponse,
   opcode: number,

@@ -1,6 +1,6 @@
 /**
  * The index of a listening address among those of its server block: 0 for the first address that the
- * block's `bind` and keys name. What is counted per address is an array by this index.
+ * block's `bind` and keys name. Counters of each address are arrays by this index.
  */
 export type AddressIndex = number & { readonly __unit: 'addressIndex' };
 

@@ -9,7 +9,7 @@ import { askQuery } from './testing.ts';
 const wire = (name: string): Uint8Array => nameFromText(name)!;
 
 describe('a query made from another', () => {
-  test('has the other question, and the flags, EDNS and hash seed of the first', () => {
+  test('a derived query has the other question, and the flags, EDNS and hash seed of the first', () => {
     const { query } = askQuery('a.test.', 'A', {
       edns: 1232,
       dnssecOk: true,
@@ -30,7 +30,7 @@ describe('a query made from another', () => {
     expect(derived.nameHash).toBe(askQuery('other.EXAMPLE.', 'A').query.nameHash);
   });
 
-  test('without a change is the same query', () => {
+  test('a query derived without a change is the same query', () => {
     const { query } = askQuery('a.test.', 'A', { edns: 4096 });
     const derived = derive(query, {})!;
     expect(Buffer.compare(derived.msg, query.msg)).toBe(0);
@@ -45,7 +45,7 @@ describe('a query made from another', () => {
       has: true,
       because: 'it is given one',
     },
-  ])('has EDNS: $has, since $because', ({ edns, opt, has }) => {
+  ])('whether a derived query has EDNS is $has, since $because', ({ edns, opt, has }) => {
     const { query } = askQuery('a.test.', 'A', edns === undefined ? {} : { edns });
     const derived = derive(query, opt === undefined ? {} : { opt })!;
     expect([derived.hasEdns, readU16(derived.msg, 10)]).toEqual([has, has ? 1 : 0]);
@@ -56,17 +56,17 @@ describe('a query made from another', () => {
     { name: Uint8Array.of(0, 0), because: 'there is something behind the name' },
     { name: Uint8Array.of(0xc0, 12), because: 'the name is a pointer' },
     { name: new Uint8Array(0), because: 'there is no name' },
-  ])('is none if $because', ({ name }) => {
+  ])('no query is derived if $because', ({ name }) => {
     const { query } = askQuery('a.test.', 'A', { edns: 1232 });
     expect(derive(query, { name })).toBeUndefined();
   });
 
-  test('is none if the OPT is none', () => {
+  test('no query is derived if the OPT is none', () => {
     const { query } = askQuery('a.test.', 'A');
     expect(derive(query, { opt: Uint8Array.of(0, 0, 41, 16, 0) })).toBeUndefined();
   });
 
-  test('never throws, and is never another question than was asked for', () => {
+  test('deriving a query never throws, and never gives another question than was asked for', () => {
     const { query } = askQuery('a.test.', 'A', { edns: 1232 });
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 300 }), fc.nat(0xffff), (name, qtype) => {
@@ -81,12 +81,12 @@ describe('a query made from another', () => {
 });
 
 describe('the OPT record of a query', () => {
-  test('is copied with its root owner', () => {
+  test('the OPT record of a query is copied with its root owner', () => {
     const { query } = askQuery('a.test.', 'A', { edns: 1232, dnssecOk: true });
     expect([...optOf(query)]).toEqual([0, 0, 41, 4, 0xd0, 0, 0, 0x80, 0, 0, 0]);
   });
 
-  test('is empty without EDNS', () => {
+  test('the OPT record of a query without EDNS is empty', () => {
     expect(optOf(askQuery('a.test.', 'A').query)).toHaveLength(0);
   });
 });

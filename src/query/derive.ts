@@ -10,7 +10,7 @@ import { HEADER_OCTETS, readU16 } from '../dns/header.ts';
 import { skipName } from '../dns/name.ts';
 import { type QueryFacts, QueryView, READ_QUERY, readQuery } from '../dns/question.ts';
 
-/** What is to be different; what is left out stays as it is. */
+/** The parts of a question that are to be different; a part that is left out stays as it is. */
 export interface Change {
   /** QNAME in wire form, uncompressed, spelled as it shall be asked. */
   readonly name?: Uint8Array;
@@ -34,8 +34,8 @@ export function optOf(asked: QueryFacts): Uint8Array {
 }
 
 /**
- * The query `asked` with another question or OPT, read: ready for a Query to be made of it. Undefined
- * if that is none: `name` is no name, or `opt` no OPT record.
+ * The query `asked` with another question or OPT, read and ready to become a Query. Undefined if `name`
+ * is no name, or `opt` no OPT record.
  */
 export function derive(asked: QueryFacts, change: Change): QueryView | undefined {
   const { msg, at } = asked;

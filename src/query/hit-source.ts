@@ -14,7 +14,10 @@ export const NOT_CACHED = 0;
 /** The cache has an answer, larger than the room for it. */
 export const NO_ROOM = -1;
 
-/** What the server counts of an answer besides its octets. Owned by the server, and written anew by each hit. */
+/**
+ * The facts of an answer that the server counts besides its octets. Owned by the server, and overwritten
+ * by each hit.
+ */
 export class HitFacts {
   rcode: number = 0;
   /** The length without name compression. */

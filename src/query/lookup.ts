@@ -1,6 +1,6 @@
 /**
- * Lookups: what a directive needs to know of another question, asked of the server as a client would
- * ask it, through the choice of a block and all of its directives (dns64's A, the target of a CNAME).
+ * Lookups: a directive's own questions, asked of the server as a client would ask them, through the choice
+ * of a block and all of its directives (dns64's A, the target of a CNAME).
  *
  * Owns:    that lookups end: they nest so deep and no deeper, and none waits for itself.
  */

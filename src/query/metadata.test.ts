@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { Metadata, isMetadataLabel } from './metadata.ts';
 
 describe('the metadata of a query', () => {
-  test('is what was set last, and nothing for other labels', () => {
+  test('a label has the value that was set last, and other labels have none', () => {
     const metadata = new Metadata();
     expect(metadata.get('forward/upstream')).toBeUndefined();
     metadata.set('forward/upstream', '192.0.2.1:53');
@@ -12,7 +12,7 @@ describe('the metadata of a query', () => {
     expect(metadata.get('constructor')).toBeUndefined();
   });
 
-  test('may be made only when it is read', () => {
+  test('a value may be made only when it is read', () => {
     const metadata = new Metadata();
     let made = 0;
     metadata.set('trace/traceid', () => `made ${++made}`);

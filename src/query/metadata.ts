@@ -1,18 +1,18 @@
 /**
- * What directives tell each other of one query, by label: `forward/upstream`, `trace/traceid`.
+ * Facts of one query that directives share, by label: `forward/upstream`, `trace/traceid`.
  *
- * Owns:    the table of one query. It exists only in blocks that say `metadata`: whoever sets a label
- *          writes `query.metadata?.set(...)`, and costs nothing elsewhere.
+ * Owns:    the table of one query. It exists only in blocks that say `metadata`: a directive that sets a
+ *          label writes `query.metadata?.set(...)`, which costs nothing elsewhere.
  */
 export class Metadata {
   readonly #values = new Map<string, string | (() => string)>();
 
-  /** A later value of a label takes the place of an earlier one. A function is asked when one reads. */
+  /** A later value of a label takes the place of an earlier one. A function is called when the label is read. */
   set(label: string, value: string | (() => string)): void {
     this.#values.set(label, value);
   }
 
-  /** Undefined if nobody has set the label. */
+  /** Undefined if the label has not been set. */
   get(label: string): string | undefined {
     const value = this.#values.get(label);
     return typeof value === 'function' ? value() : value;

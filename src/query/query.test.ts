@@ -23,7 +23,7 @@ const rcodes = (steps: (query: Query, say: (rcode: number) => Response) => void)
 };
 
 describe('a query gets one answer', () => {
-  test('the first', () => {
+  test('the first answer of a query is the one that counts', () => {
     expect(
       rcodes((query, say) => {
         query.answer(say(NOERROR));
@@ -33,7 +33,7 @@ describe('a query gets one answer', () => {
     ).toEqual([NOERROR]);
   });
 
-  test('also where it expires first', () => {
+  test('a query that expires first gets no answer after that', () => {
     expect(
       rcodes((query, say) => {
         query.expire(say(SERVFAIL));
@@ -43,7 +43,7 @@ describe('a query gets one answer', () => {
     ).toEqual([SERVFAIL]);
   });
 
-  test('and no other while the first is on its way up', () => {
+  test('a query takes no other answer while the first is on its way up', () => {
     const { query, responses } = askQuery('a.', 'A');
     query.chain = {
       run: () => undefined,
@@ -60,7 +60,7 @@ describe('a query gets one answer', () => {
 });
 
 describe('a query is a copy of its own', () => {
-  test('of the message, wherever it stood', () => {
+  test('a query copies its message, wherever it stood', () => {
     const msg = queryMessage('A.Test.', 'AAAA', {
       edns: 1232,
       dnssecOk: true,
@@ -109,8 +109,8 @@ describe('a query is a copy of its own', () => {
   });
 });
 
-describe('what is forwarded', () => {
-  test('is the client’s message, but for a lowered UDP payload size', () => {
+describe('the message that is forwarded', () => {
+  test('the forwarded message is the client’s, but for a lowered UDP payload size', () => {
     const { query } = askQuery('a.test.', 'A', { edns: 4096 });
     const before = query.msg.slice();
     expect(Buffer.compare(query.toForward(), before)).toBe(0);
@@ -121,7 +121,7 @@ describe('what is forwarded', () => {
     expect(differing).toEqual([after.length - OPT_OCTETS + 3, after.length - OPT_OCTETS + 4]);
   });
 
-  test('has no OPT if the client sent none', () => {
+  test('the forwarded message has no OPT if the client sent none', () => {
     const { query } = askQuery('a.test.', 'A');
     query.payloadOctets = 600;
     expect(Buffer.compare(query.toForward(), queryMessage('a.test.', 'A'))).toBe(0);
@@ -129,7 +129,7 @@ describe('what is forwarded', () => {
 });
 
 describe('responses without records', () => {
-  test('a bare RCODE says why, and who might say so again', () => {
+  test('a bare RCODE carries its reason, and for how long a cache may repeat it', () => {
     const { query } = askQuery('A.Test.', 'A', { edns: 1232 });
     const response = Response.failed(query, SERVFAIL, 'no healthy proxies', 1);
     expect(response).toMatchObject({
@@ -144,7 +144,7 @@ describe('responses without records', () => {
     });
   });
 
-  test('an empty message has a writer, and may have an extended RCODE', () => {
+  test('an empty response has a writer, and may have an extended RCODE', () => {
     const { query } = askQuery('a.test.', 'A');
     expect(Response.empty(query, NOERROR, 'hosts')).toMatchObject({
       writer: 'hosts',
@@ -153,7 +153,7 @@ describe('responses without records', () => {
     expect(Response.empty(query, BADVERS, 'x').rcode).toBe(BADVERS);
   });
 
-  test('the longest name fits', () => {
+  test('the longest name fits into a response without records', () => {
     const { query } = askQuery('a.'.repeat(127), 'A');
     expect(Response.failed(query, SERVFAIL, '').message.nameOctets).toBe(255);
   });

@@ -3,7 +3,7 @@
  * how far through the chain it has come.
  *
  * Owns:    the promise that its sink gets exactly one response.
- * Is not:  decoded: records other than the question are read by those who need them (dns/codec.ts).
+ * Is not:  decoded: records other than the question are read where they are needed (dns/codec.ts).
  */
 import { copyOctets } from '../dns/octets.ts';
 import { HEADER_OCTETS, opcodeOf, writeU16 } from '../dns/header.ts';
@@ -51,9 +51,9 @@ export class Query implements QueryFacts {
   /** Of the lower-cased QNAME (dns/question.ts). */
   readonly nameHash: number;
   readonly hashSeed: number;
-  /** What the client offers; `bufsize` lowers it. */
+  /** The UDP payload size that the client offers; `bufsize` lowers it. */
   payloadOctets: number;
-  /** Who asked; undefined for a query of our own. */
+  /** The way to the client; undefined for a query of our own. */
   readonly client: ReplyPath | undefined;
   /** When the message was received, on the monotonic clock. */
   readonly receivedMs: number;
@@ -67,15 +67,15 @@ export class Query implements QueryFacts {
   chain: QueryChain | undefined;
   /** Of the address that was asked, among those of the block. */
   addressIndex: AddressIndex = FIRST_ADDRESS;
-  /** The walk of a hit has asked the block's cache already, in vain. */
+  /** Whether the walk of a hit has asked the block's cache already, in vain. */
   cacheAsked = false;
-  /** A cache above will keep the answer. */
+  /** Whether a cache above will keep the answer. */
   viaCache = false;
   /** The query that this one was made for, if it is a child or a lookup. */
   asker: Query | undefined;
-  /** What directives tell of the query; undefined where the block does not say `metadata`. */
+  /** Facts that directives share; undefined where the block does not say `metadata`. */
   metadata: Metadata | undefined;
-  /** Where it spends its time; undefined unless `trace` has picked it. */
+  /** The spans of its time; undefined unless `trace` has picked it. */
   trace: QueryTrace | undefined;
   readonly #sink: Sink;
   #state: LifeState = 'waiting';
@@ -107,7 +107,8 @@ export class Query implements QueryFacts {
 
   /**
    * A query made for this one, to be sent into the chain below the handler at `depth`: same client,
-   * deadline, listening address, metadata and trace. `sink` gets its response; the caller runs it from `depth + 1`.
+   * deadline, listening address, metadata and trace. `sink` gets its response; the caller runs it from
+   * `depth + 1`.
    */
   child(facts: QueryFacts, depth: number, sink: Sink): Query {
     const child = new Query(facts, this.client, this.receivedMs, sink);
@@ -116,7 +117,7 @@ export class Query implements QueryFacts {
     child.metadata = this.metadata;
     child.asker = this;
     child.trace = this.trace;
-    // What `bufsize` has lowered stays so; an OPT that the client has not sent is the maker's affair.
+    // A size that `bufsize` has lowered stays so; an OPT that the client has not sent is the maker's affair.
     if (this.hasEdns) child.payloadOctets = this.payloadOctets;
     child.floor = depth + 1;
     return child;
@@ -145,8 +146,8 @@ export class Query implements QueryFacts {
   }
 
   /**
-   * The answer, by the handler that has the query: at once, where it then returns ANSWERED, or later,
-   * where it had returned LATER. A second answer, or one after expiry, changes nothing.
+   * Takes the answer of the handler that has the query: at once, if it then returns ANSWERED, or later,
+   * if it has returned LATER. A second answer, or one after expiry, changes nothing.
    */
   answer(response: Response): void {
     this.#end('answer', response);

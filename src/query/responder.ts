@@ -14,15 +14,15 @@ export const TCP = 1;
 /** 1 or 2, as CoreDNS's `family` label counts them. */
 export type Family = 1 | 2;
 
-/** Where a message came from. A listener may reuse one object: it is valid during the call only. */
+/** The sender of a message. A listener may reuse one object: it is valid during the call only. */
 export interface Client {
   readonly transport: Transport;
   readonly family: Family;
-  /** Something that outlives the call, for an answer that comes later. */
+  /** A path that outlives the call, for an answer that comes later. */
   keep(): ReplyPath;
 }
 
-/** Where an answer that comes later goes. Addresses are text, IPv6 without brackets. */
+/** The way of an answer that comes later. Addresses are text, IPv6 without brackets. */
 export interface ReplyPath {
   readonly transport: Transport;
   readonly family: Family;
@@ -44,7 +44,7 @@ export const NO_ANSWER = 0;
 export const ANSWER_LATER = -1;
 
 /**
- * Where an answer that is ready now is written. A listener owns one for each of its send buffers, and
+ * The room for an answer that is ready now. A listener owns one for each of its send buffers, and
  * moves it to the room for the next answer.
  */
 export class SendSlot {
@@ -62,7 +62,7 @@ export class SendSlot {
   }
 }
 
-/** What a listener calls for each message. */
+/** The server, as a listener calls it for each message. */
 export interface Responder {
   /**
    * Answers the message in `msg` from `at` to `end`. An answer that is ready now and fits is written

@@ -9,7 +9,7 @@ import { HEADER_OCTETS, RCODE_MASK } from '../dns/header.ts';
 import type { QueryFacts } from '../dns/question.ts';
 import { type NormalizedResponse, withoutRecords } from '../dns/response.ts';
 
-/** Why there is only an RCODE and no message. */
+/** The reason why there is only an RCODE and no message. */
 export interface Failure {
   /** For the log of `errors`, in CoreDNS's words. */
   readonly message: string;
@@ -17,7 +17,7 @@ export interface Failure {
   readonly restSec: number;
 }
 
-/** An extended DNS error (RFC 8914): told to clients that speak EDNS. */
+/** An extended DNS error (RFC 8914): sent to clients that speak EDNS. */
 export interface ExtendedError {
   /** INFO-CODE, 0 to 65535. */
   readonly code: number;
@@ -33,7 +33,7 @@ export class Response {
   readonly writer: string;
   /**
    * Set if no handler wrote a message and only an RCODE is returned. Such a response is not cached,
-   * and what `errors` logs (CoreDNS: a handler that returns an error).
+   * and `errors` logs it (CoreDNS: a handler that returns an error).
    */
   readonly failure: Failure | undefined;
   readonly extendedError: ExtendedError | undefined;
@@ -51,7 +51,7 @@ export class Response {
     this.extendedError = extendedError;
   }
 
-  /** The same with another message, written by `writer`; what else it says is kept. */
+  /** Like this one, with another message, written by `writer`. */
   with(message: NormalizedResponse, writer: string): Response {
     return new Response(message, writer, this.failure, this.extendedError);
   }

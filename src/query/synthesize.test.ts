@@ -15,7 +15,7 @@ const record = (name: string, address = '192.0.2.1'): ResourceRecord => ({
 });
 
 describe('an answer of our own', () => {
-  test('is authoritative, offers no recursion, and copies RD, CD and the spelling', () => {
+  test('an answer of our own is authoritative, offers no recursion, and copies RD, CD and the spelling', () => {
     const { query } = askQuery('A.Example.', 'A', { checkingDisabled: true });
     const response = synthesize(query, 'hosts', { answers: [record('a.example.')] });
     const decoded = decodeMessage(response.message.wire)!;
@@ -25,7 +25,7 @@ describe('an answer of our own', () => {
     expect(response.message).toMatchObject({ answers: 1, hasQtype: true, ttlMinSec: 60 });
   });
 
-  test('may have an RCODE and records in each section', () => {
+  test('an answer of our own may have an RCODE and records in each section', () => {
     const { query } = askQuery('a.', 'A', { recursionDesired: false });
     const response = synthesize(query, 'template', {
       rcode: NXDOMAIN,
@@ -40,13 +40,13 @@ describe('an answer of our own', () => {
     expect(decoded.additionals.map(({ name }) => name)).toEqual(['d.']);
   });
 
-  test('may be truncated already', () => {
+  test('an answer of our own may be truncated already', () => {
     const { query } = askQuery('a.', 'A');
     const { wire } = synthesize(query, 'template', { truncated: true }).message;
     expect(decodeMessage(wire)!.flags.toString(16)).toBe('8700');
   });
 
-  test('is cut at 65,535 octets, with TC', () => {
+  test('an answer of our own is cut at 65,535 octets, with TC', () => {
     const { query } = askQuery('a.', 'A');
     const answers = Array.from({ length: 5000 }, () => record('a.'));
     const { wire } = synthesize(query, 'hosts', { answers }).message;
@@ -63,7 +63,7 @@ describe('an answer of our own', () => {
     },
   );
 
-  test('tells clients with EDNS an extended error, if it has one', () => {
+  test('an answer of our own may have an extended error for clients with EDNS', () => {
     const { query } = askQuery('a.', 'A');
     const extendedError = { code: 21, text: 'x' };
     const response = synthesize(query, 'template', { extendedError });
@@ -74,7 +74,7 @@ describe('an answer of our own', () => {
     });
   });
 
-  test('with a record that cannot be written is a SERVFAIL that says so', () => {
+  test('an answer with a record that cannot be written is a SERVFAIL that says so', () => {
     const { query } = askQuery('a.', 'A');
     const response = synthesize(query, 'template', { answers: [record('a.', 'nonsense')] });
     expect(response).toMatchObject({

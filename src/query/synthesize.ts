@@ -39,9 +39,9 @@ export interface Synthesis {
 const scratch = new Uint8Array(MESSAGE_OCTETS_MAX);
 
 /**
- * The response of the directive `writer`. What is beyond 65,535 octets is left out, and TC set. A
- * record that cannot be written makes it a bare SERVFAIL that says so: it is a fault of whoever made
- * the record, which `errors` should show.
+ * The response of the directive `writer`. Records beyond 65,535 octets are left out, and TC is set. A
+ * record that cannot be written makes it a bare SERVFAIL that says so: the directive that made the
+ * record is at fault, which `errors` should show.
  */
 export function synthesize(query: Query, writer: string, synthesis: Synthesis): Response {
   const out = scratch;

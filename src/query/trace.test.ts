@@ -23,7 +23,7 @@ function told(spans: readonly Span[]): string[] {
 }
 
 describe('the spans of a query', () => {
-  test('nest as the handlers do, and end as the response comes back', () => {
+  test('spans nest as the handlers do, and end as the response comes back', () => {
     const trace = new QueryTrace('servedns', nowMs(), newId);
     trace.enter(2, 'errors');
     vi.advanceTimersByTime(1);
@@ -50,7 +50,7 @@ describe('the spans of a query', () => {
     expect(spans[0]).toMatchObject({ tags: { 'peer.address': '192.0.2.1:53' } });
   });
 
-  test('that are open at its end end with it, and none has no duration', () => {
+  test('spans that are open at the end of the query end with it, and each has a duration', () => {
     const trace = new QueryTrace('servedns', nowMs(), newId);
     trace.enter(1, 'cache');
     trace.enter(2, 'forward');
@@ -61,7 +61,7 @@ describe('the spans of a query', () => {
     ]);
   });
 
-  test('are a hundred and the root at most', () => {
+  test('a query has a hundred spans and the root at most', () => {
     const trace = new QueryTrace('servedns', nowMs(), newId);
     for (let i = 0; i < 500; i++) {
       trace.enter(1, 'cache');

@@ -2,8 +2,8 @@
  * The trace of one query: a span for the whole, and one for each handler that it passes, nested as the
  * handlers are (Zipkin's model, version 2).
  *
- * Owns:    the spans until the query is answered. It exists only on queries that `trace` has picked: whoever
- *          adds to it writes `query.trace?.record(...)`, and costs nothing elsewhere.
+ * Owns:    the spans until the query is answered. It exists only on queries that `trace` has picked: a module
+ *          that adds to it writes `query.trace?.record(...)`, which costs nothing elsewhere.
  * Is not:  the sending (directives/trace/reporter.ts).
  */
 import { nowMs } from '../sys/clock.ts';
@@ -35,7 +35,7 @@ export class QueryTrace {
   readonly #rootName: string;
   readonly #newId: () => string;
   readonly #beganMs: number;
-  /** What is to be added to the monotonic clock for that of the wall, in ms. */
+  /** Added to the monotonic clock, gives that of the wall, in ms. */
   readonly #epochMs: number;
   /** Outermost first. */
   readonly #open: OpenSpan[] = [];

@@ -1,4 +1,4 @@
-/** What a handler made of a query. Small integers: handlers return one for each query. */
+/** A handler's verdict on a query. Small integers: handlers return one for each query. */
 export type Verdict = typeof PASS | typeof ANSWERED | typeof LATER;
 /** Not mine: the next handler of the chain is asked. */
 export const PASS = 0;

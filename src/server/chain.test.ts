@@ -11,7 +11,7 @@ import { Chain } from './chain.ts';
 
 const steps: string[] = [];
 
-/** Tells of each query and response that it sees, and passes both on unless told otherwise. */
+/** Records each query and response that it sees, and passes both on unless `parts` says otherwise. */
 function handler(name: string, own: Partial<Handler> = {}): Handler {
   return {
     name,
@@ -54,13 +54,13 @@ function run(...handlers: Handler[]): Run {
 }
 
 describe('a query goes down the chain, its response up', () => {
-  test('and passes every handler above the one that answers', () => {
+  test('a response passes every handler above the one that answers', () => {
     const { responses } = run(handler('a'), handler('b'), answering('c'), handler('d'));
     expect(steps).toEqual(['a?', 'b?', 'c?', 'b!', 'a!']);
     expect(responses).toMatchObject([{ rcode: REFUSED, writer: 'c' }]);
   });
 
-  test('later just the same', () => {
+  test('a response that comes later passes the same handlers', () => {
     const { query, responses } = run(handler('a'), handler('b', { onQuery: () => LATER }));
     expect([steps, responses]).toEqual([['a?', 'b?'], []]);
     query.answer(Response.empty(query, REFUSED, 'b'));
@@ -97,7 +97,7 @@ describe('a query goes down the chain, its response up', () => {
     expect(responses.length).toBe(1);
   });
 
-  test('each handler is told once where it stands', () => {
+  test('each handler learns once where it stands', () => {
     const places: [Chain, number][] = [];
     const attach = (chain: unknown, depth: number): void =>
       void places.push([chain as Chain, depth]);
@@ -108,7 +108,7 @@ describe('a query goes down the chain, its response up', () => {
     ]);
   });
 
-  test('at the end of the chain it is SERVFAIL, in CoreDNS’s words', () => {
+  test('a query that no handler answers is SERVFAIL, in CoreDNS’s words', () => {
     const { responses } = run(handler('errors'), handler('log'));
     expect(steps).toEqual(['errors?', 'log?', 'log!', 'errors!']);
     expect(responses).toMatchObject([
@@ -122,7 +122,7 @@ const broken = (): never => {
 };
 
 describe('a handler that throws costs one query a SERVFAIL, and is counted and logged', () => {
-  test('at the query', () => {
+  test('a handler that throws at the query costs a SERVFAIL', () => {
     const { responses, panics, log } = run(
       handler('a'),
       handler('b', { onQuery: broken }),
@@ -136,7 +136,7 @@ describe('a handler that throws costs one query a SERVFAIL, and is counted and l
     ]);
   });
 
-  test('at the response: those above still see one', () => {
+  test('if a handler throws at the response, the handlers above still see one', () => {
     const { responses, panics } = run(
       handler('a'),
       handler('b', { onResponse: broken }),
@@ -147,7 +147,7 @@ describe('a handler that throws costs one query a SERVFAIL, and is counted and l
     expect(panics.value).toBe(1);
   });
 
-  test('what it throws need not be an Error', () => {
+  test('a handler may throw a value that is no Error', () => {
     const { responses, log } = run(
       handler('a', {
         onQuery: () => {
@@ -160,7 +160,7 @@ describe('a handler that throws costs one query a SERVFAIL, and is counted and l
     expect(log.lines[0]).toContain('a text');
   });
 
-  test('after it has answered: that answer counts', () => {
+  test('the answer of a handler that throws after it counts', () => {
     const { responses, panics } = run(
       handler('a', {
         onQuery: (query) => {
@@ -198,7 +198,7 @@ describe('there is exactly one answer, whatever handlers do', () => {
         return PASS;
       },
     },
-  ])('one that $what', ({ onQuery }) => {
+  ])('there is one answer from a handler that $what', ({ onQuery }) => {
     const { query, responses } = run(
       handler('x', { onQuery: onQuery as Handler['onQuery'] & {} }),
       answering('y', SERVFAIL),

@@ -2,8 +2,8 @@
  * The handlers of one block, in the order of directives/index.ts: down with the query, up with the
  * response.
  *
- * Owns:    that a handler which throws, against its contract, costs one query a SERVFAIL and nobody
- *          else anything (CoreDNS recovers from panics likewise).
+ * Owns:    that a handler which throws, against its contract, costs one query a SERVFAIL and no other
+ *          query anything (CoreDNS recovers from panics likewise).
  */
 import type { Handler } from '../directives/directive.ts';
 import type { QueryView } from '../dns/question.ts';
@@ -54,7 +54,7 @@ export class Chain implements QueryChain {
     query.answer(Response.failed(query, SERVFAIL, `plugin/${last}: no next plugin found`));
   }
 
-  /** Told by the server of each address that the block listens on. */
+  /** Called by the server of each address that the block listens on. */
   serveAt(addressIndex: AddressIndex, server: LookupServer): void {
     this.#servers[addressIndex] = server;
   }
@@ -75,7 +75,7 @@ export class Chain implements QueryChain {
     query.trace?.leave(depth);
     for (let above = depth - 1; above >= query.floor; above--) {
       const handler = this.handlers[above]!;
-      // What it makes of the response is taken to be quick: its span ends before.
+      // Its work on the response is taken to be quick: its span ends before.
       query.trace?.leave(above);
       if (handler.onResponse === undefined) continue;
       try {

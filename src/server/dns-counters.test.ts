@@ -41,13 +41,13 @@ describe('requests', () => {
     [256, 'other'],
     [257, 'other'],
     [65535, 'other'],
-  ])('of type %i are labelled %s, as in CoreDNS', (type, label) => {
+  ])('requests of type %i are labelled %s, as in CoreDNS', (type, label) => {
     const { metrics, counters } = make();
     counters.countRequest(UDP, 1, type, 40, false);
     expect(all(metrics, 'coredns_dns_requests_total')).toEqual({ [`udp 1 ${label}`]: 1 });
   });
 
-  test('are told apart by transport and family', () => {
+  test('requests are counted by transport and family', () => {
     const { metrics, counters } = make();
     for (const transport of [UDP, TCP] as const) {
       for (const family of [1, 2] as const) {
@@ -71,14 +71,14 @@ describe('requests', () => {
 });
 
 describe('responses', () => {
-  test('of hits count as written by the directive that touched them last', () => {
+  test('responses of hits count as written by the directive that touched them last', () => {
     const metrics = new Metrics();
     const counters = new DnsCounters(metrics, SERVER.server, SERVER.zone, 'loadbalance');
     counters.countHit(UDP, 0, 40);
     expect(all(metrics, 'coredns_dns_responses_total')).toEqual({ 'NOERROR loadbalance': 1 });
   });
 
-  test('are told apart by RCODE and writer', () => {
+  test('responses are counted by RCODE and writer', () => {
     const { metrics, counters } = make();
     counters.countResponse(UDP, 0, 'forward', 100, 0.001);
     counters.countResponse(UDP, 0, 'hosts', 100, 0.001);
@@ -97,7 +97,7 @@ describe('responses', () => {
     expect(all(metrics, 'coredns_dns_request_duration_seconds')).toEqual({ '': 6 });
   });
 
-  test('of hits share the time of their batch', () => {
+  test('responses of hits share the time of their batch', () => {
     const { metrics, counters } = make();
     counters.countHit(UDP, 0, 60);
     counters.countHit(UDP, 3, 60);

@@ -32,20 +32,20 @@ describe('a block’s hits have a walk of their own', () => {
       has: true,
       because: 'what is below the cache never sees hits',
     },
-  ])('$has: $because', ({ handlers, has }) => {
+  ])('whether the block has a walk of hits is $has: $because', ({ handlers, has }) => {
     expect(hitPathOf(handlers) !== undefined).toBe(has);
   });
 });
 
-describe('what those above the cache do to hits', () => {
-  test('is nothing where nobody does anything', () => {
+describe('the work of handlers above the cache on hits', () => {
+  test('a hit stays as it is where no handler above the cache has a part in hits', () => {
     const path = new HitPath(source, [handler('errors')]);
     expect(path).toMatchObject({ payloadOctetsMax: 65535, writer: 'cache' });
     expect(path.mustWalk(new QueryView(0), client)).toBe(false);
     expect(path.arrange(new Uint8Array(20), 0, 12, 20)).toBe(12);
   });
 
-  test('the lowest payload size counts, and one that wants the query is enough', () => {
+  test('the lowest payload size counts, and one handler that wants the query is enough', () => {
     const path = new HitPath(source, [
       handler('a', { payloadOctetsMax: 1400, wants: () => false }),
       handler('b', { payloadOctetsMax: 1232, wants: () => true }),

@@ -40,7 +40,7 @@ export class HitPath {
     return false;
   }
 
-  /** The response of `octets` octets at `out[at]` as those above leave it. Returns its length. */
+  /** Lets the handlers above change the response of `octets` octets at `out[at]`. Returns its length. */
   arrange(out: Uint8Array, at: number, octets: number, end: number): number {
     const arrangers = this.#arrangers;
     for (let i = 0; i < arrangers.length; i++) {

@@ -22,9 +22,9 @@ import { Server } from './server.ts';
 
 let metrics: Metrics;
 let server: Server;
-/** What the last lookup came to. */
+/** The response of the last lookup. */
 let found: Response | undefined;
-/** What the client got. */
+/** The client's answers. */
 let answers: string[];
 
 beforeEach(() => {
@@ -99,13 +99,13 @@ function ask(name: string, type: string): void {
 const question = (name: string, qtype = A): Change => ({ name: nameFromText(name)!, qtype });
 
 describe('a lookup', () => {
-  test('goes through the choice of a block, and its answer to whoever asked', () => {
+  test('a lookup goes through the choice of a block, and its answer to the directive that asked', () => {
     serve({ 'a.test.': [lookingUp(question('x.b.test.'))], 'b.test.': [saying('192.0.2.2')] });
     ask('q.a.test.', 'A');
     expect(answers).toEqual(['NOERROR 192.0.2.2']);
   });
 
-  test('may come back to the block that asks', () => {
+  test('a lookup may come back to the block that asks', () => {
     let asked = false;
     const once: Handler = {
       name: 'dns64',
@@ -121,7 +121,7 @@ describe('a lookup', () => {
     expect(answers).toEqual(['NOERROR 192.0.2.3']);
   });
 
-  test('is counted as a query of the block that it goes to', () => {
+  test('a lookup is counted as a query of the block that it goes to', () => {
     serve({ 'a.test.': [lookingUp(question('x.b.test.'))], 'b.test.': [saying('192.0.2.2')] });
     ask('q.a.test.', 'A');
     const labels = { server: 'dns://:53', zone: 'b.test.', view: '' };
@@ -136,7 +136,7 @@ describe('a lookup', () => {
     expect(metrics.counter('coredns_dns_responses_total', responses).value).toBe(1);
   });
 
-  test('where no block serves is REFUSED', () => {
+  test('a lookup of a name that no block serves is REFUSED', () => {
     serve({ 'a.test.': [lookingUp(question('elsewhere.'))] });
     ask('q.a.test.', 'A');
     expect(found?.failure?.message).toBe('no block serves elsewhere.');
@@ -159,21 +159,21 @@ describe('a lookup', () => {
       reason: 'no question can be made of it',
       because: 'the name is none',
     },
-  ])('ends in SERVFAIL: $because', ({ change, reason }) => {
+  ])('a lookup ends in SERVFAIL: $because', ({ change, reason }) => {
     serve({ '.': [lookingUp(change)] });
     ask('q.test.', 'A');
     expect(found?.failure?.message).toBe(`lookup for q.test.: ${reason}`);
     expect(answers).toEqual(['SERVFAIL']);
   });
 
-  test('that leads in a circle ends in SERVFAIL', () => {
+  test('a lookup that leads in a circle ends in SERVFAIL', () => {
     serve({ 'a.': [lookingUp(question('x.b.'))], 'b.': [lookingUp(question('x.a.'))] });
     ask('x.a.', 'A');
     expect(found?.failure?.message).toContain('it needs its own answer');
     expect(answers).toEqual(['SERVFAIL']);
   });
 
-  test('nests so deep and no deeper', () => {
+  test('lookups nest so deep and no deeper', () => {
     let depth = 0;
     const deeper: Handler = {
       name: 'template',

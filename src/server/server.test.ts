@@ -95,7 +95,7 @@ interface AskedOptions extends AskOptions {
   readonly octets?: (msg: Uint8Array) => Uint8Array;
 }
 
-/** What the client gets at once: the answer, or NO_ANSWER or ANSWER_LATER. */
+/** The client's result at once: the answer, or NO_ANSWER or ANSWER_LATER. */
 function ask(name = 'a.test.', type = 'A', options: AskedOptions = {}): Buffer | number {
   const msg = queryMessage(name, type, options);
   return give(options.octets?.(msg) ?? msg, options.transport === 'tcp' ? TCP : UDP);
@@ -169,7 +169,7 @@ describe('messages that are no query', () => {
       octets: whole.slice(0, 28),
       is: 'abcd81010001000000000000014104546573740000010001',
     },
-  ])('$what: $is', ({ octets, is }) => {
+  ])('$what is answered by $is', ({ octets, is }) => {
     serve({ '.': { handlers: [answering], hasMetrics: true } });
     const answer = give(octets);
     expect(typeof answer === 'number' ? undefined : answer.toString('hex')).toBe(is);
@@ -180,10 +180,10 @@ describe('messages that are no query', () => {
 
 const version1 = (msg: Uint8Array): Uint8Array => msg.with(msg.length - 5, 1);
 
-describe('what is refused before any block is asked, in this order', () => {
+describe('queries that are refused before any block is asked, in this order', () => {
   const BADVERS_OPT = '0000290000010000000000';
 
-  test('a class other than IN where nothing forwards', () => {
+  test('a class other than IN is refused where nothing forwards', () => {
     serve({ '.': { handlers: [answering] } });
     for (const qclass of ['CH', 'HS', 'ANY']) {
       expect(rcodeOf(answerOf('a.test.', 'A', { qclass }))).toBe(REFUSED);
@@ -200,7 +200,7 @@ describe('what is refused before any block is asked, in this order', () => {
     expect(late.length).toBe(1);
   });
 
-  test('an EDNS version other than 0, also where there is no zone (RFC 6891 section 6.1.3)', () => {
+  test('an EDNS version other than 0 is refused, even where there is no zone (RFC 6891 section 6.1.3)', () => {
     for (const zone of ['.', 'other.']) {
       serve({ [zone]: { handlers: [answering], hasMetrics: true } });
       const answer = answerOf('A.Test.', 'A', { edns: 1232, octets: version1 });
@@ -210,7 +210,7 @@ describe('what is refused before any block is asked, in this order', () => {
     expect(total('coredns_dns_requests_total')).toBe(0);
   });
 
-  test('a name in no zone: with the question, and an OPT for those who sent one', () => {
+  test('a name in no zone is refused with the question, and an OPT if the client sent one', () => {
     serve({ 'other.': { handlers: [answering] } });
     expect(decodeMessage(answerOf('A.Test.', 'A', { id: 7 }))).toMatchObject({
       id: 7,
@@ -221,14 +221,14 @@ describe('what is refused before any block is asked, in this order', () => {
     expect(decodeMessage(answerOf('a.test.', 'A', { edns: 1232 }))!.additionals.length).toBe(1);
   });
 
-  test('the zone of a block in which nothing handles queries, even if a shorter zone exists', () => {
+  test('a name in a block without handlers is refused, even if a shorter zone exists', () => {
     serve({ '.': { handlers: [answering] }, 'test.': { handlers: [], hasMetrics: true } });
     expect(rcodeOf(answerOf('a.test.'))).toBe(REFUSED);
     expect(rcodeOf(answerOf('a.'))).toBe(NOERROR);
     expect(total('coredns_dns_requests_total', { zone: 'dropped' })).toBe(1);
   });
 
-  test('these count as zone "dropped", without a plugin', () => {
+  test('refused queries count as zone "dropped", without a plugin', () => {
     serve({ 'other.': { handlers: [answering], hasMetrics: true } });
     answerOf('a.test.', 'AAAA');
     answerOf('a.test.', 'A', { transport: 'tcp' });
@@ -243,7 +243,7 @@ describe('what is refused before any block is asked, in this order', () => {
 });
 
 describe('a query walks its block’s chain', () => {
-  test('as a copy of its own, and is answered with its ID, spelling and OPT', () => {
+  test('a query walks as a copy of its own, and is answered with its ID, spelling and OPT', () => {
     serve({ '.': { handlers: [keeping] } });
     expect(ask('A.Test.', 'A', { id: 77, edns: 1232 })).toBe(ANSWER_LATER);
     expect(server.outstanding).toBe(1);
@@ -258,7 +258,7 @@ describe('a query walks its block’s chain', () => {
     expect(server.outstanding).toBe(0);
   });
 
-  test('the chain of the longest zone, and it knows which of the block’s addresses was asked', () => {
+  test('a query walks the chain of the longest zone, and knows which of the block’s addresses was asked', () => {
     serve({ '.': { handlers: [answering] }, 'test.': { handlers: [keeping] } });
     ask('a.test.');
     expect(kept.map(({ addressIndex }) => addressIndex)).toEqual([1]);
@@ -268,7 +268,7 @@ describe('a query walks its block’s chain', () => {
     { what: '512 octets without EDNS', options: {}, limit: 512 },
     { what: 'what the client offers', options: { edns: 700 }, limit: 700 },
     { what: '65,535 over TCP', options: { transport: 'tcp' as const }, limit: 65535 },
-  ])('its answer is at most $what', ({ options, limit }) => {
+  ])('the answer to a query is at most $what', ({ options, limit }) => {
     serve({ '.': { handlers: [keeping] } });
     ask('a.test.', 'A', options);
     const answers = Array.from({ length: 100 }, (_, i) => `a.test. 5 A 192.0.2.${i}`);
@@ -278,7 +278,7 @@ describe('a query walks its block’s chain', () => {
     expect((answer[2]! & TC) !== 0).toBe(limit < 65535);
   });
 
-  test('a handler that throws costs a SERVFAIL, and is counted', () => {
+  test('a handler that throws costs the query a SERVFAIL, and is counted', () => {
     const broken = {
       ...answering,
       onQuery: (): never => {
@@ -291,7 +291,7 @@ describe('a query walks its block’s chain', () => {
     expect(total('coredns_dns_responses_total', { rcode: 'SERVFAIL', plugin: '' })).toBe(1);
   });
 
-  test('in the blocks that it began in, though others serve by now', () => {
+  test('a query ends in the blocks that it began in, though others serve by now', () => {
     serve({ '.': { handlers: [keeping] } });
     ask();
     serve({});
@@ -304,7 +304,7 @@ describe('a query walks its block’s chain', () => {
 const advance = (ms: number): void => void vi.advanceTimersByTime(ms);
 
 describe('a handler that never answers', () => {
-  test('is answered for, with SERVFAIL, before the client’s patience ends', () => {
+  test('a query that no handler answers gets SERVFAIL before the client’s patience ends', () => {
     serve({ '.': { handlers: [keeping], hasMetrics: true } });
     ask('a.test.', 'A', { id: 1 });
     advance(PATIENCE_MS - 1000);
@@ -322,7 +322,7 @@ describe('a handler that never answers', () => {
     expect(server.outstanding).toBe(0);
   });
 
-  test('and then does gets nothing through: there is one answer', () => {
+  test('a handler that answers after the deadline gets nothing through: there is one answer', () => {
     serve({ '.': { handlers: [keeping] } });
     ask();
     advance(PATIENCE_MS + 500);
@@ -352,7 +352,7 @@ describe('a hit is answered at once, without the chain', () => {
     return new HitPath(source, above);
   };
 
-  test('and counted as the cache’s', () => {
+  test('a hit is counted as the cache’s', () => {
     serve({ '.': { handlers: [keeping], hits: hitsOf(1), hasMetrics: true } });
     const answer = ask('A.tesT.', 'A', { id: 9, edns: 1232, dnssecOk: true });
     expect(decodeMessage(answer as Buffer)).toMatchObject({
@@ -375,7 +375,7 @@ describe('a hit is answered at once, without the chain', () => {
   test.each([
     { result: 0, cacheAsked: true, what: 'a miss' },
     { result: -1, cacheAsked: false, what: 'an answer that does not fit here' },
-  ])('$what walks the chain', ({ result, cacheAsked }) => {
+  ])('a query walks the chain if the cache has $what', ({ result, cacheAsked }) => {
     serve({ '.': { handlers: [keeping], hits: hitsOf(result), hasMetrics: true } });
     expect(ask()).toBe(ANSWER_LATER);
     expect(kept).toMatchObject([{ cacheAsked }]);
@@ -388,15 +388,18 @@ describe('a hit is answered at once, without the chain', () => {
     { edns: 4096, payloadOctetsMax: 1232, is: 1232 },
     { edns: 600, payloadOctetsMax: 1232, is: 600 },
     { edns: 4096, payloadOctetsMax: 512, is: 512 },
-  ])('a payload size of $edns counts for $payloadOctetsMax at most', ({ edns, ...part }) => {
-    const { payloadOctetsMax, is } = part;
-    serve({ '.': { handlers: [keeping], hits: hitsOf(1, [touching({ payloadOctetsMax })]) } });
-    expect(readU16(ask('a.test.', 'A', { edns }) as Buffer, message.wire.length + 3)).toBe(is);
-    const other = hitsOf(0, [touching({ payloadOctetsMax })]);
-    serve({ '.': { handlers: [keeping], hits: other } });
-    ask('b.test.', 'A', { edns });
-    expect(kept.at(-1)?.payloadOctets).toBe(is); // a miss is no different
-  });
+  ])(
+    'a payload size of $edns counts for $payloadOctetsMax at most on the walk of a hit',
+    ({ edns, ...part }) => {
+      const { payloadOctetsMax, is } = part;
+      serve({ '.': { handlers: [keeping], hits: hitsOf(1, [touching({ payloadOctetsMax })]) } });
+      expect(readU16(ask('a.test.', 'A', { edns }) as Buffer, message.wire.length + 3)).toBe(is);
+      const other = hitsOf(0, [touching({ payloadOctetsMax })]);
+      serve({ '.': { handlers: [keeping], hits: other } });
+      ask('b.test.', 'A', { edns });
+      expect(kept.at(-1)?.payloadOctets).toBe(is); // a miss is no different
+    },
+  );
 
   test('a handler above that wants the query gets it, and the cache is asked in the chain', () => {
     const wants = vi.fn((view: QueryView) => view.qtype === AAAA);
@@ -421,12 +424,12 @@ describe('a hit is answered at once, without the chain', () => {
     expect(answer.answers[0]!.rdata).toEqual({ kind: 'address', address: '192.0.2.7' });
   });
 
-  test('NOTIFY is no question to a cache', () => {
+  test('a NOTIFY is not asked of the cache', () => {
     serve({ '.': { handlers: [keeping], hits: hitsOf(1) } });
     expect(ask('a.test.', 'A', { opcode: 4 })).toBe(ANSWER_LATER);
   });
 
-  test('the cache is told which of its block’s addresses was asked', () => {
+  test('the cache learns which of its block’s addresses was asked', () => {
     asked.length = 0;
     serve({ '.': { handlers: [keeping] }, 'test.': { handlers: [keeping], hits: hitsOf(1) } });
     ask();
@@ -434,7 +437,7 @@ describe('a hit is answered at once, without the chain', () => {
   });
 });
 
-test('a query that is answered is counted by its writer, bare RCODEs by nobody', () => {
+test('an answer is counted by its writer, and a bare RCODE without one', () => {
   serve({
     '.': { handlers: [answering], hasMetrics: true },
     'bare.': { handlers: [{ ...keeping, onQuery: () => PASS }], hasMetrics: true },

@@ -99,7 +99,7 @@ export class Server implements Responder, LookupServer {
     return this.#walking.size;
   }
 
-  /** Stops the sweep; what still walks is answered by its handlers, or not at all. */
+  /** Stops the sweep; queries that still walk are answered by their handlers, or not at all. */
   close(): void {
     clearInterval(this.#sweep);
   }
@@ -241,7 +241,7 @@ export class Server implements Responder, LookupServer {
     );
   }
 
-  /** Answers what is no query, or silence. */
+  /** Answers a message that is no query, or stays silent. */
   #answerUnread(reading: Reading, view: QueryView, slot: SendSlot): number {
     const { octets: out, at: outAt } = slot;
     switch (reading) {

@@ -21,7 +21,7 @@ function tableOf(zones: readonly string[], handler: Partial<Handler> = {}): Zone
 function zoneOf(table: ZoneTable, name: string, type = 'A'): string | undefined {
   const view = new QueryView(1);
   const msg = queryMessage(name, type);
-  // Behind a longer name: what is left of it in the view must not count.
+  // After a longer name: the rest of it that is still in the view must not count.
   const before = queryMessage('x.'.repeat(60), 'A');
   readQuery(view, before, 0, before.length);
   readQuery(view, msg, 0, msg.length);
@@ -44,24 +44,24 @@ describe('the longest zone that holds the name answers', () => {
     { name: String.raw`x\.b.test.`, zone: 'test.' },
     { name: 'a.svc.cluster.local.', zone: 'cluster.local.' },
     { name: 'local.', zone: '.' },
-  ])('$name: $zone', ({ name, zone }) => {
+  ])('$name is answered by the zone $zone', ({ name, zone }) => {
     expect(zoneOf(table, name)).toBe(zone);
   });
 
-  test('or nobody, without the root', () => {
+  test('a name in no zone finds no block if none serves the root', () => {
     expect(zoneOf(tableOf(['test.']), 'com.')).toBeUndefined();
     expect(zoneOf(tableOf(['test.']), '.')).toBeUndefined();
     expect(zoneOf(tableOf([]), 'a.')).toBeUndefined();
   });
 
-  test('also among a thousand, many of one length', () => {
+  test('the longest zone wins among a thousand, many of them of one length', () => {
     const zones = Array.from({ length: 1000 }, (_, i) => `z${String(i).padStart(3, '0')}.test.`);
     const many = tableOf(zones);
     for (const zone of zones) expect(zoneOf(many, `www.${zone}`)).toBe(zone);
     expect(zoneOf(many, 'www.zzzz.test.')).toBeUndefined();
   });
 
-  test('the longest names there are included', () => {
+  test('the longest possible names find their zone', () => {
     const longest = 'a.'.repeat(127);
     expect(zoneOf(tableOf(['.', longest]), longest)).toBe(longest);
     expect(zoneOf(tableOf(['.', longest]), `b.${longest.slice(2)}`)).toBe('.');
@@ -76,7 +76,7 @@ describe('DS belongs to the parent’s side of a zone cut (RFC 4035 section 3.1.
     { zones: ['a.test.', '.'], name: 'com.', zone: '.' },
     { zones: ['b.a.test.', 'a.test.', 'test.', '.'], name: 'x.b.a.test.', zone: 'test.' },
     { zones: ['a.test.'], name: 'b.test.', zone: undefined },
-  ])('$name DS with $zones: $zone', ({ zones, name, zone }) => {
+  ])('with the zones $zones, DS of $name belongs to $zone', ({ zones, name, zone }) => {
     expect(zoneOf(tableOf(zones), name, 'DS')).toBe(zone);
   });
 });

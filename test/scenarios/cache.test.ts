@@ -8,7 +8,7 @@ const A = 'a.example. 20 A 192.0.2.1';
 const SOA = 'example. 300 SOA 20';
 
 describe('a cached answer', () => {
-  test('is given with its TTL counted down, until it is over (RFC 1035 section 3.2.1)', () => {
+  test('a cached answer is given with its TTL counted down, until it is over (RFC 1035 section 3.2.1)', () => {
     s = new Scenario('cache');
     s.client('a.example. A').upstreamSees('a.example. A').upstreamAnswers(A);
     s.clientGets('NOERROR a.example. 20 A 192.0.2.1');
@@ -17,7 +17,7 @@ describe('a cached answer', () => {
     s.pass(5).client('a.example. A').upstreamSees('a.example. A');
   });
 
-  test('has one TTL for all its records, the lowest, from the first answer on (CoreDNS)', () => {
+  test('an answer has one TTL for all its records, the lowest, from the first time on (CoreDNS)', () => {
     s = new Scenario('cache');
     s.client('w.example. A').upstreamAnswers(
       `w.example. 20 CNAME a.example.; a.example. 7 A 192.0.2.1`,
@@ -25,7 +25,7 @@ describe('a cached answer', () => {
     s.clientGets('NOERROR w.example. 7 CNAME a.example.; a.example. 7 A 192.0.2.1');
   });
 
-  test('is kept apart by DO and by CD', () => {
+  test('answers are kept apart by DO and by CD', () => {
     s = new Scenario('cache');
     s.client('a.example. A').upstreamAnswers(A);
     s.client('a.example. A do').upstreamSees('a.example. A').upstreamAnswers(A);
@@ -43,7 +43,7 @@ describe('negative answers (RFC 2308)', () => {
     s.client('no.example. AAAA').upstreamSees('nothing').clientGets('NXDOMAIN example. 300 SOA');
   });
 
-  test('NODATA answers its own type only', () => {
+  test('a NODATA answers its own type only', () => {
     s = new Scenario('cache');
     s.client('a.example. AAAA').upstreamAnswers(SOA).clientGets('NOERROR example. 300 SOA');
     s.client('a.example. A').upstreamSees('a.example. A');
@@ -55,14 +55,14 @@ describe('negative answers (RFC 2308)', () => {
     s.client('w.example. AAAA').upstreamSees('w.example. AAAA');
   });
 
-  test('are forgotten as soon as the name is heard to exist', () => {
+  test('a denial is forgotten as soon as an answer shows that the name exists', () => {
     s = new Scenario('cache 30 {\n denial 10 5\n}');
     s.client('new.example. A').upstreamAnswers(`NXDOMAIN ${SOA}`);
     s.pass(5).client('new.example. A').upstreamAnswers('new.example. 30 A 192.0.2.9');
     s.client('new.example. AAAA').upstreamSees('new.example. AAAA');
   });
 
-  test('without SOA are not kept', () => {
+  test('an NXDOMAIN without SOA is not kept', () => {
     s = new Scenario('cache');
     s.client('no.example. A').upstreamAnswers('NXDOMAIN').clientGets('NXDOMAIN');
     s.client('no.example. A').upstreamSees('no.example. A');
@@ -70,14 +70,14 @@ describe('negative answers (RFC 2308)', () => {
 });
 
 describe('SERVFAIL', () => {
-  test('from upstream is kept for 5 s (RFC 9520)', () => {
+  test('a SERVFAIL from upstream is kept for 5 s (RFC 9520)', () => {
     s = new Scenario('cache');
     s.client('a.example. A').upstreamAnswers('SERVFAIL').clientGets('SERVFAIL');
     s.pass(4).client('a.example. A').upstreamSees('nothing').clientGets('SERVFAIL');
     s.pass(1).client('a.example. A').upstreamSees('a.example. A');
   });
 
-  test('never hides an answer that may still be served stale', () => {
+  test('a SERVFAIL never hides an answer that may still be served stale', () => {
     s = new Scenario('cache {\n serve_stale 1h immediate\n}');
     s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
     s.pass(21).client('a.example. A').clientGets('NOERROR a.example. 0 A 192.0.2.1');
@@ -87,7 +87,7 @@ describe('SERVFAIL', () => {
 });
 
 describe('identical misses', () => {
-  test('cost one upstream query, and every client gets the answer', () => {
+  test('identical misses cost one upstream query, and every client gets the answer', () => {
     s = new Scenario('cache');
     s.client('a.example. A').client('A.example. A').client('a.EXAMPLE. A').upstreamHolds(1);
     s.upstreamAnswers(A);
@@ -105,7 +105,7 @@ describe('identical misses', () => {
     s.pass(1).client('a.example. A').upstreamHolds(1);
   });
 
-  test('are not identical if DO differs', () => {
+  test('misses are not identical if DO differs', () => {
     s = new Scenario('cache');
     s.client('a.example. A').client('a.example. A do').upstreamHolds(2);
   });
@@ -122,14 +122,14 @@ describe('A and AAAA at once, for a name that was denied before', () => {
     s.pass(6);
   }
 
-  test('cost one upstream query if it is denied again', () => {
+  test('A and AAAA of a denied name cost one upstream query if it is denied again', () => {
     denied(EXPIRED);
     s.client('no.example. A').client('no.example. AAAA').upstreamHolds(1);
     s.upstreamAnswers(`NXDOMAIN ${SOA}`).upstreamHolds(0);
     s.clientGets('NXDOMAIN example. 5 SOA').clientGets('NXDOMAIN example. 5 SOA');
   });
 
-  test('are both asked if it has come into existence, each with its own answer', () => {
+  test('A and AAAA of a denied name are both asked if it exists by now, each with its own answer', () => {
     denied(EXPIRED);
     s.client('no.example. A').client('no.example. AAAA').upstreamHolds(1);
     s.upstreamAnswers('no.example. 20 A 192.0.2.1').upstreamSees('no.example. AAAA');
@@ -138,13 +138,13 @@ describe('A and AAAA at once, for a name that was denied before', () => {
     s.clientGets('NOERROR no.example. 20 AAAA 2001:db8::1');
   });
 
-  test('fail together, each with its own question', () => {
+  test('A and AAAA of a denied name fail together, each with its own question', () => {
     denied(EXPIRED);
     s.client('no.example. A').client('no.example. AAAA').upstreamFails();
     s.clientGets('SERVFAIL').clientGets('SERVFAIL');
   });
 
-  test('wait for one refresh of the stale denial, and get answers of their own', () => {
+  test('A and AAAA wait for one refresh of the stale denial, and get answers of their own', () => {
     denied('cache {\n denial 10 5\n serve_stale 1h verify\n}');
     s.client('no.example. A').client('no.example. AAAA').upstreamHolds(1);
     s.upstreamAnswers('no.example. 20 A 192.0.2.1').upstreamSees('no.example. AAAA');
@@ -164,8 +164,8 @@ describe('A and AAAA at once, for a name that was denied before', () => {
   });
 });
 
-describe('a query that nobody answers', () => {
-  test('gets SERVFAIL within the patience of a stub resolver, and once', () => {
+describe('a query that no upstream answers', () => {
+  test('a query without an answer gets SERVFAIL within the patience of a stub resolver, and once', () => {
     s = new Scenario('cache');
     s.client('a.example. A').pass(4.5).clientGets('SERVFAIL');
     s.upstreamAnswers(A).clientGets('nothing');
@@ -175,7 +175,7 @@ describe('a query that nobody answers', () => {
 describe('prefetch', () => {
   const DIRECTIVE = 'cache {\n prefetch 2 1m 25%\n}';
 
-  test('refreshes an entry in the last part of its life, once it was hit often enough', () => {
+  test('prefetch refreshes an entry in the last part of its life, once it was hit often enough', () => {
     s = new Scenario(DIRECTIVE);
     s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
     s.pass(10).client('a.example. A').upstreamSees('nothing'); // hit 1, too early
@@ -188,7 +188,7 @@ describe('prefetch', () => {
     expect(s.counts('coredns_cache_prefetch_total')).toBe(1);
   });
 
-  test('of a name that is asked for all the time: no client ever misses, whatever expires', () => {
+  test('a name that is asked for all the time is never missed again, whatever expires', () => {
     s = new Scenario('cache {\n prefetch 2 1m 10%\n}');
     s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
     let age = 0; // in tenths of a second
@@ -203,7 +203,7 @@ describe('prefetch', () => {
     expect(s.counts('coredns_cache_prefetch_total')).toBe(3);
   });
 
-  test('has one refresh of an entry under way at a time', () => {
+  test('prefetch has one refresh of an entry under way at a time', () => {
     s = new Scenario(DIRECTIVE);
     s.client('a.example. A').upstreamAnswers(A);
     s.pass(17);
@@ -211,13 +211,13 @@ describe('prefetch', () => {
     s.upstreamHolds(1);
   });
 
-  test('does not count hits that are further apart than the window', () => {
+  test('prefetch does not count hits that are further apart than the window', () => {
     s = new Scenario('cache {\n prefetch 2 1s 90%\n}');
     s.client('a.example. A').upstreamAnswers(A);
     s.pass(5).client('a.example. A').pass(5).client('a.example. A').upstreamSees('nothing');
   });
 
-  test('that fails leaves the entry as it is', () => {
+  test('a prefetch that fails leaves the entry as it is', () => {
     s = new Scenario(DIRECTIVE);
     s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
     s.pass(16).client('a.example. A').client('a.example. A').upstreamFails();
@@ -227,7 +227,7 @@ describe('prefetch', () => {
 });
 
 describe('serve_stale immediate (RFC 8767)', () => {
-  test('answers with TTL 0 at once, and refreshes behind the client’s back, once', () => {
+  test('an expired entry answers with TTL 0 at once, and is refreshed once, after the answer', () => {
     s = new Scenario('cache {\n serve_stale 1h\n}');
     s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
     s.pass(25).client('a.example. A').client('a.example. A').upstreamHolds(1);
@@ -239,13 +239,13 @@ describe('serve_stale immediate (RFC 8767)', () => {
     expect(s.counts('coredns_cache_served_stale_total')).toBe(2);
   });
 
-  test('ends with DURATION', () => {
+  test('stale answers end with DURATION', () => {
     s = new Scenario('cache {\n serve_stale 10s\n}');
     s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
     s.pass(30).client('a.example. A').clientGets('nothing').upstreamSees('a.example. A');
   });
 
-  test('gives the TTL of 1.14’s argument, and rests for RECHECK after a failure', () => {
+  test('a stale answer has the TTL of 1.14’s argument, and no refresh follows a failure before RECHECK', () => {
     s = new Scenario('cache {\n serve_stale 1h immediate 30s 10s\n}');
     s.client('a.example. A').upstreamAnswers(A).clientGets('NOERROR a.example. 20 A 192.0.2.1');
     s.pass(25)
@@ -277,13 +277,13 @@ function fill(directive: string): void {
 }
 
 describe('serve_stale verify (RFC 8767)', () => {
-  test('prefers the upstream’s answer', () => {
+  test('verify prefers the upstream’s answer', () => {
     fill('serve_stale 1h verify');
     s.client('a.example. A').clientGets('nothing').upstreamAnswers('a.example. 20 A 192.0.2.2');
     s.clientGets('NOERROR a.example. 20 A 192.0.2.2');
   });
 
-  test('answers stale when the upstream fails, or answers an error', () => {
+  test('verify answers stale when the upstream fails, or answers an error', () => {
     fill('serve_stale 1h verify');
     s.client('a.example. A').upstreamFails().clientGets('NOERROR a.example. 0 A 192.0.2.1');
     s.client('a.example. A')
@@ -294,7 +294,7 @@ describe('serve_stale verify (RFC 8767)', () => {
       .clientGets('NOERROR a.example. 0 A 192.0.2.1');
   });
 
-  test('waits no longer than its timeout', () => {
+  test('verify waits no longer than its timeout', () => {
     fill('serve_stale 1h verify 200ms');
     s.client('a.example. A').pass(0.19).clientGets('nothing');
     s.pass(0.02).clientGets('NOERROR a.example. 0 A 192.0.2.1');
@@ -302,7 +302,7 @@ describe('serve_stale verify (RFC 8767)', () => {
     s.client('a.example. A').clientGets('NOERROR a.example. 20 A 192.0.2.2');
   });
 
-  test('answers stale within 100 ms of knowing that no upstream answers', () => {
+  test('verify answers stale within 100 ms of knowing that no upstream answers', () => {
     fill('serve_stale 1h verify');
     s.client('a.example. A').pass(0.3).clientGets('nothing');
     s.upstreamIsReachable(false).pass(0.1).clientGets('NOERROR a.example. 0 A 192.0.2.1');

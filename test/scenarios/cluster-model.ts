@@ -1,7 +1,7 @@
 /**
- * A cluster as its DNS shows it: what CoreDNS's kubernetes plugin answers by the Kubernetes DNS
- * specification (1.0.1), and where it answers otherwise than a plain zone would. And the rest of the
- * world: names that have addresses, below zones that know all their names.
+ * A cluster as its DNS shows it: the answers of CoreDNS's kubernetes plugin by the Kubernetes DNS
+ * specification (1.0.1), also where a plain zone would answer otherwise. And the rest of the world:
+ * names that have addresses, below zones that know all their names.
  */
 import type { ResourceRecord } from '../../src/dns/codec.ts';
 import { typeFromName, typeName } from '../../src/dns/rrtype.ts';

@@ -12,11 +12,11 @@ const EXTERNAL = 200;
 const HOUR_SEC = 120;
 const NDOTS = 5;
 
-/** One lookup of a pod: what its libc asks, in order, until there is an address. */
+/** One lookup of a pod: the names that its libc asks for, in order, until there is an address. */
 export interface Lookup {
   readonly atSec: number;
   readonly candidates: readonly string[];
-  /** It is for a name outside the cluster. */
+  /** Whether it is for a name outside the cluster. */
   readonly external: boolean;
 }
 

@@ -13,7 +13,7 @@ import { type Authority, Node } from './node.ts';
 const PAGE = new URL('../../docs/ndots.md', import.meta.url);
 const TYPES = ['A', 'AAAA'] as const;
 const SUCCESS_MAX_SEC = 30;
-/** The busier days take a minute, so they are only there for those who ask for the table. */
+/** The busier days take a minute, so they run only where the table is asked for. */
 const PRINTS = process.env['NDOTS_TABLE'] !== undefined;
 
 /** The blocks of nodelocaldns.yaml. */
@@ -144,7 +144,7 @@ function table(): { text: string; days: ReturnType<typeof replay>[] } {
 }
 
 describe('docs/ndots.md', { timeout: 120_000 }, () => {
-  test('has the table that a day of traffic gives, and the search list costs kube-dns less', () => {
+  test('docs/ndots.md has the table that a day of traffic gives, and the search list costs kube-dns less', () => {
     const { text, days } = table();
     if (PRINTS) console.log(text);
     for (const { rows } of days) {

@@ -1,5 +1,6 @@
 /**
- * A node: blocks with a cache each, in this process, before upstreams that answer at once. Time stands still until the caller passes some.
+ * A node: blocks with a cache each, in this process, before upstreams that answer at once. Time stands
+ * still until the caller lets some pass.
  */
 import { vi } from 'vitest';
 import { parseUse } from '../../src/corefile/blocks.ts';

@@ -1,6 +1,6 @@
 /**
  * `nxdomain_cut kubernetes` never changes an answer: for any cluster and any questions of its pods,
- * what a node answers is what the cluster's DNS says (docs/ndots.md).
+ * a node answers as the cluster's DNS does (docs/ndots.md).
  */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -67,7 +67,7 @@ function questionsIn(model: Cluster): fc.Arbitrary<Question[]> {
   return fc.array(fc.tuple(nameIn(model), type), { minLength: 1, maxLength: 40 });
 }
 
-/** A cluster, what is asked of it, and a name to be asked for after that. */
+/** A cluster, the questions that it is asked, and a name to be asked for after them. */
 const asked = cluster.chain((model) =>
   fc.record({ model: fc.constant(model), asked: questionsIn(model), last: nameIn(model) }),
 );
@@ -92,7 +92,7 @@ function truthOf(model: Cluster, qname: string, qtype: string): string {
 const QUIRKY: readonly string[] = ['SOA', 'TXT'];
 
 describe('with nxdomain_cut kubernetes', { timeout: 60_000 }, () => {
-  test('every answer is what the cluster’s DNS says', () => {
+  test('every answer is that of the cluster’s DNS', () => {
     fc.assert(
       fc.property(asked, ({ model, asked }) => {
         const truths = asked.map(([qname, qtype]) => truthOf(model, qname, qtype));
@@ -128,7 +128,7 @@ describe('with nxdomain_cut kubernetes', { timeout: 60_000 }, () => {
     );
   });
 
-  test('whatever changes in the cluster is seen when the denial’s 5 s and the answer’s 30 s are over', () => {
+  test('every change in the cluster is seen when the denial’s 5 s and the answer’s 30 s are over', () => {
     fc.assert(
       fc.property(
         cluster,
@@ -157,7 +157,7 @@ describe('with nxdomain_cut kubernetes', { timeout: 60_000 }, () => {
     );
   });
 
-  test('what did not exist is seen when the denial’s 5 s are over', () => {
+  test('a name that did not exist is seen when the denial’s 5 s are over', () => {
     fc.assert(
       fc.property(asked, asked, ({ asked: first }, { model: after, asked: then }) => {
         let model: Cluster = { namespaces: [], services: [], pods: [], deniesEmpty: false };

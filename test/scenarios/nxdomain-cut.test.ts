@@ -1,4 +1,4 @@
-/** `nxdomain_cut`: docs/ndots.md argues what is held here. */
+/** `nxdomain_cut`: docs/ndots.md argues for the behaviour that is held here. */
 import { afterEach, describe, expect, test } from 'vitest';
 import { Scenario } from './scenario.ts';
 
@@ -21,7 +21,7 @@ function cluster(directive: string = KUBERNETES): Scenario {
 }
 
 describe('a search-list name is answered by one probe of the name above (RFC 8020)', () => {
-  test('of a service, in the pod’s namespace', () => {
+  test('one probe of a service answers for the pod’s namespace', () => {
     cluster()
       .client('www.example.com.prod.svc.cluster.local. A')
       .upstreamSees('com.prod.svc.cluster.local. A')
@@ -36,7 +36,7 @@ describe('a search-list name is answered by one probe of the name above (RFC 802
     expect(s.counts('nodelocald_cut_answers_total')).toBe(4);
   });
 
-  test('of a namespace, one suffix on', () => {
+  test('one probe of a namespace answers at the next suffix', () => {
     s = new Scenario(KUBERNETES);
     s.client('www.example.com.svc.cluster.local. A')
       .upstreamSees('com.svc.cluster.local. A')
@@ -45,7 +45,7 @@ describe('a search-list name is answered by one probe of the name above (RFC 802
     s.client('github.com.svc.cluster.local. A').clientGets(GETS_DENIED).upstreamHolds(0);
   });
 
-  test('of what is neither svc nor pod, at the last suffix', () => {
+  test('one probe of a label that is neither svc nor pod answers at the last suffix', () => {
     s = new Scenario(KUBERNETES);
     s.client('www.example.com.cluster.local. A')
       .upstreamSees('com.cluster.local. A')
@@ -68,7 +68,7 @@ describe('a search-list name is answered by one probe of the name above (RFC 802
     s.upstreamSees('prod.svc.cluster.local. A');
   });
 
-  test('any answer from a namespace says that it exists', () => {
+  test('any answer from a namespace shows that it exists', () => {
     s = new Scenario(KUBERNETES);
     s.client('web.prod.svc.cluster.local. A')
       .upstreamAnswers(SOA) // the namespace's probe, NODATA
@@ -82,7 +82,7 @@ describe('a search-list name is answered by one probe of the name above (RFC 802
     s.pass(200).client('mq.prod.svc.cluster.local. A').upstreamSees('mq.prod.svc.cluster.local. A');
   });
 
-  test('those who ask meanwhile wait for the same probe', () => {
+  test('queries that come meanwhile wait for the same probe', () => {
     cluster();
     s.client('a.com.prod.svc.cluster.local. A').client('A.com.prod.svc.cluster.local. AAAA');
     s.client('b.COM.prod.svc.cluster.local. A').upstreamHolds(1).upstreamAnswers(DENIED);
@@ -90,7 +90,7 @@ describe('a search-list name is answered by one probe of the name above (RFC 802
     s.clientGets('nothing').upstreamHolds(0);
   });
 
-  test('counts its TTL down, and ends with the denial’s', () => {
+  test('an answer by a cut counts its TTL down, and ends with the denial’s', () => {
     cluster().client('a.com.prod.svc.cluster.local. A').upstreamAnswers(DENIED);
     s.clientGets(GETS_DENIED).pass(3).client('b.com.prod.svc.cluster.local. A');
     s.clientGets('NXDOMAIN cluster.local. 2 SOA').pass(2).client('b.com.prod.svc.cluster.local. A');
@@ -104,14 +104,14 @@ describe('a search-list name is answered by one probe of the name above (RFC 802
     expect(s.counts('nodelocald_cut_probes_total')).toBe(0);
   });
 
-  test('also where every query walks the chain, as the cache is not for all of the block', () => {
+  test('a cut answers also where every query walks the chain, as the cache is not for all of the block', () => {
     cluster('cache cluster.local {\n denial 9984 5\n nxdomain_cut kubernetes\n}');
     s.client('a.com.prod.svc.cluster.local. A').upstreamAnswers(DENIED).clientGets(GETS_DENIED);
     s.pass(1).client('b.com.prod.svc.cluster.local. AAAA').upstreamHolds(0);
     s.clientGets('NXDOMAIN cluster.local. 4 SOA');
   });
 
-  test('the answer asks what the client asked, and can be read', () => {
+  test('an answer by a cut has the client’s question, and can be read', () => {
     cluster()
       .client('a.com.prod.svc.cluster.local. A')
       .upstreamAnswers(
@@ -122,8 +122,8 @@ describe('a search-list name is answered by one probe of the name above (RFC 802
   });
 });
 
-describe('what exists resolves', () => {
-  test('a headless service’s endpoints', () => {
+describe('names that exist resolve', () => {
+  test('a headless service’s endpoints resolve', () => {
     cluster()
       .client('db-0.db.prod.svc.cluster.local. A')
       .upstreamSees('db.prod.svc.cluster.local. A')
@@ -134,7 +134,7 @@ describe('what exists resolves', () => {
     s.client('db-1.db.prod.svc.cluster.local. A').upstreamSees('db-1.db.prod.svc.cluster.local. A');
   });
 
-  test('a service without an address of the family that the probe asks for', () => {
+  test('a service without an address of the family that the probe asks for resolves', () => {
     cluster().client('db-0.db.prod.svc.cluster.local. AAAA').upstreamAnswers(SOA);
     s.upstreamSees('db-0.db.prod.svc.cluster.local. AAAA');
   });
@@ -157,7 +157,7 @@ describe('what exists resolves', () => {
     s.client('db-0.db.prod.svc.cluster.local. A').upstreamSees('db-0.db.prod.svc.cluster.local. A');
   });
 
-  test('pods’ A records: nothing below pod is cut', () => {
+  test('pods’ A records resolve, as nothing below pod is cut', () => {
     s = new Scenario(KUBERNETES);
     s.client('pod.cluster.local. A').upstreamAnswers(DENIED);
     s.client('prod.pod.cluster.local. A').upstreamAnswers(DENIED);
@@ -166,7 +166,7 @@ describe('what exists resolves', () => {
     );
   });
 
-  test('what stands directly below the zone or its svc', () => {
+  test('names directly below the zone or its svc resolve', () => {
     s = new Scenario(KUBERNETES);
     s.client('cluster.local. A').upstreamAnswers(DENIED);
     s.client('svc.cluster.local. A').upstreamAnswers(DENIED);
@@ -190,7 +190,7 @@ describe('what exists resolves', () => {
     }
   });
 
-  test('a service made a moment after its denial, when that has ended', () => {
+  test('a service made a moment after its denial resolves when that has ended', () => {
     cluster().client('db-0.new.prod.svc.cluster.local. A').upstreamAnswers(DENIED);
     s.clientGets(GETS_DENIED).pass(1); // the service is there now
     s.client('db-0.new.prod.svc.cluster.local. A').clientGets('NXDOMAIN cluster.local. 4 SOA');
@@ -202,7 +202,7 @@ describe('what exists resolves', () => {
     s.clientGets('NOERROR db-0.new.prod.svc.cluster.local. 30 A 10.0.0.1');
   });
 
-  test('a service, asked for by its own name before that', () => {
+  test('a service resolves before that if it is asked for by its own name', () => {
     cluster().client('db-0.new.prod.svc.cluster.local. A').upstreamAnswers(DENIED);
     s.pass(5)
       .client('new.prod.svc.cluster.local. A')
@@ -222,7 +222,7 @@ describe('a probe without news costs little', () => {
     { because: 'the answer is REFUSED', news: () => s.upstreamAnswers('REFUSED') },
     { because: 'the NXDOMAIN has no SOA', news: () => s.upstreamAnswers('NXDOMAIN') },
     { because: 'it takes 250 ms', news: () => s.pass(0.25) },
-  ])('the name itself is asked when $because', ({ because, news }) => {
+  ])('after a probe, the name itself is asked when $because', ({ because, news }) => {
     cluster().client(NAME).upstreamSees('com.prod.svc.cluster.local. A');
     news();
     if (because.includes('250')) s.upstreamHolds(2).upstreamFails();
@@ -231,7 +231,7 @@ describe('a probe without news costs little', () => {
     s.upstreamSees('other.com.prod.svc.cluster.local. A').upstreamHolds(1);
   });
 
-  test('nobody joins a probe that is late, and its answer is kept', () => {
+  test('no query joins a probe that is late, and its answer is kept', () => {
     cluster().client(NAME).pass(0.25).client('b.com.prod.svc.cluster.local. A').upstreamHolds(3);
     s.upstreamAnswers(DENIED).client('c.com.prod.svc.cluster.local. A').upstreamHolds(2);
     s.clientGets(GETS_DENIED);
@@ -246,8 +246,8 @@ describe('a probe without news costs little', () => {
   });
 });
 
-describe('kept apart', () => {
-  test.each(['do', 'cd'])('a cut is for those who ask with %s as it was asked', (flag) => {
+describe('cuts are kept apart', () => {
+  test.each(['do', 'cd'])('a cut answers only queries whose %s is that of its own', (flag) => {
     cluster().client('a.com.prod.svc.cluster.local. A').upstreamAnswers(DENIED);
     s.client(`b.com.prod.svc.cluster.local. A ${flag}`);
     s.upstreamSees('com.prod.svc.cluster.local. A').upstreamAnswers(DENIED);
@@ -255,12 +255,12 @@ describe('kept apart', () => {
     s.client(`c.com.prod.svc.cluster.local. A ${flag}`).clientGets(GETS_DENIED).upstreamHolds(0);
   });
 
-  test('namespaces', () => {
+  test('a cut in one namespace does not answer for another', () => {
     cluster().client('a.com.prod.svc.cluster.local. A').upstreamAnswers(DENIED);
     s.client('a.com.dev.svc.cluster.local. A').upstreamSees('dev.svc.cluster.local. A');
   });
 
-  test('other zones are as without the option', () => {
+  test('other zones are as without the option, where nothing is cut', () => {
     cluster().client('com.example. A').upstreamAnswers('NXDOMAIN example. 30 SOA 5');
     s.client('www.com.example. A').upstreamSees('www.com.example. A').upstreamFails();
     s.client('www.com.local. A').upstreamSees('www.com.local. A').upstreamFails();
@@ -268,8 +268,8 @@ describe('kept apart', () => {
   });
 });
 
-describe('off, which is the default', () => {
-  test('each name is asked for itself, and no denial answers for another', () => {
+describe('nxdomain_cut off, which is the default', () => {
+  test('without nxdomain_cut each name is asked for itself, and no denial answers for another', () => {
     cluster(OFF).client('com.prod.svc.cluster.local. A').upstreamAnswers(DENIED);
     s.clientGets(GETS_DENIED).client('www.com.prod.svc.cluster.local. A');
     s.upstreamSees('www.com.prod.svc.cluster.local. A').upstreamHolds(1);
@@ -290,7 +290,7 @@ describe('serve_stale', () => {
     s.clientGets('NXDOMAIN cluster.local. 0 SOA').upstreamHolds(0);
   });
 
-  test('it does not, while the probe can be answered: a new service is seen in time', () => {
+  test('a cut that has ended stands aside while its probe can be answered, so a new service is seen', () => {
     cluster(STALE).client('db-0.new.prod.svc.cluster.local. A').upstreamAnswers(DENIED);
     s.clientGets(GETS_DENIED).pass(5).client('db-0.new.prod.svc.cluster.local. A');
     s.upstreamAnswers('new.prod.svc.cluster.local. 30 A 10.0.0.1');
@@ -311,7 +311,7 @@ describe('serve_stale', () => {
 });
 
 describe('prefetch refreshes the cut, not the name below it', () => {
-  test('in the last part of its life', () => {
+  test('a prefetch in the last part of its life refreshes the cut, not the name below it', () => {
     cluster(
       'cache {\n denial 9984 5\n prefetch 2 1m 50%\n nxdomain_cut kubernetes cluster.local\n}',
     );
@@ -324,23 +324,23 @@ describe('prefetch refreshes the cut, not the name below it', () => {
   });
 });
 
-describe('plain: what clients have learned, and no probe (RFC 8020)', () => {
+describe('plain: denials that clients asked for, and no probe (RFC 8020)', () => {
   const PLAIN = 'cache {\n nxdomain_cut plain example\n}';
   const GONE = 'NXDOMAIN example. 30 SOA 5';
 
-  test('an NXDOMAIN answers for all below it, whatever the type', () => {
+  test('in a plain zone, an NXDOMAIN answers for all names below it, whatever the type', () => {
     s = new Scenario(PLAIN);
     s.client('gone.example. A').upstreamAnswers(GONE).clientGets('NXDOMAIN example. 30 SOA');
     s.client('a.b.gone.example. MX').clientGets('NXDOMAIN example. 30 SOA');
     s.client('_x._tcp.gone.example. SRV').clientGets('NXDOMAIN example. 30 SOA').upstreamHolds(0);
   });
 
-  test('nothing is probed', () => {
+  test('in a plain zone nothing is probed', () => {
     s = new Scenario(PLAIN);
     s.client('a.b.example. A').upstreamSees('a.b.example. A').upstreamHolds(1);
   });
 
-  test('the zone itself, and what is above it, denies nothing', () => {
+  test('a denial of the zone itself or a name above it denies nothing below', () => {
     s = new Scenario(PLAIN);
     s.client('example. A').upstreamAnswers('NXDOMAIN . 30 SOA 5');
     s.client('a.example. A').upstreamSees('a.example. A');
@@ -366,7 +366,7 @@ describe('search: another search domain, in which a top-level domain is probed',
   const NODE_DENIED = `NXDOMAIN ${NODE_SOA}`;
   const NODE_GETS_DENIED = 'NXDOMAIN compute.internal. 5 SOA';
 
-  test('one denial serves every external name of it', () => {
+  test('one denial of a top-level domain serves every external name in it', () => {
     s = new Scenario(SEARCH);
     s.client('www.example.com.compute.internal. A')
       .upstreamSees('com.compute.internal. A')
@@ -392,7 +392,7 @@ describe('search: another search domain, in which a top-level domain is probed',
     s.client(name).upstreamSees(name).upstreamHolds(1);
   });
 
-  test('a name below that exists: where its parent is no denial, and for 5 minutes where it is', () => {
+  test('a name below that exists resolves where its parent is no denial, and for 5 minutes where it is', () => {
     s = new Scenario(SEARCH);
     s.client('db.prod.compute.internal. A')
       .upstreamSees('prod.compute.internal. A')

@@ -1,6 +1,6 @@
 /**
- * `rewrite`, as clients and upstreams see it. That a client gets its own question back, whatever was
- * asked upstream, is checked by the scenario itself, for each answer.
+ * `rewrite`, as clients and upstreams see it. The scenario itself checks for each answer that the client
+ * gets its own question back, whatever was asked upstream.
  */
 import { afterEach, describe, expect, test } from 'vitest';
 import { Scenario } from './scenario.ts';
@@ -10,7 +10,7 @@ afterEach(() => s.end());
 
 const rules = (...lines: readonly string[]): string[] => lines.map((line) => `rewrite ${line}`);
 
-/** Asks `asked`, and says what the upstream sees of it. */
+/** Asks `asked`, and checks the question that the upstream sees. */
 function passes(asked: string, lines: readonly string[], seen: string): void {
   s = new Scenario(...rules(...lines));
   s.client(asked).upstreamSees(seen);
@@ -41,7 +41,7 @@ describe('the name that is asked for', () => {
     { rule: 'name suffix .b.test .c.test', asked: 'a\\.b.test. A', seen: 'a\\.c.test. A' },
   ])('$rule: $asked is asked as $seen', ({ rule, asked, seen }) => passes(asked, [rule], seen));
 
-  test('must be one', () => {
+  test('a rewritten name that is no name costs a SERVFAIL, with the reason logged', () => {
     s = new Scenario('errors', 'rewrite name regex ^x(.*) {1}..b.test');
     s.client('xa.test. A').upstreamSees('nothing').clientGets('SERVFAIL');
     expect(s.logged()).toEqual([
@@ -52,7 +52,7 @@ describe('the name that is asked for', () => {
   test.each([
     { name: `${'a'.repeat(60)}.test.`, because: 'a label becomes too long' },
     { name: `${'aaaaaaa.'.repeat(31)}a.`, because: 'the name becomes too long' },
-  ])('is not asked for where $because', ({ name }) => {
+  ])('a rewritten name is not asked for where $because', ({ name }) => {
     s = new Scenario('rewrite name prefix a aaaaaaaaaaa', 'rewrite name regex ^(a.*) aaaaa{1}');
     s.client(`${name} A`).upstreamSees('nothing').clientGets('SERVFAIL');
   });
@@ -65,7 +65,7 @@ describe('type and class', () => {
     { rule: 'class ch in', asked: 'a. A', seen: 'a. A' },
   ])('$rule: $asked is asked as $seen', ({ rule, asked, seen }) => passes(asked, [rule], seen));
 
-  test('the answer’s records stay as they are, and the answer is cached as the client’s', () => {
+  test('with another type the records stay as they are, and the answer is cached as the client’s', () => {
     s = new Scenario('cache 30', 'rewrite type AAAA A');
     s.client('A. AAAA').upstreamSees('a. A').upstreamAnswers('a. 9 A 192.0.2.1');
     s.clientGets('NOERROR A. 9 A 192.0.2.1');
@@ -118,7 +118,7 @@ describe('several rules', () => {
     passes(asked, lines, seen);
   });
 
-  test('are undone from the last to the first', () => {
+  test('several rules are undone from the last to the first', () => {
     s = new Scenario(...rules('continue name a.x b.x', 'continue type A MX', 'name b.x c.x'));
     s.client('a.x. A').upstreamSees('c.x. MX');
     s.upstreamAnswers('d.c.x. 5 CNAME c.x.; b.x. 5 A 192.0.2.1');
@@ -196,9 +196,9 @@ describe('the names in the answer', () => {
       asked: 'x. A',
       answer: 'a. 5 A 192.0.2.1',
       gets: 'a. 5 A 192.0.2.1',
-      because: 'what would be no name stays',
+      because: 'a name that would become none stays',
     },
-  ])('$rule: $because', ({ rule, asked, answer, gets }) => {
+  ])('the answer of rewrite $rule shows that $because', ({ rule, asked, answer, gets }) => {
     s = new Scenario(`rewrite ${rule}`);
     s.client(asked).upstreamAnswers(answer).clientGets(`NOERROR ${gets}`);
   });
@@ -208,12 +208,12 @@ describe('the names in the answer', () => {
     ['b. 5 PTR x.b.', 'a. 5 PTR x.a.'],
     ['b. 5 DNAME x.b.', 'a. 5 DNAME x.a.'],
     ['b. 5 SRV 1 2 3 x.b.', 'a. 5 SRV x.a.'],
-  ])('%s becomes %s', (answer, gets) => {
+  ])('the answer %s becomes %s', (answer, gets) => {
     s = new Scenario('rewrite name a b');
     s.client('a. ANY').upstreamAnswers(answer).clientGets(`NOERROR ${gets}`);
   });
 
-  test('and in the authority section, of a denial too', () => {
+  test('names in the authority section change too, even in a denial', () => {
     s = new Scenario('cache 30', 'rewrite name suffix .a .b answer auto');
     s.client('x.a. A').upstreamAnswers('NXDOMAIN z.b. 5 SOA').clientGets('NXDOMAIN z.a. 5 SOA');
     s.client('x.a. MX').upstreamSees('nothing').clientGets('NXDOMAIN z.a. 5 SOA');
@@ -227,18 +227,18 @@ describe('ttl', () => {
     { range: '-5', ttls: [1, 9], becomes: [1, 5] },
     { range: '5-7', ttls: [1, 9], becomes: [5, 7] },
     { range: '4294967295', ttls: [1, 9], becomes: [2147483647, 2147483647] },
-  ])('$range makes $ttls $becomes', ({ range, ttls, becomes }) => {
+  ])('a rewritten ttl of $range makes $ttls $becomes', ({ range, ttls, becomes }) => {
     s = new Scenario(`rewrite ttl suffix .a ${range}`);
     s.client('x.a. A').upstreamAnswers(`x.a. ${ttls[0]} A 192.0.2.1; x.a. ${ttls[1]} A 192.0.2.2`);
     s.clientGets(`NOERROR x.a. ${becomes[0]} A 192.0.2.1; x.a. ${becomes[1]} A 192.0.2.2`);
   });
 
-  test('of rules that all match, the first counts last', () => {
+  test('of ttl rules that all match, the first counts last', () => {
     s = new Scenario(...rules('continue ttl a 1-5', 'continue ttl a 20', 'ttl b 99'));
     s.client('a. A').upstreamAnswers('a. 9 A 192.0.2.1').clientGets('NOERROR a. 5 A 192.0.2.1');
   });
 
-  test('goes by the name as rules above have made it, and the cache keeps to what it says', () => {
+  test('a ttl rule goes by the name as rules above have made it, and the cache keeps its TTL', () => {
     s = new Scenario('cache 60', ...rules('continue name a b', 'ttl exact b 20'));
     s.client('a. A').upstreamAnswers('b. 9 A 192.0.2.1').clientGets('NOERROR a. 20 A 192.0.2.1');
     s.pass(15).client('a. A').clientGets('NOERROR a. 5 A 192.0.2.1');
@@ -251,18 +251,18 @@ describe('rcode', () => {
     { answer: 'SERVFAIL', gets: 'NXDOMAIN', because: 'an answer without records' },
     { answer: 'SERVFAIL a. 5 SOA', gets: 'NXDOMAIN a. 5 SOA', because: 'one with a record' },
     { answer: 'REFUSED', gets: 'REFUSED', because: 'one with another RCODE' },
-  ])('changes $answer to $gets: $because', ({ answer, gets }) => {
+  ])('an rcode rule changes $answer to $gets: $because', ({ answer, gets }) => {
     s = new Scenario('rewrite rcode a SERVFAIL NXDOMAIN');
     s.client('a. A').upstreamAnswers(answer).clientGets(gets);
   });
 
-  test('changes the RCODE of a failure too, whose reason is logged', () => {
+  test('an rcode rule changes the RCODE of a failure too, whose reason is logged', () => {
     s = new Scenario('errors', 'rewrite rcode a SERVFAIL 3');
     s.client('A. A').upstreamFails().clientGets('NXDOMAIN');
     expect(s.logged()).toEqual(['[ERROR] plugin/errors: 3 a. A: i/o timeout']);
   });
 
-  test('is undone from the last rule to the first', () => {
+  test('rcode rules are applied from the last to the first', () => {
     s = new Scenario(
       ...rules('continue rcode a REFUSED NOERROR', 'continue rcode a SERVFAIL REFUSED'),
     );
@@ -278,7 +278,7 @@ describe('cname', () => {
     { rule: 'cname suffix .x. .y.', target: 'to.x', found: 'to.y' },
     { rule: 'cname substring o. n.', target: 'foo.to.x', found: 'fon.tn.x' },
     { rule: 'cname regex ^(.)(\\S)\\.X {2}{1}.y.', target: 'to.x', found: 'ot.y' },
-  ])('$rule: $target is $found instead, looked up with the query’s type', (row) => {
+  ])('with cname $rule, $target is $found instead, looked up with the query’s type', (row) => {
     const { rule, target, found } = row;
     s = new Scenario(`rewrite ${rule}`);
     s.client('a. AAAA').upstreamSees('a. AAAA');
@@ -292,7 +292,7 @@ describe('cname', () => {
     { rule: 'cname to.y new.y', because: 'it is another name' },
     { rule: 'cname exact to.x to.x', because: 'it would lead where it leads' },
     { rule: 'cname regex (.*) {1}..', because: 'that is no name' },
-  ])('$rule leaves to.x alone: $because', ({ rule }) => {
+  ])('cname $rule leaves to.x alone: $because', ({ rule }) => {
     s = new Scenario(`rewrite ${rule}`);
     s.client('a. A')
       .upstreamAnswers('a. 5 CNAME to.x.; to.x. 9 A 192.0.2.1')
@@ -300,21 +300,21 @@ describe('cname', () => {
     s.clientGets('NOERROR a. 5 CNAME to.x.; to.x. 9 A 192.0.2.1');
   });
 
-  test('keeps the CNAMEs before, and all that is found, chain and denial', () => {
+  test('a cname rule keeps the CNAMEs before, and all that is found, chain and denial', () => {
     s = new Scenario('rewrite cname c. d.');
     s.client('a. A').upstreamAnswers('a. 5 CNAME b.; b. 5 CNAME c.; c. 5 CNAME z.');
     s.upstreamSees('d. A').upstreamAnswers('NXDOMAIN d. 6 CNAME e.; e. 7 SOA');
     s.clientGets('NXDOMAIN a. 5 CNAME b.; b. 5 CNAME d.; d. 6 CNAME e.; e. 7 SOA');
   });
 
-  test('mends a CNAME that leads nowhere', () => {
+  test('a cname rule mends a CNAME that leads nowhere', () => {
     s = new Scenario('rewrite cname gone. here.');
     s.client('a. A').upstreamAnswers('NXDOMAIN a. 5 CNAME gone.; . 5 SOA');
     s.upstreamAnswers('here. 5 A 192.0.2.1');
     s.clientGets('NOERROR a. 5 CNAME here.; here. 5 A 192.0.2.1');
   });
 
-  test('goes through the whole server: cache, rules and all', () => {
+  test('the lookup of a cname rule goes through the whole server: cache, rules and all', () => {
     s = new Scenario('cache 30', ...rules('continue cname b. c.', 'continue name c e'));
     s.client('c. A').upstreamSees('e. A').upstreamAnswers('e. 9 A 192.0.2.1');
     s.clientGets('NOERROR c. 9 A 192.0.2.1');
@@ -322,7 +322,7 @@ describe('cname', () => {
     s.clientGets('NOERROR a. 9 CNAME c.; c. 9 A 192.0.2.1');
   });
 
-  test('fails if the lookup does', () => {
+  test('a cname rule fails if its lookup does', () => {
     s = new Scenario('errors', 'rewrite cname b. c.');
     s.client('a. A').upstreamAnswers('a. 9 CNAME b.').upstreamFails().clientGets('SERVFAIL');
     // The lookup is a query of its own, and logged as one.
@@ -332,7 +332,7 @@ describe('cname', () => {
     ]);
   });
 
-  test('that leads to the question fails, and ends', () => {
+  test('a cname rule that leads to the question fails, and ends', () => {
     s = new Scenario('errors', 'rewrite cname b. a.');
     s.client('a. A').upstreamAnswers('a. 9 CNAME b.').clientGets('SERVFAIL');
     expect(s.logged()).toEqual([
@@ -340,7 +340,7 @@ describe('cname', () => {
     ]);
   });
 
-  test('that leads ever on ends', () => {
+  test('a cname rule that leads ever on ends', () => {
     s = new Scenario('rewrite cname regex (.*) x.{1}');
     s.client('a. A');
     for (let i = 0; i < 12; i++)
@@ -349,7 +349,7 @@ describe('cname', () => {
     s.upstreamSees('nothing').clientGets('SERVFAIL');
   });
 
-  test('several rules, the last one first', () => {
+  test('of several cname rules, the last one comes first', () => {
     s = new Scenario(...rules('continue cname c. d.', 'continue cname b. c.'));
     s.client('a. A').upstreamAnswers('a. 9 CNAME b.');
     // The lookup of c. is rewritten as well, and finds nothing to change.
@@ -359,8 +359,8 @@ describe('cname', () => {
   });
 });
 
-describe('what is above knows the client’s question', () => {
-  test('the cache keeps the answer under it, and hits meet no rule', () => {
+describe('directives above know the client’s question', () => {
+  test('the cache keeps the answer under the client’s question, and hits meet no rule', () => {
     s = new Scenario('cache 30', 'rewrite name a b');
     s.client('A. A').upstreamSees('b. A').upstreamAnswers('b. 20 A 192.0.2.1');
     s.clientGets('NOERROR A. 20 A 192.0.2.1');
@@ -368,13 +368,13 @@ describe('what is above knows the client’s question', () => {
     s.client('b. A').upstreamSees('b. A');
   });
 
-  test('those who ask meanwhile wait for the one query', () => {
+  test('identical queries that come meanwhile wait for the one query', () => {
     s = new Scenario('cache 30', 'rewrite name a b');
     s.client('a. A').client('A. A').upstreamHolds(1).upstreamAnswers('b. 20 A 192.0.2.1');
     s.clientGets('NOERROR A. 20 A 192.0.2.1').clientGets('NOERROR a. 20 A 192.0.2.1');
   });
 
-  test('and so do errors and log, without a cache too', () => {
+  test('errors and log show the client’s question, without a cache too', () => {
     s = new Scenario(
       'errors',
       'log . "{type} {class} {name} {size} {rcode} {rsize}"',

@@ -114,7 +114,7 @@ describe('a CNAME among the answers', () => {
   const alias = (target: string): string =>
     `template IN ANY alias {\n match ^alias[.]$\n answer "alias 60 CNAME ${target}"\n fallthrough\n}`;
 
-  test('is followed through the whole server, for addresses', () => {
+  test('a CNAME is followed through the whole server, for addresses', () => {
     const server = new TestServer(alias('known'));
     expect(server.answers('alias.', 'A')).toEqual([
       'alias. 60 IN CNAME known.',
@@ -124,13 +124,13 @@ describe('a CNAME among the answers', () => {
     expect(server.answers('alias.', 'MX')).toEqual(['alias. 60 IN CNAME known.']);
   });
 
-  test('that leads nowhere stands alone, and the RCODE is the template’s', () => {
+  test('a CNAME that leads nowhere stands alone, and the RCODE is the template’s', () => {
     const server = new TestServer(alias('nowhere'));
     expect(server.answers('alias.', 'A')).toEqual(['alias. 60 IN CNAME nowhere.']);
     expect(server.rcode('alias.', 'A')).toBe('NOERROR');
   });
 
-  test('of another template is followed as well', () => {
+  test('a CNAME of another template is followed as well', () => {
     const server = new TestServer(
       'template IN A a {\n answer "a 60 CNAME b"\n}\ntemplate IN A b {\n answer "b 60 CNAME known"\n}',
     );
@@ -141,7 +141,7 @@ describe('a CNAME among the answers', () => {
     ]);
   });
 
-  test('that leads to itself, or never ends, gets one answer all the same', () => {
+  test('a CNAME that leads to itself, or never ends, gets one answer all the same', () => {
     const itself = new TestServer(alias('alias'), 'cache 30');
     expect(itself.answers('alias.', 'A')).toEqual(
       ['alias. 60 IN CNAME alias.'].map((line) => line.replace(' 60 ', ' 30 ')),
@@ -154,7 +154,7 @@ describe('a CNAME among the answers', () => {
     expect(answers.length).toBeLessThan(20);
   });
 
-  test('each of several is followed, in order', () => {
+  test('each of several CNAMEs is followed, in order', () => {
     const server = new TestServer(
       'template IN A alias {\n answer "alias 60 CNAME known"\n answer "alias 60 A 192.0.2.1"\n answer "b 60 CNAME known"\n}',
     );
@@ -189,7 +189,7 @@ describe('an extended DNS error (RFC 8914)', () => {
     expect(Buffer.from(wire).toString('latin1')).toContain('not here');
   });
 
-  test('leaves its text away where there is no room for it, then itself', () => {
+  test('where there is no room, an extended error is sent without its text, and then not at all', () => {
     const filling = (octets: number): string => {
       const strings = [200, 200, octets - 400]
         .map((length) => `\\"${'x'.repeat(length)}\\"`)
@@ -210,7 +210,7 @@ describe('an extended DNS error (RFC 8914)', () => {
 });
 
 describe('below a cache', () => {
-  test('an NXDOMAIN holds for the type that it was made for, and not for the name', () => {
+  test('an NXDOMAIN of a template holds for the type that it was made for, and not for the name', () => {
     const soa = 'authority "{{ .Zone }} 60 SOA a b 1 1 1 1 60"';
     const server = new TestServer(`template IN AAAA {\n rcode NXDOMAIN\n ${soa}\n}`, 'cache 30');
     expect(server.rcode('known.', 'AAAA')).toBe('NXDOMAIN');
@@ -218,7 +218,7 @@ describe('below a cache', () => {
     expect(server.answers('known.', 'A')).toEqual(['known. 30 IN A 192.0.2.99']);
   });
 
-  test('answers are kept as others are', () => {
+  test('answers of a template are kept as others are', () => {
     const server = new TestServer(
       'template IN A {\n answer "{{ .Name }} 7 A 192.0.2.{{ .Message.Id }}"\n}'.replace(
         '{{ .Message.Id }}',

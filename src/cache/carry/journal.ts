@@ -38,7 +38,7 @@ export class Journal {
   }
 
   #append(entry: CacheEntry, tag: Uint8Array): void {
-    if (entry.kind === SERVER_ERROR) return; // gone in a moment, and nothing to begin with
+    if (entry.kind === SERVER_ERROR) return; // gone in a moment, and of no use to the next worker
     const octets = recordOctets(entry);
     if (octets === 0) return;
     if (!this.#writer.fits(octets)) this.#begin();

@@ -10,7 +10,7 @@
  *                                            24 hits  26 is 0  28 the response, as the entry has it
  *
  * Integers are big-endian, times in tenths of a second. Segments are read in the order of their
- * sequence, so what is in the last one counts last.
+ * sequence, so a later one overrides an earlier one.
  *
  * Owns:    the format. Each record is known by its checksum to belong to its segment as it is now: so a
  *          segment may be written over an older one, and a write may end anywhere.
@@ -101,15 +101,15 @@ export class SegmentWriter {
     this.#end();
   }
 
-  /** What an older segment had behind the last record is no record of this one. */
+  /** Ends the segment: a record that an older one had behind the last is none of this one. */
   #end(): void {
     if (this.fits(RECORD_HEADER_OCTETS)) writeU16(this.#octets, this.#next + 4, 0);
   }
 }
 
 /**
- * 32 bits over `octets` from `from` to `to`, continued from `seed`: tells what was written whole from
- * what was not, and guards against nobody. zlib's crc32 costs 0.4 us a record, this 0.1.
+ * 32 bits over `octets` from `from` to `to`, continued from `seed`: tells a record that was written whole
+ * from one that was not, and is no guard against forgery. zlib's crc32 costs 0.4 us a record, this 0.1.
  */
 export function checksum(octets: Uint8Array, from: number, to: number, seed: number): number {
   let hash = seed;
@@ -124,7 +124,7 @@ export function checksum(octets: Uint8Array, from: number, to: number, seed: num
   return (hash ^ (hash >>> 13)) >>> 0;
 }
 
-/** One record, read in place. Nothing of it is to be believed but that it was written as it stands. */
+/** One record, read in place. It was written as it stands; nothing else of it is to be believed. */
 export interface CacheRecord {
   readonly octets: Uint8Array;
   /** Where the tag stands. */

@@ -1,4 +1,4 @@
-/** Whatever another process hands over, what gets into a cache is what the cache may keep. */
+/** A cache takes in nothing that it may not keep, whatever another process hands over. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { writeU32 } from '../../dns/header.ts';
@@ -50,7 +50,7 @@ async function snapshot(): Promise<Uint8Array> {
   return taken;
 }
 
-/** Restores, and holds what got in against what may. */
+/** Restores, and checks that every entry that got in may be there. */
 async function restored(octets: Uint8Array): Promise<number> {
   const cache = new AnswerCache(cacheConfig());
   const { kept } = await restore(octets, {
@@ -81,11 +81,11 @@ function recordsIn(octets: Uint8Array): [number, number][] {
 }
 
 describe('a snapshot that is not as it was written', () => {
-  test('as it was written, it is taken whole', async () => {
+  test('a snapshot as it was written is taken whole', async () => {
     expect(await restored(await snapshot())).toBe(MESSAGES.length);
   });
 
-  test('in any octets: no record that was changed is read', async () => {
+  test('no record is read whose octets were changed', async () => {
     const original = await snapshot();
     const used = recordsIn(original).at(-1)![1];
     await fc.assert(
@@ -104,7 +104,7 @@ describe('a snapshot that is not as it was written', () => {
     );
   });
 
-  test('in any octets, with checksums to match: nothing gets in that may not', async () => {
+  test('no entry gets in that may not, even if checksums match the changed octets', async () => {
     const original = await snapshot();
     const records = recordsIn(original);
     const seed = checksum(original, 0, 16, 0);
@@ -134,7 +134,7 @@ describe('a snapshot that is not as it was written', () => {
     );
   });
 
-  test('but of nonsense: nothing is read, and nothing is thrown', async () => {
+  test('nonsense in place of a snapshot is not read, and throws nothing', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 300 }), async (nonsense) => {
         const octets = (await snapshot()).slice();

@@ -13,7 +13,7 @@ import { classify, lifetimeSec } from '../ttl-policy.ts';
 
 const SOA = 'test. 300 SOA 20';
 const TAG = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8);
-/** What is added to a process's time to have that of the clock which all share. */
+/** Added to a process's time, gives that of the clock which all share. */
 const OFFSET_DS = 5_000_000;
 const SEED = 4711;
 
@@ -80,7 +80,7 @@ function restoreInto(
   });
 }
 
-/** What the old process kept, as the new one, whose clock began otherwise, finds it. */
+/** The entries that the old process kept, as the new one, whose clock began otherwise, finds them. */
 async function handedOver(kept: Kept, options?: CacheOptions): Promise<AnswerCache> {
   const before = makeCache(options);
   keep(before, kept);
@@ -116,7 +116,7 @@ describe('the next worker inherits', () => {
       kept: { name: '.', type: 'NS', says: { answers: ['. 60 NS a.test.'] } },
       found: '0: . 60 NS a.test.',
     },
-  ])('$kept: $found', async ({ kept, found }) => {
+  ])('the next worker finds $kept as $found', async ({ kept, found }) => {
     const { name = 'a.test.', type = 'A' } = kept;
     const cache = await handedOver(kept);
     expect(find(cache, name, type, kept)).toBe(found);
@@ -127,12 +127,12 @@ describe('the next worker inherits', () => {
     for (const other of others) expect(find(cache, name, type, other)).toBeUndefined();
   });
 
-  test('an NXDOMAIN denies the name for all types there too', async () => {
+  test('an inherited NXDOMAIN denies the name for all types too', async () => {
     const cache = await handedOver({ says: { rcode: NXDOMAIN, authorities: [SOA] } });
     expect(find(cache, 'a.test.', 'AAAA')).toBe('3: test. 300 SOA 20');
   });
 
-  test('where stale answers are served, what has expired no longer than that', async () => {
+  test('where stale answers are served, an entry that has not expired for longer is inherited', async () => {
     const says = { answers: ['a.test. 60 A 192.0.2.1'] };
     const stale = { stale: { durationSec: 100 } };
     const { query } = askQuery('a.test.', 'A', {}, SEED);
@@ -146,7 +146,7 @@ describe('the next worker inherits', () => {
     }
   });
 
-  test('hits are remembered, so that prefetching goes on', async () => {
+  test('an inherited entry keeps its hits, so that prefetching goes on', async () => {
     const before = makeCache();
     keep(before, { says: { answers: ['a.test. 60 A 192.0.2.1'] } });
     const [entry] = before.success.values();
@@ -158,7 +158,7 @@ describe('the next worker inherits', () => {
     expect(restored).toMatchObject({ hits: 7, lastHitDs: entry!.lastHitDs });
   });
 
-  test('times are counted on the clock that both share', async () => {
+  test('the age of an inherited entry is counted on the clock that both workers share', async () => {
     const before = makeCache();
     keep(before, { says: { answers: ['a.test. 600 A 192.0.2.1'] } });
     const after = makeCache();
@@ -171,7 +171,7 @@ describe('the next worker inherits', () => {
 describe('the next worker does not inherit', () => {
   const says = { answers: ['a.test. 60 A 192.0.2.1'] };
 
-  test('from a block of another text', async () => {
+  test('nothing is inherited from a block of another text', async () => {
     const before = makeCache();
     keep(before, { says });
     const after = makeCache();
@@ -182,7 +182,7 @@ describe('the next worker does not inherit', () => {
     });
   });
 
-  test('from the future', async () => {
+  test('nothing is inherited from the future', async () => {
     const before = makeCache();
     keep(before, { says, ageSec: -10 });
     const after = makeCache();
@@ -194,19 +194,22 @@ describe('the next worker does not inherit', () => {
     { newer: says, because: 'the same question' },
     { newer: { authorities: [SOA] }, because: 'a denial of the type' },
     { newer: { rcode: NXDOMAIN, authorities: [SOA] }, because: 'a denial of the name' },
-  ])('in the place of what it has learned itself: $because', async ({ newer }) => {
-    const before = makeCache();
-    keep(before, { says: { answers: ['a.test. 60 A 192.0.2.99'] }, ageSec: 5 });
-    const after = makeCache();
-    const message = response({ question: 'a.test. A', ...newer });
-    const { query } = askQuery('a.test.', 'A', {}, SEED);
-    after.keep(query, message, classify(message, 0, 1_700_000_000), 30, toDs(nowMs()));
-    const known = find(after, 'a.test.', 'A');
-    await restoreInto(after, await snapshotOf(before));
-    expect(find(after, 'a.test.', 'A')).toBe(known);
-  });
+  ])(
+    'an inherited entry does not replace one that the worker learned itself: $because',
+    async ({ newer }) => {
+      const before = makeCache();
+      keep(before, { says: { answers: ['a.test. 60 A 192.0.2.99'] }, ageSec: 5 });
+      const after = makeCache();
+      const message = response({ question: 'a.test. A', ...newer });
+      const { query } = askQuery('a.test.', 'A', {}, SEED);
+      after.keep(query, message, classify(message, 0, 1_700_000_000), 30, toDs(nowMs()));
+      const known = find(after, 'a.test.', 'A');
+      await restoreInto(after, await snapshotOf(before));
+      expect(find(after, 'a.test.', 'A')).toBe(known);
+    },
+  );
 
-  test('for longer than it would keep it itself', async () => {
+  test('an entry is not inherited for longer than the worker would keep it itself', async () => {
     const before = makeCache({ success: { ttlMaxSec: 3600 } });
     keep(before, { says: { answers: ['a.test. 3000 A 192.0.2.1'] } });
     const after = makeCache({ success: { ttlMaxSec: 30 } });
@@ -219,7 +222,7 @@ describe('the next worker does not inherit', () => {
     { octets: new Uint8Array(SEGMENT_OCTETS) },
     { octets: new Uint8Array(SEGMENT_OCTETS - 1).fill(0xff) },
     { octets: new Uint8Array(2 * SEGMENT_OCTETS).fill(0xff) },
-  ])('from what is no snapshot', async ({ octets }) => {
+  ])('nothing is inherited from octets that are no snapshot', async ({ octets }) => {
     expect(await restoreInto(makeCache(), octets)).toEqual({ read: 0, kept: 0 });
   });
 });
@@ -232,7 +235,7 @@ describe('a snapshot', () => {
     }
   }
 
-  test('of many entries is the same afterwards, in the order of use', async () => {
+  test('a snapshot of many entries is the same afterwards, in the order of use', async () => {
     const before = makeCache();
     fill(before, 3000);
     const { query } = askQuery('host-17.test.', 'A');
@@ -249,7 +252,7 @@ describe('a snapshot', () => {
     expect(find(small, 'host-0.test.', 'A')).toBeUndefined();
   });
 
-  test('that may not be large holds what was used last', async () => {
+  test('a snapshot that may not be large holds the entries used last', async () => {
     const before = makeCache();
     fill(before, 3000);
     const octets = await snapshotOf(before, { ...SNAPSHOT_LIMITS, octetsMax: SEGMENT_OCTETS });
@@ -261,7 +264,7 @@ describe('a snapshot', () => {
     expect(find(after, 'host-0.test.', 'A')).toBeUndefined();
   });
 
-  test('that may not take long does not', async () => {
+  test('a snapshot that may not take long does not', async () => {
     const before = makeCache({ success: { entriesMax: 10_000 } });
     fill(before, 4000);
     let written = 0;
@@ -271,7 +274,7 @@ describe('a snapshot', () => {
     });
     expect(entries).toBeLessThan(4000);
     expect(written).toBeGreaterThan(0);
-    // Nothing is held any more: what the store drops is given back.
+    // No entry is held any more: the store gives back those that it drops.
     expect(() => fill(before, 4000)).not.toThrow();
   });
 });
@@ -291,7 +294,7 @@ describe('a journal', () => {
     return { cache, restored: await restoreInto(cache, memory, options) };
   }
 
-  test('holds each entry that was kept, and the last word on each question', async () => {
+  test('a journal holds each entry that was kept, and the last word on each question', async () => {
     const memory = new Uint8Array(OCTETS);
     const cache = journaled(memory);
     keep(cache, { says: { answers: ['a.test. 60 A 192.0.2.1'] }, ageSec: 3 });
@@ -304,7 +307,7 @@ describe('a journal', () => {
     expect(find(after, 'b.test.', 'AAAA')).toBe('3: test. 300 SOA 20');
   });
 
-  test('goes on where another process has left off, and forgets the oldest', async () => {
+  test('a journal goes on where another process has left off, and forgets the oldest', async () => {
     const memory = new Uint8Array(OCTETS);
     for (let process = 0; process < 3; process++) {
       const cache = journaled(memory);
@@ -325,7 +328,7 @@ describe('a journal', () => {
     expect(after.success.size).toBeGreaterThan(1500);
   });
 
-  test('in which the last write was cut short is good up to there', async () => {
+  test('a journal in which the last write was cut short is good up to there', async () => {
     const memory = new Uint8Array(OCTETS);
     const cache = journaled(memory);
     for (const name of ['a.test.', 'b.test.', 'c.test.']) {
@@ -337,7 +340,7 @@ describe('a journal', () => {
     expect(restored).toEqual({ read: 2, kept: 2 });
   });
 
-  test('of the size that the daemon gives it holds more than a cache of default size', async () => {
+  test('a journal of the size that the daemon gives it holds more than a cache of default size', async () => {
     const memory = new Uint8Array(JOURNAL_OCTETS);
     const cache = journaled(memory);
     for (let i = 0; i < 20_000; i++) {
@@ -348,7 +351,7 @@ describe('a journal', () => {
     expect([restored.read, after.success.size]).toEqual([20_000, 100]);
   });
 
-  test('takes no answer that would fill a segment alone', async () => {
+  test('a journal takes no answer that would fill a segment alone', async () => {
     const memory = new Uint8Array(OCTETS);
     const cache = journaled(memory);
     const answers = Array.from(

@@ -2,7 +2,7 @@
  * Reads what another process has kept: each record is examined as if it came from the network.
  *
  * Owns:    that nothing gets into a cache that the cache would not have kept itself: the response is
- *          read and brought into normal form, its class and lifetime are decided anew.
+ *          read and brought into normal form, its class and lifetime are decided again.
  */
 import { HEADER_OCTETS, OPCODE_QUERY, QR, opcodeOf, readU16 } from '../../dns/header.ts';
 import { NAME_OCTETS_MAX } from '../../dns/limits.ts';
@@ -29,9 +29,9 @@ export interface RestoreOptions {
   /** Turns this process's times into those of the shared clock. */
   readonly clockOffsetDs: number;
   /**
-   * A snapshot is read before anybody is served, the hottest entries last, so that they are the most
+   * A snapshot is read before any client is served, the hottest entries last, so that they are the most
    * recently used again. A journal is read while we may serve already, the newest segments first, and is where
-   * the caches write to: what is read there is not written again.
+   * the caches write: entries read from it are not written again.
    */
   readonly from: 'snapshot' | 'journal';
 }
@@ -49,7 +49,8 @@ export function tagKey(tag: Uint8Array, at: number = 0): string {
 }
 
 /**
- * Reads segments and keeps what is good and young enough. `octets` must not change meanwhile. Holds the event loop up for a few milliseconds at a time. Never rejects.
+ * Reads segments and keeps the entries that are good and young enough. `octets` must not change
+ * meanwhile. Holds the event loop up for a few milliseconds at a time. Never rejects.
  */
 export async function restore(octets: Uint8Array, options: RestoreOptions): Promise<Restored> {
   let read = 0;
@@ -79,7 +80,7 @@ function keepRecord(record: CacheRecord, options: RestoreOptions): boolean {
   const nowDs = toDs(nowMs());
   const storedDs = record.storedDs - options.clockOffsetDs;
   if (storedDs > nowDs) return false;
-  // What is longer gone than anything is kept need not be read.
+  // A record that ended longer ago than any is kept for need not be read.
   const staleSec = config.stale?.durationSec ?? 0;
   const ageSec = (nowDs - storedDs) / 10;
   const lifetimeMaxSec = Math.max(config.success.ttlMaxSec, config.denial.ttlMaxSec);
@@ -96,7 +97,7 @@ function keepRecord(record: CacheRecord, options: RestoreOptions): boolean {
   const responseClass = classify(message, OPCODE_QUERY, Math.floor(Date.now() / 1000));
   const storeName = storeOf(responseClass);
   if (storeName === undefined || responseClass === 'server-error') return false;
-  // The newest came first: what comes now must not drive it out.
+  // The newest came first: an older entry must not drive it out.
   if (options.from === 'journal' && cache[storeName].isFull) return false;
   const lifetime = lifetimeSec(message, responseClass, config);
   if (ageSec >= lifetime + staleSec) return false;
@@ -108,7 +109,7 @@ function keepRecord(record: CacheRecord, options: RestoreOptions): boolean {
   return true;
 }
 
-/** What the record's response answers; undefined if it has no readable question. */
+/** The question that the record's response answers; undefined if none can be read. */
 function questionOf(
   { octets, wireAt, wireEnd, dnssecOk, checkingDisabled }: CacheRecord,
   hashSeed: number,

@@ -1,6 +1,6 @@
 /**
- * All that the caches of a process hold, as segments (record.ts), for a newcomer: what was asked for
- * last comes first, as far as time and room allow.
+ * All that the caches of a process hold, as segments (record.ts), for a newcomer: the entries used
+ * last come first, as far as time and room allow.
  *
  * Owns:    the bounds, and that the event loop is held up for a few milliseconds at a time only.
  */
@@ -10,7 +10,7 @@ import type { AnswerCache } from '../answer-cache.ts';
 import { SEGMENT_OCTETS, SegmentWriter, recordOctets } from './record.ts';
 
 export interface SnapshotLimits {
-  /** The newcomer serves nobody before it has read all. */
+  /** The newcomer serves no client before it has read all. */
   readonly octetsMax: number;
   readonly ms: number;
 }

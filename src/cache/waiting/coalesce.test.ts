@@ -8,7 +8,7 @@ const ask = (name = 'a.test.', type = 'A', options: AskOptions = {}): Query =>
   askQuery(name, type, options).query;
 
 describe('identical misses', () => {
-  test('wait for the first of them, in their order', () => {
+  test('identical misses wait for the first of them, in their order', () => {
     const coalescer = new Coalescer();
     const [leader, second, third] = [ask(), ask('A.TEST.'), ask('a.test.', 'A', { id: 1 })];
     expect(coalescer.joins(KEY, leader)).toBe(false);
@@ -17,18 +17,18 @@ describe('identical misses', () => {
     expect(coalescer.land(KEY, leader)).toEqual([second, third]);
   });
 
-  test('that come after the answer lead again', () => {
+  test('an identical miss that comes after the answer leads again', () => {
     const coalescer = new Coalescer();
     const [leader, next] = [ask(), ask()];
     coalescer.joins(KEY, leader);
     coalescer.land(KEY, leader);
     expect(coalescer.land(KEY, leader)).toEqual([]);
     expect(coalescer.joins(KEY, next)).toBe(false);
-    expect(coalescer.land(KEY, leader)).toEqual([]); // no more a leader
+    expect(coalescer.land(KEY, leader)).toEqual([]); // leads no longer
     expect(coalescer.joins(KEY, ask())).toBe(true);
   });
 
-  test('of different keys have nothing to do with each other', () => {
+  test('misses of different keys do not wait for each other', () => {
     const coalescer = new Coalescer();
     const [one, other] = [ask(), ask('b.test.')];
     expect(coalescer.joins(1, one)).toBe(false);
@@ -38,7 +38,7 @@ describe('identical misses', () => {
   });
 });
 
-describe('where keys collide, nobody gets another question’s answer', () => {
+describe('where keys collide, no query gets another question’s answer', () => {
   test.each([
     { other: ask('b.test.'), what: 'name' },
     { other: ask('test.'), what: 'length of name' },
@@ -46,7 +46,7 @@ describe('where keys collide, nobody gets another question’s answer', () => {
     { other: ask('a.test.', 'A', { qclass: 'CH' }), what: 'class' },
     { other: ask('a.test.', 'A', { dnssecOk: true }), what: 'DO' },
     { other: ask('a.test.', 'A', { checkingDisabled: true }), what: 'CD' },
-  ])('another $what goes alone', ({ other }) => {
+  ])('a miss with another $what goes alone', ({ other }) => {
     const coalescer = new Coalescer();
     const leader = ask();
     const waiter = ask();

@@ -19,9 +19,9 @@ export class Coalescer {
   readonly #flights = new Map<number, Flight>();
 
   /**
-   * Whether the query now waits for another one; if not, and `key` is free, it leads. With a key
-   * for every type, one about the same name is waited for whatever its type: its answer may be
-   * that there is no such name.
+   * Whether the query now waits for another one; if not, and `key` is free, it leads. With a key for
+   * every type it waits for one about the same name, whatever its type: the answer may be that there is
+   * no such name.
    */
   joins(key: number, query: Query, everyType: boolean = false): boolean {
     const flight = this.#flights.get(key);
@@ -35,7 +35,7 @@ export class Coalescer {
     return true;
   }
 
-  /** Ends the flight that `leader` leads, if it leads one; returns those who waited for it. */
+  /** Ends the flight that `leader` leads, if it leads one; returns the queries that waited for it. */
   land(key: number, leader: Query): readonly Query[] {
     const flight = this.#flights.get(key);
     if (flight === undefined || flight.leader !== leader) return NOBODY;
@@ -46,7 +46,7 @@ export class Coalescer {
 
 const NOBODY: readonly Query[] = [];
 
-/** All that tells questions apart, but for their types. */
+/** Whether the questions are the same but for their types. */
 function sameName(a: Query, b: Query): boolean {
   return (
     a.qclass === b.qclass &&

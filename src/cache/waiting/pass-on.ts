@@ -1,10 +1,10 @@
-/** What a query gets that waited for the response to another one. */
+/** The end of a query's wait for the response to another one. */
 import type { Query } from '../../query/query.ts';
 import { Response } from '../../query/response.ts';
 
 /**
- * Gives `waiter` what has come for `asked`: the response itself to the same question, a failure in its
- * own words to another one; otherwise `waiter` goes on by `resume`.
+ * Gives `waiter` the response to `asked` if its question is the same. A waiter with another question gets
+ * a failure as one of its own, and otherwise goes on by `resume`.
  */
 export function passOn(
   kept: Response,

@@ -2,7 +2,7 @@
 import type { PrefetchConfig } from '../config.ts';
 import type { CacheEntry } from '../entry.ts';
 
-/** Counts a hit of a live entry; whether it is now due for a refresh. */
+/** Counts a hit of a live entry, and returns whether the entry is now due for a refresh. */
 export function countHitForPrefetch(
   entry: CacheEntry,
   config: PrefetchConfig,

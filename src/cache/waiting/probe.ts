@@ -56,8 +56,8 @@ export class Probes {
   }
 
   /**
-   * Whether the query now waits for news of the name above it, which is asked for if it is not yet. It does not wait
-   * for a name that has just been asked about in vain, or that no upstream could answer.
+   * Whether the query now waits for news of the name above it; the first to wait begins the probe. It does
+   * not wait for a name that has just been asked about in vain, nor while no upstream can be reached.
    */
   letWait(query: Query, { nameOctets, nameHash }: UnknownName, nowDs: number): boolean {
     const key = denialKey(nameHash, query);

@@ -1,4 +1,4 @@
-/** What `cache` does, for people: `nodelocald explain`. */
+/** The lines of `nodelocald explain` for `cache`. */
 import type { CacheConfig, StoreConfig } from '../../cache/config.ts';
 import { formatDuration } from '../../corefile/values.ts';
 import { isInZones } from '../../dns/in-zone.ts';

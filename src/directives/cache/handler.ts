@@ -1,6 +1,6 @@
 /**
- * `cache` in a chain: which queries are the cache's, and what it shows as metrics. What the cache does
- * with them is in src/cache/: resolver.ts for misses, hits.ts for hits.
+ * `cache` in a chain: the choice of its queries, and its metrics. The cache itself is in src/cache/:
+ * resolver.ts for misses, hits.ts for hits.
  *
  * Owns:    the choice of queries by zone and opcode.
  */

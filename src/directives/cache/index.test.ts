@@ -6,7 +6,7 @@ import { cache } from './index.ts';
 const block = (...lines: string[]): string => `cache {\n${lines.join('\n')}\n}`;
 const parse = (use: string): CacheConfig => parseAs(cache, use, testParsing(['block.', 'b2.']));
 
-describe('what is not said', () => {
+describe('defaults', () => {
   const store = { entriesMax: 10_000, ttlMinSec: 5, disabledZones: [] };
   test.each(['cache', 'cache {\n}'])('%j keeps 10,000 answers and as many denials', (use) => {
     expect(parse(use)).toEqual({
@@ -37,7 +37,7 @@ describe('arguments', () => {
     },
     { use: 'cache dns://a.test:53', zones: ['a.test.'], ttls: [3600, 1800] },
     { use: 'cache 30 a..b', zones: [], ttls: [30, 30] }, // CoreDNS drops what is no zone
-  ])('$use', ({ use, zones, ttls }) => {
+  ])('$use caches $zones with the TTLs $ttls', ({ use, zones, ttls }) => {
     const { success, denial, ...config } = parse(use);
     expect(config.zones).toEqual(zones);
     expect([success.ttlMaxSec, denial.ttlMaxSec]).toEqual(ttls);
@@ -138,7 +138,7 @@ describe('options: the lowest, the highest and what they mean', () => {
   });
 });
 
-describe('what is refused, where, and why', () => {
+describe('lines that are refused, where, and why', () => {
   test.each([
     [
       'cache 0',
@@ -262,11 +262,11 @@ describe('what is refused, where, and why', () => {
       block('sucess 10'),
       `2:1: cache: "sucess" is not an option (unknown property 'sucess'); did you mean "success"?`,
     ],
-  ])('%j: %s', (use, message) => {
+  ])('%j is refused: %s', (use, message) => {
     expect(refusal(cache, use)).toContain(`Corefile:${message}`);
   });
 
-  test('a second cache in one block is for the loader to refuse', () => {
+  test('the loader refuses a second cache in one block', () => {
     expect(cache.repeat).toBe('refuse');
   });
 });

@@ -1,5 +1,5 @@
 /**
- * `cache`: its syntax. What it does with queries is in handler.ts; the engine, which knows nothing of
+ * `cache`: its syntax. The place in the chain is in handler.ts; the engine, which knows nothing of
  * Corefiles, is src/cache/.
  *
  * Owns:    the syntax, defaults and ranges.
@@ -43,7 +43,7 @@ const SERVFAIL_SEC = 5;
 const FIVE_MINUTES_MS = 300_000;
 const HOUR_SEC = 3600;
 
-/** While it is read. */
+/** The options so far, while the directive is read. */
 interface Draft {
   success: StoreConfig;
   denial: StoreConfig;
@@ -171,7 +171,7 @@ function readTtl(token: Token): number {
   );
 }
 
-/** CAPACITY [TTL [MINTTL]]; what is not given stays. */
+/** CAPACITY [TTL [MINTTL]]; an argument that is not given leaves its value as it is. */
 function readStore(store: StoreConfig, args: readonly Token[]): StoreConfig {
   const [capacity, ttl, minTtl] = args;
   const minTtlSec = minTtl === undefined ? store.ttlMinSec : parseInteger(minTtl);
