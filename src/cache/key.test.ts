@@ -1,5 +1,5 @@
 import * as fc from 'fast-check';
-import { describe, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { EVERY_TYPE, cacheKey } from './key.ts';
 
 const NAME = 0x12345678;
@@ -16,7 +16,7 @@ test('a key is a whole number of 30 bits, so that V8 keeps it as a small integer
   );
 });
 
-test('keys differ by name, type, class, DO and CD', () => {
+test('name, type, class, DO and CD all make a difference', () => {
   const keys = [NAME, NAME + 1, -NAME].flatMap((name) =>
     [0, 1, 28, 255, 65535, EVERY_TYPE].flatMap((type) =>
       [1, 3, 255].flatMap((qclass) =>
@@ -34,10 +34,4 @@ test('the types and names of one hash spread over all keys', () => {
   for (let type = 0; type < 4096; type++) low.add(cacheKey(NAME, type, 1, false, false) & 0xfff);
   // Thrown at random, 4096 balls leave about 1/e of 4096 boxes empty.
   expect(low.size).toBeGreaterThan(2400);
-});
-
-describe('the type that NXDOMAIN is kept under', () => {
-  test('the type that NXDOMAIN is kept under is none of the 16 bits that a question can have', () => {
-    expect(EVERY_TYPE).toBeGreaterThan(0xffff);
-  });
 });

@@ -168,7 +168,7 @@ describe('the TTL of every record, on the miss already, and how often the upstre
 });
 
 describe('SERVFAIL', () => {
-  test('is asked again after 5 s', async () => {
+  test('a name that gave SERVFAIL is asked again after 5 s', async () => {
     const name = 'servfail-again.example';
     await ask(lab, thirty.at, query(name, 'A'));
     await sleep(3500);
@@ -179,7 +179,7 @@ describe('SERVFAIL', () => {
     expect(asks(thirty, name)).toBe(2);
   });
 
-  test('of one type says nothing about another', async () => {
+  test('SERVFAIL of one type says nothing about another', async () => {
     await ask(lab, thirty.at, query('servfail-types.example', 'A'));
     await ask(lab, thirty.at, query('servfail-types.example', 'AAAA'));
     expect(asks(thirty, 'servfail-types.example')).toBe(2);
@@ -197,7 +197,7 @@ describe('SERVFAIL', () => {
 });
 
 describe('NXDOMAIN denies the name whatever the type (RFC 2308 section 5); CoreDNS asks for each', () => {
-  test('A, then AAAA, MX and TXT: one upstream query, each answer with its own question', async () => {
+  test('NXDOMAIN for A answers AAAA, MX and TXT, each with its own question', async () => {
     const name = 'nxdomain-types.example';
     for (const type of ['A', 'AAAA', 'MX', 'TXT'] as const) {
       const reply = await ask(lab, wide.at, query(name, type));
@@ -207,13 +207,13 @@ describe('NXDOMAIN denies the name whatever the type (RFC 2308 section 5); CoreD
     expect(asks(wide, name)).toBe(1);
   });
 
-  test('but not behind a CNAME, where the name exists', async () => {
+  test('NXDOMAIN behind a CNAME denies no other type, since the name exists', async () => {
     await ask(lab, wide.at, query('nxcname-types.example', 'A'));
     await ask(lab, wide.at, query('nxcname-types.example', 'AAAA'));
     expect(asks(wide, 'nxcname-types.example')).toBe(2);
   });
 
-  test('and NODATA denies its own type only', async () => {
+  test('NODATA denies its own type only', async () => {
     const name = 'typed.example';
     expect(await ask(lab, wide.at, query(name, 'A'))).toMatchObject({ counts: [1, 0, 1, 0] });
     expect(await ask(lab, wide.at, query(name, 'AAAA'))).toMatchObject({ counts: [1, 1, 0, 0] });
@@ -223,7 +223,7 @@ describe('NXDOMAIN denies the name whatever the type (RFC 2308 section 5); CoreD
 });
 
 describe('what tells entries apart: name, type, class, DO and CD', () => {
-  test('case does not, nor RD, AD, EDNS, its size, nor the transport', async () => {
+  test('case, RD, AD, EDNS and its size, and the transport do not make another entry', async () => {
     const same = [
       query('ttl100-same.example', 'A'),
       query('TTL100-SAME.EXAMPLE', 'A'),
@@ -239,7 +239,7 @@ describe('what tells entries apart: name, type, class, DO and CD', () => {
     expect(asks(wide, 'ttl100-same.example')).toBe(1);
   });
 
-  test('DO, CD, both, the class and the type do', async () => {
+  test('DO, CD, both, the class and the type make another entry', async () => {
     const kinds = [
       query('ttl100-kinds.example', 'A'),
       query('ttl100-kinds.example', 'A', { edns: { dnssecOk: true } }),
@@ -293,7 +293,7 @@ describe('the flags of an answer', () => {
     },
   );
 
-  test('AD is for those who ask, by AD or DO, also from an entry that another one’s query made', async () => {
+  test('AD is set for clients that ask by AD or DO, also from an entry of another client’s query', async () => {
     const plain = query('signed.example', 'A');
     const asking = query('signed.example', 'A', { flags: RD | AD });
     expect((await ask(lab, wide.at, plain)).has(AD)).toBe(false);
@@ -314,7 +314,7 @@ describe('the flags of an answer', () => {
 });
 
 describe('an entry’s life', () => {
-  test('ends with its TTL: the upstream is asked again', async () => {
+  test('an entry ends with its TTL, and the upstream is asked again', async () => {
     const name = 'ttl2-life.example';
     await ask(lab, floorless.at, query(name, 'A'));
     await sleep(1100);
@@ -326,7 +326,7 @@ describe('an entry’s life', () => {
     expect(asks(floorless, name)).toBe(2);
   });
 
-  test('a zone outside of cache’s is passed through untouched', async () => {
+  test('answers of a zone outside of cache’s are passed through untouched', async () => {
     const pair = await startPair(lab, behaviour, { lines: 'cache 30 other.example' });
     for (let i = 1; i <= 2; i++) {
       const reply = await ask(lab, pair.at, query('ttl100.example', 'A'));

@@ -35,7 +35,7 @@ async function counted(): Promise<{ requests: number; dropped: number; refused: 
   };
 }
 
-test('what is refused counts in the zone "dropped", with no plugin', async () => {
+test('a refused query counts in the zone "dropped", with no plugin', async () => {
   const before = await counted();
   expect((await ask(lab, at, query('elsewhere.test', 'A'))).rcode).toBe(REFUSED);
   const chaos = query('a.here.test', 'A', { qclass: 3 });

@@ -166,7 +166,7 @@ describe('a readable question with nonsense behind it gets FORMERR with the ques
     expect(pair.upstream.about('mixed.example')).toHaveLength(0);
   });
 
-  test('an additional record that is announced and not there', async () => {
+  test('an additional record that is announced and missing gets FORMERR with the question', async () => {
     const message = query('a.example', 'A', { counts: [1, 0, 0, 1] });
     const reply = await ask(lab, at, message);
     expect(reply).toMatchObject({ rcode: FORMERR, counts: [1, 0, 0, 0] });
@@ -179,7 +179,7 @@ describe('unusual queries that are answered all the same', () => {
     expect(await ask(lab, at, message)).toMatchObject({ rcode: NOERROR, counts: [1, 1, 0, 0] });
   });
 
-  test('two OPT records: the last one counts', async () => {
+  test('of two OPT records the last one counts', async () => {
     const question = questionOf(query('two-opt.example', 'A'));
     const octets = Buffer.concat([
       header(9, RD, [1, 0, 0, 2]),
@@ -191,7 +191,7 @@ describe('unusual queries that are answered all the same', () => {
     expect(reply).toMatchObject({ rcode: NOERROR, opt: { payload: 900, version: 0 } });
   });
 
-  test('a UDP query of 600 octets (CoreDNS cuts it at 512 and answers FORMERR)', async () => {
+  test('a UDP query of 600 octets is answered (CoreDNS cuts it at 512 and answers FORMERR)', async () => {
     const empty = query('padded.example', 'A', { edns: { data: option(12, Buffer.alloc(0)) } });
     const padding = option(12, Buffer.alloc(600 - empty.length));
     const message = query('padded.example', 'A', { edns: { data: padding } });
@@ -199,21 +199,21 @@ describe('unusual queries that are answered all the same', () => {
     expect(await ask(lab, at, message)).toMatchObject({ rcode: NOERROR, counts: [1, 1, 0, 1] });
   });
 
-  test('the root', async () => {
+  test('a query for the root is answered', async () => {
     expect(await ask(lab, at, query('.', 'A'))).toMatchObject({
       rcode: NOERROR,
       question: { name: '' },
     });
   });
 
-  test('a name of 255 octets with labels of 63', async () => {
+  test('a name of 255 octets with labels of 63 is answered', async () => {
     const label = 'x'.repeat(63);
     const name = [label, label, label, 'y'.repeat(61)].join('.');
     expect(wireName(name)).toHaveLength(255);
     expect(await ask(lab, at, query(name, 'A'))).toMatchObject({ rcode: NOERROR });
   });
 
-  test('a name with octets that are no letters, zero among them', async () => {
+  test('a name with octets that are not letters, zero among them, is answered', async () => {
     const message = query('a\u0000b\u00ff c.example', 'A');
     expect(await ask(lab, at, message)).toMatchObject({
       rcode: NOERROR,
@@ -272,7 +272,7 @@ describe('EDNS versions other than 0 get BADVERS (RFC 6891 section 6.1.3)', () =
 
 describe('a server without forward', () => {
   const local = { host: lab.address(200), port: DNS_PORT };
-  test('refuses classes other than IN, and names of no zone', async () => {
+  test('a server without forward refuses classes other than IN, and names of no zone', async () => {
     const hosts = lab.write('hosts', '192.0.2.7 a.here.test\n');
     await Daemon.start(
       lab,
@@ -290,13 +290,13 @@ describe('a server without forward', () => {
     expect(elsewhere).toMatchObject({ rcode: REFUSED, counts: [1, 0, 0, 1] });
   });
 
-  test('refuses a question that is cut behind its name', async () => {
+  test('a server without forward refuses a question that is cut after its name', async () => {
     const octets = Buffer.concat([header(3, RD, [1, 0, 0, 0]), wireName('a.here.test')]);
     const reply = await ask(lab, local, octets);
     expect([REFUSED, FORMERR]).toContain(reply.rcode);
   });
 });
 
-test('none of this was worth a complaint in the log', () => {
+test('none of these messages leaves a complaint in the log', () => {
   expect(pair.daemon.complaints).toEqual([]);
 });

@@ -37,7 +37,7 @@ describe.each([
     await daemon.child.stop();
   });
 
-  test('several addresses in one bind, ::1 among them', async () => {
+  test('several addresses in one bind are all served, ::1 among them', async () => {
     const port = await freePort();
     const hosts = [lab.address(11), lab.address(12), '::1'];
     const daemon = await Daemon.start(
@@ -55,7 +55,7 @@ describe.each([
     await daemon.child.stop();
   });
 
-  test('200 queries in one burst from one socket, hits and misses, each with its answer', async () => {
+  test('200 queries in one burst from one socket, hits and misses, each get their answer', async () => {
     const at = { host: lab.address(own), port: DNS_PORT };
     await Daemon.start(
       lab,
@@ -81,7 +81,7 @@ describe.each([
   });
 });
 
-test('port 0 is one of the kernel’s choice, the same for UDP and TCP, and said at start', async () => {
+test('port 0 becomes one port of the kernel’s choice for UDP and TCP, and is logged at start', async () => {
   const host = lab.address(40);
   const daemon = await Daemon.start(lab, `.:0 {\n bind ${host}\n forward . ${upstream.to}\n}\n`);
   const said = /^\.:(\d+) on /m;

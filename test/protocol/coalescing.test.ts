@@ -19,7 +19,7 @@ import { until } from '../harness/timing.ts';
 const lab = useLab();
 const CLIENTS = 1000;
 
-test('1,000 clients ask for one cold name at once: one upstream query, 1,000 answers', async () => {
+test('1,000 clients that ask for one cold name at once get answers from one upstream query', async () => {
   const { at, upstream } = await startPair(lab, (asked) => {
     // Less than the 250 ms after which a silent connection is doubted and the query sent once more.
     setTimeout(() => asked.answer({ answers: [aRecord(asked.name, 60)] }), 100);
@@ -47,7 +47,7 @@ test('1,000 clients ask for one cold name at once: one upstream query, 1,000 ans
   for (const client of clients) client.close();
 });
 
-test('questions that differ in type, DO or CD are asked each; transports may share', async () => {
+test('questions that differ in type, DO or CD are each asked, and transports share a query', async () => {
   const held: Asked[] = [];
   const { at, upstream } = await startPair(lab, (asked) => void held.push(asked));
   const kinds: QueryOptions[] = [{}, { flags: 0x0110 }, { edns: { dnssecOk: true } }, { edns: {} }];
@@ -76,7 +76,7 @@ test('each waiter gets what fits its buffer, and TC if that is not all', async (
   expect(upstream.asked).toHaveLength(1);
 });
 
-test('if the one that leads fails, all who wait hear SERVFAIL in time', async () => {
+test('if the leading query fails, all that wait for it get SERVFAIL in time', async () => {
   const { at, upstream } = await startPair(lab, () => undefined);
   const replies = await Promise.all(
     Array.from({ length: 50 }, () => ask(lab, at, query('mute.example', 'A'))),

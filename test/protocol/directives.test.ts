@@ -111,7 +111,7 @@ const addressesOf = ({ answers }: Reply): string[] => answers.map(({ data }) => 
 const sorted = (texts: readonly string[]): string[] => [...texts].sort();
 
 describe('whoami', () => {
-  test('tells address, port and transport', async () => {
+  test('whoami answers with address, port and transport', async () => {
     const udp = await ask(lab, at, query('Who.whoami.example', 'A'));
     expect(udp).toMatchObject({ rcode: NOERROR, counts: [1, 0, 0, 2] });
     expect(udp.additionals[1]).toMatchObject({ name: '_udp.Who.whoami.example', type: 'SRV' });
@@ -122,21 +122,24 @@ describe('whoami', () => {
 });
 
 describe('bufsize', () => {
-  test.each(['a miss', 'a hit'])('limits %s over UDP, and is what the OPT says', async () => {
-    const asked = query('a90.big.traced.example', 'A', { edns: { payload: 4096 } });
-    const reply = await ask(lab, at, asked);
-    expect(reply.wire.length).toBeLessThanOrEqual(1232);
-    expect(reply.wire.length).toBeGreaterThan(1200);
-    expect(reply.flags & TC).toBe(TC);
-    expect(reply.opt).toMatchObject({ payload: 1232 });
-    const whole = await askStream(lab, at, asked);
-    expect(whole.answers.length).toBe(90);
-    expect(whole.opt).toMatchObject({ payload: 1232 });
-  });
+  test.each(['a miss', 'a hit'])(
+    'bufsize limits %s over UDP, and the OPT record says so',
+    async () => {
+      const asked = query('a90.big.traced.example', 'A', { edns: { payload: 4096 } });
+      const reply = await ask(lab, at, asked);
+      expect(reply.wire.length).toBeLessThanOrEqual(1232);
+      expect(reply.wire.length).toBeGreaterThan(1200);
+      expect(reply.flags & TC).toBe(TC);
+      expect(reply.opt).toMatchObject({ payload: 1232 });
+      const whole = await askStream(lab, at, asked);
+      expect(whole.answers.length).toBe(90);
+      expect(whole.opt).toMatchObject({ payload: 1232 });
+    },
+  );
 });
 
 describe('loadbalance', () => {
-  test('shuffles what the cache answers, and is who has written it', async () => {
+  test('loadbalance shuffles the cache’s answers, and counts as their writer', async () => {
     const orders = new Set<string>();
     for (let i = 0; i < 30; i++) {
       const reply = await ask(lab, at, query('a3.example', 'A'));
@@ -179,7 +182,7 @@ describe('timeouts', () => {
     await expect(client.next()).rejects.toThrow('without an answer');
   });
 
-  test('or when nothing has come for the time that it may be idle', async () => {
+  test('a connection is closed when nothing has come for the time that it may be idle', async () => {
     const client = await StreamClient.open(lab, at);
     client.send(query('a1.example', 'A'));
     await client.next();
@@ -190,7 +193,7 @@ describe('timeouts', () => {
 });
 
 describe('metadata', () => {
-  test('is in the log: who was asked, and what kind of answer it was', async () => {
+  test('metadata in the log names the upstream asked and the kind of answer', async () => {
     await ask(lab, at, query('a1.logged.example', 'A'));
     await ask(lab, at, query('a1.logged.example', 'A'));
     const line = (via: string): string => `[INFO] a1.logged.example. A NOERROR via=${via} NOERROR`;
@@ -200,7 +203,7 @@ describe('metadata', () => {
 });
 
 describe('trace', () => {
-  test('sends the spans of a query, and its ID is metadata', async () => {
+  test('trace sends the spans of a query, and its ID is metadata', async () => {
     await ask(lab, at, query('A1.traced.example', 'A'));
     for (let i = 0; i < 100 && !spans.some(isRoot); i++)
       await new Promise((r) => setTimeout(r, 20));
@@ -231,7 +234,7 @@ function isRoot({ name, tags }: Span): boolean {
 }
 
 describe('pprof', () => {
-  test('serves a profile of the CPU, while DNS goes on', async () => {
+  test('pprof serves a profile of the CPU while DNS is answered', async () => {
     const url = `http://${at.host}:${pprofPort}/debug/pprof/profile?seconds=1`;
     const profile = fetch(url).then((response) => response.json());
     expect((await ask(lab, at, query('a1.example', 'A'))).rcode).toBe(NOERROR);

@@ -78,7 +78,7 @@ describe('an upstream over TLS', () => {
     expect(await unbound.statistic('num.query.tls')).toBe(before);
   });
 
-  test('nobody listens: SERVFAIL in time', async () => {
+  test('a port where no upstream listens gives SERVFAIL in time', async () => {
     const { at } = await forwarding(`tls://${host}:1`, ca);
     const { value, tookMs } = await timed(() => ask(lab, at, query('www.example', 'A')));
     expect(value.rcode).toBe(SERVFAIL);

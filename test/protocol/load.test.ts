@@ -29,7 +29,7 @@ describe.each([
 ])(
   'dnsperf over $transport for $seconds s, $clients clients, 50,000 queries in its file',
   (row) => {
-    test('loses no query, sees no SERVFAIL, and leaves no complaint in the log', async () => {
+    test('load loses no query, sees no SERVFAIL, and leaves no complaint in the log', async () => {
       const lines = Array.from(
         { length: FILE_QUERIES },
         (_, i) => `${nameOf(i)} ${i % 2 === 0 ? 'A' : 'AAAA'}`,
@@ -130,7 +130,7 @@ describe('200 clients, A and AAAA from one socket each', () => {
     expect(daemon.complaints).toEqual([]);
   });
 
-  test('it took eight connections at most to each upstream', async () => {
+  test('the load of 200 clients takes eight connections at most to each upstream', async () => {
     const metrics = await scrape(metricsAt);
     const connections = metrics.samples.filter(
       ({ name }) => name === 'nodelocald_upstream_connections',

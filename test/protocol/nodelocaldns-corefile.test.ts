@@ -185,7 +185,7 @@ describe.each([
 });
 
 describe('TTLs', () => {
-  test('are those of the cache at once, and count down second by second', async () => {
+  test('TTLs are those of the cache at once, and count down second by second', async () => {
     const message = query('ns.dns.cluster.local', 'A');
     const miss = await ask(lab, at, message);
     expect(new Set(miss.ttls)).toEqual(new Set([30]));
@@ -220,13 +220,13 @@ describe('around it', () => {
     expect(await response.text()).toBe('OK');
   });
 
-  test('loop has found none, and nothing was worth a complaint', async () => {
+  test('loop finds no loop, and the log has no complaint', async () => {
     await sleep(1000);
     expect(daemon.child.hasEnded).toBe(false);
     expect(daemon.complaints).toEqual([]);
   });
 
-  test('SIGTERM ends it with 0 within its drain', async () => {
+  test('SIGTERM ends the daemon with 0 within its drain', async () => {
     const end = daemon.child.stop();
     await expect(end).resolves.toEqual({ code: 0, signal: null });
   });

@@ -71,7 +71,7 @@ describe.each([
     expect(reply.opt === undefined).toBe(edns === undefined);
   });
 
-  test('all of it where it fits, without TC', async () => {
+  test('an answer that fits is sent whole, without TC', async () => {
     const name = `a200-large-${prepare ? 'hit' : 'miss'}.example`;
     if (prepare) await askStream(lab, at, query(name, 'A'));
     const reply = await ask(lab, at, query(name, 'A', { edns: { payload: 4096 } }));
@@ -81,7 +81,7 @@ describe.each([
     expect(reply.opt).toMatchObject({ payload: 4096, version: 0, codes: [] });
   });
 
-  test('TC also where only additional records are left out, as CoreDNS does', async () => {
+  test('TC is set where only additional records are left out, as CoreDNS does', async () => {
     const name = `glue9-${prepare ? 'hit' : 'miss'}.example`;
     if (prepare) await askStream(lab, at, query(name, 'A'));
     const reply = await ask(lab, at, query(name, 'A'));
@@ -111,7 +111,7 @@ describe('the OPT record of an answer', () => {
     { what: 'a miss', name: 'fresh-opt.example' },
     { what: 'a hit', name: 'fresh-opt.example' },
     { what: 'an upstream that adds one unasked', name: 'opt1.example' },
-  ])('is there for those who sent one, and for nobody else: $what', async ({ name }) => {
+  ])('an answer has an OPT record if and only if the query has: $what', async ({ name }) => {
     const without = await ask(lab, at, query(name, 'A'));
     expect(without.opt).toBeUndefined();
     expect(without.counts[3]).toBe(0);
@@ -119,7 +119,7 @@ describe('the OPT record of an answer', () => {
     expect(having.opt).toEqual({ payload: 1400, dnssecOk: false, version: 0, codes: [] });
   });
 
-  test('repeats DO, and nothing of the cookies and subnets of either side', async () => {
+  test('the OPT record repeats DO, and no cookies or subnets of either side', async () => {
     const data = Buffer.concat([option(10, Buffer.alloc(8, 1)), option(8, Buffer.of(0, 1, 0, 0))]);
     const edns = { dnssecOk: true, data };
     for (let i = 0; i < 2; i++) {
@@ -129,7 +129,7 @@ describe('the OPT record of an answer', () => {
     }
   });
 
-  test('kdig finds nothing wrong with either', async () => {
+  test('kdig finds no fault in answers with or without an OPT record', async () => {
     for (const flags of [['+edns'], ['+noedns'], ['+dnssec'], ['+tcp', '+edns'], ['+cookie']]) {
       const answer = await kdig(lab, at, 'a3.example', 'A', ...flags);
       expect(answer).toMatchObject({ status: 'NOERROR', warnings: [] });

@@ -59,7 +59,7 @@ describe('pipelining (RFC 7766 sections 6.2.1.1 and 7)', () => {
     client.destroy();
   });
 
-  test('300 queries in one write: each gets its answer, with its ID', async () => {
+  test('300 queries in one write each get their answer, with their ID', async () => {
     const client = await StreamClient.open(lab, at);
     const queries = Array.from({ length: 300 }, (_, i) =>
       query(`p${i % 40}.example`, 'A', { id: i }),
@@ -75,7 +75,7 @@ describe('pipelining (RFC 7766 sections 6.2.1.1 and 7)', () => {
     client.destroy();
   });
 
-  test('one ID used twice on a connection: both are answered', async () => {
+  test('two queries with one ID on a connection are both answered', async () => {
     const client = await StreamClient.open(lab, at);
     client.send(query('p1.example', 'A', { id: 5 }), query('p2.example', 'A', { id: 5 }));
     const names = [await client.next(), await client.next()].map(({ question }) => question!.name);
@@ -85,7 +85,7 @@ describe('pipelining (RFC 7766 sections 6.2.1.1 and 7)', () => {
 });
 
 describe('framing', () => {
-  test('octets that drip in, one by one', async () => {
+  test('a query whose octets drip in, one by one, is answered', async () => {
     const client = await StreamClient.open(lab, at);
     for (const octet of framed(query('drip.example', 'A'))) {
       client.write(Buffer.of(octet));
@@ -95,7 +95,7 @@ describe('framing', () => {
     client.destroy();
   });
 
-  test('messages cut at every place into two writes', async () => {
+  test('messages that are cut at any place into two writes are answered', async () => {
     const client = await StreamClient.open(lab, at);
     const stream = Buffer.concat([
       framed(query('cut-1.example', 'A')),
@@ -111,7 +111,7 @@ describe('framing', () => {
     client.destroy();
   });
 
-  test('what is no query is answered or passed over in silence, and the connection goes on', async () => {
+  test('a message that is no query gets an error or silence, and the connection goes on', async () => {
     const client = await StreamClient.open(lab, at);
     client.send(
       query('a.example', 'A', { flags: QR }),
@@ -125,13 +125,13 @@ describe('framing', () => {
     client.destroy();
   });
 
-  test('a length too short for a header ends the connection: the sender has lost the framing', async () => {
+  test('a length too short for a header ends the connection, since the framing is lost', async () => {
     const client = await StreamClient.open(lab, at);
     client.write(Buffer.of(0, 0));
     await within('the connection is closed', client.ended, 1000);
   });
 
-  test('an answer of 40,000 octets, 50 times on one connection', async () => {
+  test('an answer of 40,000 octets arrives whole, 50 times on one connection', async () => {
     const client = await StreamClient.open(lab, at);
     client.send(...Array.from({ length: 50 }, () => query('big.example', 'TXT')));
     for (let i = 0; i < 50; i++) expect((await client.next()).wire.length).toBeGreaterThan(40_000);
@@ -150,7 +150,7 @@ describe('the end of a connection', () => {
     await within('the server ends its side too', client.ended, 1000);
   });
 
-  test('a client that is gone before its answer costs nobody anything', async () => {
+  test('a client that is gone before its answer costs the others nothing', async () => {
     const client = await StreamClient.open(lab, at);
     client.send(query('held-4.example', 'A'));
     await until('it is asked', () => held.some(({ name }) => name === 'held-4.example'));
@@ -161,7 +161,7 @@ describe('the end of a connection', () => {
     });
   });
 
-  test('closed after 3 s without a first message, dripped octets or not', async () => {
+  test('a connection is closed after 3 s without a first message, dripped octets or not', async () => {
     const silent = await StreamClient.open(lab, at);
     const dripping = await StreamClient.open(lab, at);
     const octets = framed(query('never.example', 'A'));
@@ -179,7 +179,7 @@ describe('the end of a connection', () => {
     await drip;
   });
 
-  test('closed after 10 s without another message, and not before', async () => {
+  test('a connection is closed after 10 s without another message, and not before', async () => {
     const client = await StreamClient.open(lab, at);
     client.send(query('p1.example', 'A'));
     await client.next();

@@ -31,7 +31,7 @@ describe('pipelining (RFC 7766 section 6.2.1.1)', () => {
     expect(upstream.accepted).toBeLessThanOrEqual(4);
   });
 
-  test('answers in the reverse order of the queries reach those who asked', async () => {
+  test('answers in the reverse order of the queries reach the right clients', async () => {
     const held: Asked[] = [];
     const { at, upstream } = await startPair(lab, (asked) => {
       held.push(asked);
@@ -47,7 +47,7 @@ describe('pipelining (RFC 7766 section 6.2.1.1)', () => {
     expect(upstream.accepted).toBeLessThanOrEqual(8);
   });
 
-  test('an upstream that answers one connection in turn: the fast do not wait for the slow', async () => {
+  test('fast answers do not wait for slow ones of an upstream that answers a connection in turn', async () => {
     // CoreDNS reads the next query of a connection when it has answered the one before.
     const busy = new Map<number, Promise<void>>();
     const { at } = await startPair(lab, (asked) => {
@@ -70,7 +70,7 @@ describe('pipelining (RFC 7766 section 6.2.1.1)', () => {
     expect((await slow).rcode).toBe(NOERROR);
   });
 
-  test('1,000 outstanding misses: eight connections at most, none lost', async () => {
+  test('1,000 outstanding misses take eight connections at most, and none is lost', async () => {
     const { at, upstream } = await startPair(
       lab,
       (asked) => void setTimeout(() => good(asked), 300),
@@ -94,7 +94,7 @@ describe('pipelining (RFC 7766 section 6.2.1.1)', () => {
 });
 
 describe('an upstream that cannot be relied on: SERVFAIL in time, two attempts at most', () => {
-  test('it accepts and closes', async () => {
+  test('an upstream that accepts and closes gives SERVFAIL in time', async () => {
     const { at, upstream } = await startPair(lab, good);
     upstream.onConnection = (socket) => socket.destroy();
     for (let i = 0; i < 3; i++) {
@@ -107,7 +107,7 @@ describe('an upstream that cannot be relied on: SERVFAIL in time, two attempts a
     }
   });
 
-  test('it accepts, reads the query, and closes', async () => {
+  test('an upstream that accepts, reads the query and closes gives SERVFAIL in time', async () => {
     const { at, upstream } = await startPair(lab, (asked) => asked.close());
     const { value, tookMs } = await timed(() => ask(lab, at, query('read.example', 'A')));
     expect(value.rcode).toBe(SERVFAIL);
@@ -130,7 +130,7 @@ describe('an upstream that cannot be relied on: SERVFAIL in time, two attempts a
     },
   );
 
-  test('its length prefix lies: nobody gets a wrong answer, and the next query a right one', async () => {
+  test('after a wrong length prefix no client gets a wrong answer, and the next query a right one', async () => {
     const { at } = await startPair(lab, (asked) => {
       const response = responseTo(asked.message, { answers: [aRecord(asked.name, 60)] });
       if (asked.name.startsWith('long')) asked.raw(response, response.length + 40);
@@ -191,14 +191,14 @@ describe('two upstreams, one of them broken: every query gets its answer from th
 });
 
 describe('the life of a connection', () => {
-  test('one that is idle is closed before 10 s, when CoreDNS would', async () => {
+  test('an idle connection is closed before 10 s, when CoreDNS would close it', async () => {
     const { at, upstream } = await startPair(lab, good);
     await ask(lab, at, query('a.example', 'A'));
     expect(upstream.connected).toBe(1);
     await until('it is closed', () => upstream.connected === 0, 10_000);
   });
 
-  test('one that the upstream closed while idle is replaced without a failed query', async () => {
+  test('a connection that the upstream closed while idle is replaced without a failed query', async () => {
     const { at, upstream } = await startPair(lab, good);
     for (let i = 0; i < 5; i++) {
       const { value, tookMs } = await timed(() => ask(lab, at, query(`i${i}.example`, 'A')));

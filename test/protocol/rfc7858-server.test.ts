@@ -55,12 +55,12 @@ async function shownTo(...options: readonly string[]): Promise<string | undefine
 }
 
 describe('a tls:// key', () => {
-  test('is announced, beside the plain one', () => {
+  test('a tls:// key is announced beside the plain one', () => {
     expect(daemon.child.stdout).toContain(`tls://.:${TLS_PORT} on ${host}\n`);
     expect(daemon.child.stdout).toContain(`.:${DNS_PORT} on ${host}\n`);
   });
 
-  test('answers kdig, which verifies the certificate', async () => {
+  test('a tls:// key answers kdig, which verifies the certificate', async () => {
     const strict = [`+tls-ca=${ca}`, '+tls-host=dns.test'];
     const answer = await kdig(lab, at, ...strict, 'a.test', 'A');
     expect(answer.status).toBe('NOERROR');
@@ -68,18 +68,18 @@ describe('a tls:// key', () => {
     expect(answer.text).toMatch(/TLS session \(TLS1\.3\)/);
   });
 
-  test('and openssl', async () => {
+  test('a tls:// key answers openssl', async () => {
     expect(await shownTo()).toBe('first.test');
     expect(await shownTo('-tls1_2')).toBe('first.test');
     expect(await shownTo('-tls1_1')).toBeUndefined();
   });
 
-  test('leaves the plain key of its block plain', async () => {
+  test('a tls:// key leaves the plain key of its block plain', async () => {
     const answer = await kdig(lab, { host, port: DNS_PORT }, 'a.test', 'A');
     expect(answer.answers[0]?.data).toBe('192.0.2.1');
   });
 
-  test('counts its queries as TCP of its own server (CoreDNS)', async () => {
+  test('a tls:// key counts its queries as TCP of its own server (CoreDNS)', async () => {
     await kdig(lab, at, '+tls', 'a.test', 'AAAA');
     const metrics = await scrape({ host, port: METRICS_PORT });
     const labels = { server: `tls://${host}:${TLS_PORT}`, proto: 'tcp', type: 'AAAA' };
@@ -130,7 +130,7 @@ class Asker {
 }
 
 describe('a certificate that is replaced under load', () => {
-  test('serves new connections at once, and no connection is lost', async () => {
+  test('a replaced certificate serves new connections at once, and no connection is lost', async () => {
     const before = await Promise.all(Array.from({ length: 20 }, () => Asker.dial()));
     putPair(SECOND);
     await until('the new certificate is served', async () => (await shownTo()) === 'second.test');
@@ -146,7 +146,7 @@ describe('a certificate that is replaced under load', () => {
     for (const asker of [...before, after]) asker.stop();
   });
 
-  test('by a pair that does not belong together: the one before stays, it is logged and counted', async () => {
+  test('a pair that does not match is logged and counted, and the certificate before it stays', async () => {
     putPair({ cert: FIRST.cert, key: SECOND.key });
     await until('it is logged', () => daemon.complaints.length > 0);
     expect(daemon.complaints.join()).toContain('could not load TLS cert, the one before stays');
@@ -157,7 +157,7 @@ describe('a certificate that is replaced under load', () => {
     expect(metrics.sum(loads, { result: 'failed' })).toBe(1);
   });
 
-  test('by another file that the Corefile names', async () => {
+  test('a certificate is replaced by another file that the Corefile names', async () => {
     lab.write('other.crt', FIRST.cert);
     lab.write('other.key', FIRST.key);
     const text = daemon.corefile.split('/').at(-1)!;

@@ -143,7 +143,7 @@ describe('unbound', () => {
     expect(opened).toBeLessThanOrEqual(8);
   });
 
-  test('a certificate for another name: SERVFAIL in time, and no query is sent', async () => {
+  test('a certificate for another name gives SERVFAIL in time, and no query is sent', async () => {
     const before = await unbound.statistic('num.query.https');
     const { at, daemon } = await forwarding(
       `https://${host}:${port}`,
@@ -158,7 +158,7 @@ describe('unbound', () => {
 });
 
 describe('a server that a test controls', () => {
-  test('what is sent (section 4.1): ID 0, media types, one connection', async () => {
+  test('queries are sent with ID 0 and their media type, over one connection (section 4.1)', async () => {
     const host = lab.address(100);
     const fake = await FakeDoh.start(host);
     const { at } = await forwarding(
@@ -232,7 +232,7 @@ describe('a server that a test controls', () => {
     },
   );
 
-  test('GOAWAY: what is under way is answered, and the next query takes a new connection', async () => {
+  test('after GOAWAY queries under way are answered, and the next one takes a new connection', async () => {
     const host = lab.address(102);
     const fake = await FakeDoh.start(host);
     const { at } = await forwarding(
@@ -250,7 +250,7 @@ describe('a server that a test controls', () => {
     expect(fake.sessions).toHaveLength(2);
   });
 
-  test('HTTP/1.1 only: SERVFAIL, and the log says why', async () => {
+  test('an upstream with HTTP/1.1 only gives SERVFAIL, and the log says why', async () => {
     const host = lab.address(103);
     const server = createHttp1Server(identity());
     lab.defer(() => void server.close());

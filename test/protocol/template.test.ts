@@ -49,7 +49,7 @@ const daemon = await Daemon.start(
 );
 
 describe('answers of templates', () => {
-  test('no IPv6: an empty answer, and nothing is asked upstream', async () => {
+  test('a template without IPv6 gives an empty answer, and nothing is asked upstream', async () => {
     for (const asking of [ask, askStream]) {
       const reply = await asking(lab, at, query('a.example', 'AAAA'));
       expect([reply.rcode, reply.counts]).toEqual([NOERROR, [1, 0, 0, 0]]);
@@ -59,7 +59,7 @@ describe('answers of templates', () => {
     expect(other.answers.map(({ data }) => data)).toEqual(['192.0.2.99']);
   });
 
-  test('an address in a name; the second time from the cache, with the client’s spelling', async () => {
+  test('an address in a name is answered, then from the cache with the client’s spelling', async () => {
     const first = await ask(lab, at, query('ip-192-0-2-7.nodes.test', 'A'));
     expect([first.has(AA), first.has(RA), first.ttls]).toEqual([true, false, [30]]);
     const second = await ask(lab, at, query('IP-192-0-2-7.nodes.TEST', 'A', { edns: {} }));
@@ -76,7 +76,7 @@ describe('answers of templates', () => {
     ]);
   });
 
-  test('REFUSED is one answer, with its extended error for who speaks EDNS', async () => {
+  test('REFUSED is answered with its extended error to clients that speak EDNS', async () => {
     const plain = await ask(lab, at, query('x.refused.test', 'MX'));
     expect([plain.rcode, plain.opt]).toEqual([REFUSED, undefined]);
     const edns = await ask(lab, at, query('x.refused.test', 'MX', { edns: {} }));
@@ -84,14 +84,14 @@ describe('answers of templates', () => {
     expect(edns.wire.subarray(-9).toString('latin1')).toBe('\0\u000fBlocked');
   });
 
-  test('what is too large for a datagram is cut, and whole over TCP', async () => {
+  test('an answer too large for a datagram is cut, and is whole over TCP', async () => {
     const cut = await ask(lab, at, query('large.test', 'TXT'));
     expect([cut.has(TC), cut.answers]).toEqual([true, []]);
     const whole = await askStream(lab, at, query('large.test', 'TXT'));
     expect(whole.answers[0]!.data).toHaveLength(20);
   });
 
-  test('a template that fails is a SERVFAIL, logged and counted', async () => {
+  test('a template that fails gives SERVFAIL, logged and counted', async () => {
     const reply = await ask(lab, at, query('broken.test', 'TXT'));
     expect([reply.rcode, reply.counts]).toEqual([SERVFAIL, [1, 0, 0, 0]]);
     const said =

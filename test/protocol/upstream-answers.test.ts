@@ -179,7 +179,7 @@ describe('answers that are odd and fine', () => {
     expect(reply.wire.includes('rubbish')).toBe(false);
   });
 
-  test('two answers to one ID: the first counts, the second harms nobody', async () => {
+  test('of two answers to one ID the first counts, and the second harms no query', async () => {
     upstreamAnswers('twice', (asked) => {
       asked.answer({ answers: [aRecord(asked.name, 60, '192.0.2.1')] });
       asked.answer({ answers: [aRecord(asked.name, 60, '203.0.113.66')] });
@@ -214,7 +214,7 @@ describe('answers that are odd and fine', () => {
     expect(reply).toMatchObject({ rcode: FORMERR, counts: [1, 0, 0, 0] });
   });
 
-  test('an answer in octets that come one by one', async () => {
+  test('an answer whose octets come one by one is passed on', async () => {
     upstreamAnswers('dripped', (asked) => {
       const full = responseTo(asked.message, { answers: [aRecord(asked.name, 60)] });
       void (async () => {
@@ -240,7 +240,7 @@ describe('the client’s spelling of the name (0x20)', () => {
     { what: 'an upstream that echoes it', label: 'good' },
     { what: 'an upstream that lower-cases it', label: 'lower' },
     { what: 'an upstream that upper-cases it', label: 'upper' },
-  ])('is in the answer, missed and hit: $what', async ({ label }) => {
+  ])('the spelling of the name is in the answer, missed and hit: $what', async ({ label }) => {
     upstreamAnswers('lower', (asked) => respell(asked, asked.name.toLowerCase()));
     upstreamAnswers('upper', (asked) => respell(asked, asked.name.toUpperCase()));
     const spellings = [
@@ -276,7 +276,7 @@ describe('truncation by the upstream (RFC 7766 section 5)', () => {
     expect(overUdp.upstream.about('truncated.example')).toHaveLength(2);
   });
 
-  test('with nobody at the other end of TCP the client gets the truncated answer, uncached', async () => {
+  test('where TCP is not answered the client gets the truncated answer, uncached', async () => {
     upstreamAnswers('udponly', (asked) => {
       if (asked.transport === 'udp') {
         asked.answer({ flags: RA | TC, answers: [aRecord(asked.name, 60)] });
