@@ -20,15 +20,15 @@ export interface Listener {
   readonly io: 'batch' | 'plain' | 'stream';
   /** UDP: what the kernel granted, 0 if that is not known. */
   readonly receiveBufferOctets: number;
-  /** UDP: datagrams dropped since the start because that was full; 0 where nobody counts. */
+  /** UDP: datagrams dropped since the start because that was full; 0 where they are not counted. */
   drops(): number;
-  /** Reads no more and takes no more connections; what is outstanding can still be answered. */
+  /** Stops reading and accepting; outstanding queries can still be answered. */
   stop(): void;
   /** Stops, and resolves when the socket is closed. */
   close(): Promise<void>;
 }
 
-/** An address that cannot be listened on; the operator can mend it. */
+/** An address that cannot be listened on; the operator can fix it. */
 export class ListenError extends Error {
   readonly code: string;
   constructor(message: string, code: string) {
@@ -59,7 +59,7 @@ export function listenError(
   return new ListenError(`listen ${transport} ${formatHostPort(address)}: bind: ${reason}`, code);
 }
 
-/** Who has the port; on the very address, if anybody has it there. */
+/** The process that has the port, preferably on this very address. */
 function holderOfPort(transport: 'udp' | 'tcp', { host, port }: ListenAddress): Holder | undefined {
   const bound = boundPorts(port).filter((each) => each.transport === transport);
   const { inode } = bound.find(({ address }) => address === host) ?? bound[0] ?? {};

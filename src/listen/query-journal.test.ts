@@ -34,7 +34,7 @@ function inherited(of: QueryJournal, socket = SOCKET): string[] {
 }
 
 describe.runIf(libc !== undefined)('queries that a worker had when it ended', () => {
-  test('are those of the batch that it was about to answer, once', () => {
+  test('queries of the batch that a worker was about to answer are inherited, once', () => {
     const on = memory();
     const before = journal(on);
     before.begin(SOCKET, 10, false);
@@ -46,17 +46,17 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     expect(inherited(journal(on))).toEqual([]);
   });
 
-  test('are not those that were answered', () => {
+  test('queries that were answered are not inherited', () => {
     const on = memory();
     const before = journal(on);
     before.begin(SOCKET, 10, false);
     receive(before, 'a', 'b');
     before.end(2);
-    before.begin(SOCKET, 10, false); // and none came: what is in the vector is old
+    before.begin(SOCKET, 10, false); // nothing came: the vector's contents are old
     expect(inherited(journal(on))).toEqual([]);
   });
 
-  test('are those whose answer was to come later, until it is sent', () => {
+  test('queries whose answer comes later are inherited until it is sent', () => {
     const on = memory();
     const before = journal(on);
     before.begin(SOCKET, 10, false);
@@ -70,7 +70,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
   test.each([
     { what: 'a batch', later: false },
     { what: 'one whose answer comes later', later: true },
-  ])('are tried once more and not again, since they may be why: $what', ({ later }) => {
+  ])('a query is retried only once, since it may be why a worker ended: $what', ({ later }) => {
     const on = memory();
     const first = journal(on);
     first.begin(SOCKET, 10, false);
@@ -93,7 +93,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
   test.each([
     { nowDs: 60, is: ['from a: a'], because: 'its client still waits' },
     { nowDs: 61, is: [], because: 'its client has given up after 5 s' },
-  ])('read at 10, found at $nowDs: $because', ({ nowDs, is }) => {
+  ])('of a query read at 10 and found at $nowDs, $is is left: $because', ({ nowDs, is }) => {
     const on = memory();
     const before = journal(on);
     before.begin(SOCKET, 10, false);
@@ -103,7 +103,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     expect(inherited(journal(on, nowDs))).toEqual(is);
   });
 
-  test('are the 1,024 newest, and none that is longer than any name needs', () => {
+  test('the 1,024 newest queries are kept, and none longer than any name needs', () => {
     const on = memory();
     const before = journal(on);
     before.begin(SOCKET, 10, false);
@@ -122,7 +122,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     expect(found).not.toContain('from q75: q75');
   });
 
-  test('are none in memory of another layout', () => {
+  test('memory of another layout holds no queries', () => {
     const on = memory();
     const before = journal(on);
     before.begin(SOCKET, 10, false);
@@ -131,7 +131,7 @@ describe.runIf(libc !== undefined)('queries that a worker had when it ended', ()
     expect(inherited(journal(on))).toEqual([]);
   });
 
-  test('are read without a throw, whatever a crash has made of the memory', () => {
+  test('the memory is read without a throw, whatever a crash has made of it', () => {
     const on = memory();
     const words = new Uint32Array(on.octets.buffer, on.octets.byteOffset, on.octets.length >> 2);
     fc.assert(

@@ -1,5 +1,5 @@
 /**
- * The datagrams that were taken from a socket and are not answered yet, in memory that outlives the
+ * Datagrams that were taken from a socket and are not answered yet, in memory that outlives the
  * worker: the next worker answers them, so that a crash costs no client its query.
  *
  *   0   what the memory is: a number that changes with the layout below
@@ -12,8 +12,8 @@
  *         0 state  4 socket  8 sequence  12 when  16, 20, 24 lengths of the three parts behind it
  *        28 socket address (32)  60 control data (64)  124 message
  *
- * Owns:    that each is tried once more and not again: a query that makes us crash does so twice at
- *          most, and is dropped then. That none is answered who must have given up by now.
+ * Owns:    that each is retried only once: a query that makes us crash does so at most twice, and
+ *          is then dropped; that a client which must have given up by now is not answered.
  * Is not:  a promise to connections, which end with the process.
  * Hot path, stops 1 and 6 of 6: two words written for a batch; a copy for a miss.
  */
@@ -60,7 +60,7 @@ export class QueryJournal {
   readonly #words: Uint32Array;
   readonly #clockOffsetDs: number;
   readonly #inherited = new Map<number, InheritedDatagram[]>();
-  /** What is written now: whether it is tried for the first time. */
+  /** The state written for queries that come now: FIRST, or AGAIN for inherited ones. */
   #state = FIRST;
   #sequence = 0;
   /** Slots of the vector that hold something. */

@@ -33,7 +33,7 @@ export interface TcpSettings {
   readonly firstMs: number;
   /** From one message to the next. */
   readonly idleMs: number;
-  /** A client that takes none of its answers for that long is cut off. */
+  /** A client that reads no answers for this long is cut off. */
   readonly writeMs: number;
   /** Open connections of one listener. */
   readonly connectionsMax: number;
@@ -43,7 +43,7 @@ export interface TcpSettings {
   readonly outstandingMax: number;
 }
 
-/** CoreDNS's times; the limits are ours, it has none. */
+/** CoreDNS's times; the limits are ours, since CoreDNS has none. */
 export const TCP_DEFAULTS: TcpSettings = {
   firstMs: 3000,
   idleMs: 10_000,
@@ -254,7 +254,7 @@ function withoutMapping(address: string | undefined): string {
   return (address ?? '').replace(/^::ffff:(?=\d+\.)/, '');
 }
 
-/** What a listener needs besides its address and who answers. */
+/** The needs of a listener besides its address and responder. */
 export interface TcpOptions {
   readonly settings: TcpSettings;
   readonly counters: TcpCounters;

@@ -14,7 +14,7 @@ import {
   type SendSlot,
 } from '../query/responder.ts';
 
-/** A query of 16 octets and more: `id` tells it from others. */
+/** A query of at least 16 octets, known by its `id`. */
 export function ask(name: string, id: number = 1, options: AskOptions = {}): Buffer {
   return Buffer.from(queryMessage(name, 'A', { ...options, id }));
 }
@@ -65,11 +65,11 @@ export class StubResponder implements Responder {
     return octets;
   }
 
-  /** Answers what was kept under that ID. */
+  /** Answers the query that was kept under this ID. */
   answerLate(id: number, octets?: number): void {
     const { message, path } = this.seen.find((query) => query.id === id && query.path)!;
     const answer = answerTo(message, octets ?? message.length);
-    // What stands behind the answer is not for the client.
+    // Octets after the answer are not for the client.
     path!.send(Buffer.concat([answer, Buffer.alloc(9, 0xee)]), answer.length);
   }
 }
@@ -94,7 +94,7 @@ export async function until(is: () => boolean): Promise<void> {
   while (!is()) await pass(2);
 }
 
-export async function pass(ms: number): Promise<void> {
+async function pass(ms: number): Promise<void> {
   return new Promise((resolve) => {
     setTimeout(resolve, ms);
   });

@@ -9,8 +9,8 @@ import { Counter, Gauge } from '../observe/counters.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
 import type { Listener } from './listener.ts';
 import { TCP_DEFAULTS, type TcpSettings, listenTcp } from './tcp.ts';
-import { StubResponder, ask, pass, until } from './testing.ts';
-import { TlsStreams } from './tls.ts';
+import { StubResponder, ask, until } from './testing.ts';
+import { type Secured, TlsStreams } from './tls.ts';
 
 const withAuthority = (pair: { cert: string; key: string }): KeyPair => ({
   ...pair,
@@ -24,10 +24,12 @@ afterEach(async () => {
 });
 
 interface Lab {
-  /** Those of the listener, which may change. */
+  /** The listener's settings, which may change. */
   readonly settings: { -readonly [Key in keyof TcpSettings]: TcpSettings[Key] };
   readonly streams: TlsStreams;
   readonly listener: Listener;
+  /** Accepted connections, below TLS. */
+  readonly connections: readonly Socket[];
   readonly responder: StubResponder;
   readonly failures: Counter;
   readonly open: Gauge;
@@ -43,13 +45,21 @@ async function listening(
   const all = { ...TCP_DEFAULTS, ...settings };
   const streams = new TlsStreams(withAuthority(FIRST), clientAuth, all, failures);
   const at = { host: '127.0.0.1', port: 0 };
+  const connections: Socket[] = [];
+  const tls: Secured = {
+    onStream: (take) => streams.onStream(take),
+    secure: (connection) => {
+      connections.push(connection);
+      streams.secure(connection);
+    },
+  };
   const listener = await listenTcp(at, responder, {
     settings: all,
     counters: { open, refused },
-    tls: streams,
+    tls,
   });
   closing.push(() => listener.close());
-  return { settings: all, streams, listener, responder, failures, open, refused };
+  return { settings: all, streams, listener, connections, responder, failures, open, refused };
 }
 
 /** Rejects if the server does not want us, which in TLS 1.3 shows with the first read. */
@@ -79,7 +89,7 @@ async function exchange(socket: Socket, id: number): Promise<number> {
 const nameOf = (socket: TLSSocket): unknown => socket.getPeerCertificate().subject.CN;
 
 describe('queries over TLS', () => {
-  test('are answered, several on one connection', async () => {
+  test('several queries on one connection are answered', async () => {
     const lab = await listening();
     const socket = await dial(lab);
     for (const id of [1, 2, 3]) expect(await exchange(socket, id)).toBe(id);
@@ -90,20 +100,20 @@ describe('queries over TLS', () => {
     expect(lab.failures.value).toBe(0);
   });
 
-  test.each(['TLSv1.2', 'TLSv1.3'] as const)('%s is spoken', async (version) => {
+  test.each(['TLSv1.2', 'TLSv1.3'] as const)('a client may use %s', async (version) => {
     const socket = await dial(await listening(), { minVersion: version, maxVersion: version });
     expect(socket.getProtocol()).toBe(version);
     expect(await exchange(socket, 1)).toBe(1);
   });
 
-  test('older versions are not', async () => {
+  test('a client that has only older versions is refused and counted', async () => {
     const lab = await listening();
     const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL@SECLEVEL=0' } as const;
     await expect(dial(lab, old)).rejects.toThrow();
     await until(() => lab.failures.value === 1);
   });
 
-  test('what is no TLS is closed and counted, and disturbs nobody', async () => {
+  test('a connection that does not speak TLS is closed and counted, and others go on', async () => {
     const lab = await listening();
     const socket = await dial(lab);
     const plain = connect(lab.listener.address.port, '127.0.0.1');
@@ -114,7 +124,7 @@ describe('queries over TLS', () => {
     expect(await exchange(socket, 7)).toBe(7);
   });
 
-  test('a handshake has the time of a first message, and no more', async () => {
+  test('a handshake has as much time as a first message', async () => {
     const lab = await listening('nocert', { firstMs: 300 });
     const idle = connect(lab.listener.address.port, '127.0.0.1');
     await once(idle, 'close');
@@ -122,14 +132,14 @@ describe('queries over TLS', () => {
     expect(lab.open.value).toBe(0);
   });
 
-  test('that time may change while it listens', async () => {
+  test('the time for a handshake may change while it listens', async () => {
     const lab = await listening('nocert', { firstMs: 60_000 });
     lab.settings.firstMs = 200;
     const idle = connect(lab.listener.address.port, '127.0.0.1');
     await once(idle, 'close');
   });
 
-  test('handshakes count among the connections that there may be', async () => {
+  test('handshakes count towards the limit of connections', async () => {
     const lab = await listening('nocert', { connectionsMax: 2 });
     const idle = connect(lab.listener.address.port, '127.0.0.1');
     closing.push(() => idle.destroy());
@@ -139,7 +149,7 @@ describe('queries over TLS', () => {
     expect(lab.refused.value).toBe(1);
   });
 
-  test('a stream that has ended makes room, however it ended', async () => {
+  test('a stream makes room when it ends, however it ends', async () => {
     const lab = await listening('nocert', { connectionsMax: 1, idleMs: 100 });
     for (const end of ['client', 'server', 'abruptly'] as const) {
       const socket = await dial(lab);
@@ -148,7 +158,7 @@ describe('queries over TLS', () => {
       if (end === 'abruptly') socket.destroy();
       if (end === 'server') await once(socket, 'end');
       await until(() => lab.open.value === 0);
-      await pass(20);
+      await until(() => lab.connections.every(({ closed }) => closed));
     }
     expect(lab.refused.value).toBe(0);
   });
@@ -163,7 +173,7 @@ describe('queries over TLS', () => {
 });
 
 describe('a new certificate', () => {
-  test('serves those who come after it, and disturbs none of those before', async () => {
+  test('a new certificate serves new connections, and earlier ones go on', async () => {
     const lab = await listening();
     const before = await dial(lab);
     lab.streams.use(withAuthority(SECOND), 'nocert');
@@ -173,7 +183,7 @@ describe('a new certificate', () => {
     expect(await exchange(after, 2)).toBe(2);
   });
 
-  test('may come with other wishes to clients', async () => {
+  test('a new certificate may come with another client_auth', async () => {
     const lab = await listening();
     await dial(lab);
     lab.streams.use(withAuthority(FIRST), 'require_and_verify');
@@ -197,7 +207,7 @@ describe('client_auth (RFC 8310 section 8, as CoreDNS has it)', () => {
     { mode: 'require_and_verify', who: none, name: 'no certificate', served: false },
     { mode: 'require_and_verify', who: STRANGER, name: 'a stranger', served: false },
     { mode: 'require_and_verify', who: CLIENT, name: 'a known client', served: true },
-  ])('$mode, $name: served is $served', async ({ mode, who, served }) => {
+  ])('with $mode, is a client with $name served? $served', async ({ mode, who, served }) => {
     const lab = await listening(mode);
     const answered = dial(lab, who).then((socket) => exchange(socket, 9));
     if (served) {

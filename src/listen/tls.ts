@@ -1,8 +1,8 @@
 /**
  * TLS for clients (RFC 7858): makes streams of accepted connections.
  *
- * Owns:    handshakes, what is asked of clients' certificates, and that a new certificate serves the
- *          connections that come after it and disturbs none of those before.
+ * Owns:    handshakes, the demands on clients' certificates, and that a new certificate serves only
+ *          connections that come after it, while earlier ones go on.
  * Is not:  a listener: tcp.ts accepts, and frames what is read. The certificate's files are followed
  *          by tls/certificate.ts.
  */
@@ -12,7 +12,7 @@ import type { Counter } from '../observe/counters.ts';
 import { type ClientAuth, askedOfClients, isWelcome } from '../tls/client-auth.ts';
 import type { KeyPair } from '../tls/key-pair.ts';
 
-/** What tcp.ts hands accepted connections to, if it does not read them itself. */
+/** Takes accepted connections from tcp.ts, which reads them itself otherwise. */
 export interface Secured {
   /** `take` is called with each stream whose handshake has come to its end. */
   onStream(take: (stream: Socket) => void): void;
@@ -36,8 +36,8 @@ export class TlsStreams implements Secured {
   #take: (stream: Socket) => void = (stream) => stream.destroy();
 
   /**
-   * A handshake has the time of a first message, as `settings` say when it begins; those that come to
-   * nothing are counted.
+   * A handshake has the time of a first message, as `settings` say when it begins; failed
+   * handshakes are counted.
    */
   constructor(pair: KeyPair, clientAuth: ClientAuth, settings: HandshakeTime, failures: Counter) {
     this.#settings = settings;

@@ -57,7 +57,7 @@ interface Buffers {
   readonly sendSlot: SendSlot;
   readonly late: DatagramVector;
   readonly large: DatagramVector;
-  /** Of each late answer, what the journal is to forget; 0 for nothing. */
+  /** For each late answer, the query that the journal is to forget; 0 if it has none. */
   readonly lateKept: Uint32Array;
 }
 
@@ -133,7 +133,7 @@ class BatchSocket {
     for (let round = 0; round < ROUNDS_MAX && !this.#stopped; round++) {
       if (this.#serveBatch() < BATCH_SLOTS) return;
     }
-    // What is left wakes us again: the poll is level-triggered.
+    // Datagrams that are left wake us again: the poll is level-triggered.
   }
 
   /** Receives, answers and sends one batch. Returns how many datagrams it held. */
@@ -261,7 +261,7 @@ class BatchSocket {
     }, UNSENT_RETRY_MS);
   }
 
-  /** Reads no more; answers can still be sent. */
+  /** Stops reading; answers can still be sent. */
   stop(): void {
     if (this.#stopped) return;
     this.#stopped = true;
@@ -278,7 +278,7 @@ class BatchSocket {
   }
 }
 
-/** Whose answers stand in the late vector. */
+/** The socket whose answers stand in the late vector. */
 let lateOwner: BatchSocket | undefined;
 
 /** The sender of the datagram that is being answered. */

@@ -80,7 +80,7 @@ interface Bound {
  * Listens on the address, by sockets of `sockets` or else of node:dgram's own making. Rejects with
  * ListenError if the address is unavailable.
  *
- * node:dgram does not tell which address a datagram came to, so the answer from a wildcard socket
+ * node:dgram does not say which address a datagram came to, so the answer from a wildcard socket
  * could leave from another one, and its client would not believe it. A wildcard is therefore a
  * socket for each address that the machine has now.
  */
