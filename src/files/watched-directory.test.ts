@@ -34,14 +34,14 @@ describe('a directory as kubelet mounts it', () => {
     await rm(directory, { recursive: true, force: true });
   });
 
-  test('its keys are read through the links, and nothing hidden is', async () => {
+  test('keys are read through the links, and hidden files are not read', async () => {
     await publish({ upstreamNameservers: '["8.8.8.8"]', stubDomains: '{}' });
     const { files } = await readConfigDirectory(directory);
     expect([...files.keys()]).toEqual(['stubDomains', 'upstreamNameservers']);
     expect(files.get('upstreamNameservers')).toBe('["8.8.8.8"]');
   });
 
-  test('one that is not there is empty, since the ConfigMap is optional', async () => {
+  test('a missing directory is empty, since the ConfigMap is optional', async () => {
     const version = await readConfigDirectory(path.join(directory, 'absent'));
     expect(version).toEqual({ files: new Map(), hash: '' });
   });
@@ -82,11 +82,11 @@ describe('a directory as kubelet mounts it', () => {
   });
 
   test('a watcher sees a failure once, and the versions after it', async () => {
-    const told: string[] = [];
+    const reported: string[] = [];
     await writeFile(path.join(directory, 'a'), Buffer.from([0xff]));
     const watch = watchDirectory(
       directory,
-      { changed: () => told.push('changed'), failed: (error) => told.push(error.code) },
+      { changed: () => reported.push('changed'), failed: (error) => reported.push(error.code) },
       60_000,
     );
     await watch.look();
@@ -94,7 +94,7 @@ describe('a directory as kubelet mounts it', () => {
     await writeFile(path.join(directory, 'a'), 'text');
     await watch.look();
     watch.close();
-    expect(told).toEqual(['CONFIGMAP_NOT_UTF8', 'changed']);
+    expect(reported).toEqual(['CONFIGMAP_NOT_UTF8', 'changed']);
   });
 
   test('a swap is noticed without being asked', async () => {

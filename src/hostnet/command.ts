@@ -1,14 +1,14 @@
 /**
  * Running `ip`, `iptables` and `nft`: argument lists, never a shell, always a deadline.
  *
- * Owns:    what a failure of theirs means. Their exit codes do not tell (iptables ends with 4 for
- *          the lock and for a missing capability alike), so their messages are read, in English.
+ * Owns:    what a failure of theirs means. Their exit codes do not say (iptables ends with 4 both
+ *          for the lock and for a missing capability), so their messages are read, in English.
  * Callers: take a Run as parameter, so that tests need no root, or run in a network namespace.
  */
 import { execFile, spawn } from 'node:child_process';
 
 /**
- * What went wrong, by what can be done about it: `missing` (the program is not installed),
+ * The kind of a failure, by what can be done about it: `missing` (the program is not installed),
  * `forbidden` (no NET_ADMIN, which does not change while the process lives), `locked` (another
  * holds the xtables lock: try again), `aborted` (by our own signal), `timeout`, and `failed`.
  */
@@ -18,7 +18,7 @@ export class HostnetError extends Error {
   readonly code: HostnetCode;
   /** The command line, without what went to its standard input. */
   readonly command: string;
-  /** What it said, in one line; empty if it said nothing. */
+  /** Its message, in one line; empty if it had none. */
   readonly said: string;
 
   constructor(code: HostnetCode, command: string, said: string, cause?: unknown) {
@@ -58,7 +58,7 @@ const DEADLINE_MS = 10_000;
 const OUTPUT_OCTETS_MAX = 64 << 20;
 
 /**
- * What the programs see of our environment: where to look, and that messages be in English. An
+ * The environment of the programs: where to look, and that messages be in English. An
  * interactive nft would leave its history at home.
  */
 function environment(): Record<string, string> {
@@ -84,7 +84,7 @@ export const runCommand: Run = (command, args, stdin = '', signal) =>
         else reject(commandError([command, ...args].join(' '), error, stderr));
       },
     );
-    // A program that ends before it has read everything tells why by its exit.
+    // A program that ends before it has read everything says why with its exit.
     child.stdin?.on('error', () => undefined);
     child.stdin?.end(stdin);
   });
@@ -113,9 +113,9 @@ function codeOf(code: unknown, killed: unknown, said: string): HostnetCode {
 /** A program that is kept running for what the kernel ties to its life. */
 export interface HeldProcess {
   write(text: string): void;
-  /** `said` gets whatever it prints, and whether to standard error. */
+  /** Calls `said` with all that it prints, and whether to standard error. */
   onOutput(said: (text: string, isError: boolean) => void): void;
-  /** Told once, also if it could not be started. */
+  /** Calls `ended` once, also if the program could not be started. */
   onEnd(ended: (error: HostnetError) => void): void;
   kill(): void;
 }
@@ -142,7 +142,7 @@ export const holdCommand: Hold = (command, args) => {
       child.on('exit', () => ended(new HostnetError('failed', line, 'it has ended')));
     },
     kill: () => {
-      child.ref(); // Whoever waits for the end must see it.
+      child.ref(); // A caller that waits for the end must see it.
       child.kill('SIGKILL');
     },
   };

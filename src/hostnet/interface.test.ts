@@ -5,7 +5,7 @@ import { FakeNode } from './testing.ts';
 const OPTIONS = { name: 'nodelocaldns', kind: 'dummy', addresses: ['169.254.20.10', 'fd00::a'] };
 
 describe('the interface is made as far as it is missing', () => {
-  test('all of it', async () => {
+  test('a missing interface is made with all its addresses', async () => {
     const node = new FakeNode();
     const { made, failures } = await new HostInterface(node.run, OPTIONS).ensure();
     expect(failures).toEqual([]);
@@ -17,7 +17,7 @@ describe('the interface is made as far as it is missing', () => {
     ]);
   });
 
-  test('an address; what else is on the interface stays', async () => {
+  test('a missing address is added, and other addresses on the interface stay', async () => {
     const node = new FakeNode();
     node.interfaces.set('nodelocaldns', ['10.9.9.9', '169.254.20.10']);
     const { made } = await new HostInterface(node.run, OPTIONS).ensure();
@@ -26,7 +26,7 @@ describe('the interface is made as far as it is missing', () => {
   });
 
   test.each(['RTNETLINK answers: File exists', 'Error: ipv4: Address already assigned.'])(
-    'someone was faster: %s',
+    'an address that another process has just added is no failure: %s',
     async (said) => {
       const node = new FakeNode();
       node.interfaces.set('nodelocaldns', []);
@@ -45,7 +45,7 @@ describe('the interface is made as far as it is missing', () => {
     expect(made.at(-1)).toBe('address fd00::a/128 on nodelocaldns');
   });
 
-  test('deleting one that is not there is no failure', async () => {
+  test('deleting an interface that does not exist is no failure', async () => {
     const node = new FakeNode();
     const device = new HostInterface(node.run, OPTIONS);
     await device.ensure();
@@ -54,7 +54,7 @@ describe('the interface is made as far as it is missing', () => {
   });
 });
 
-describe('what ip prints is read without trust', () => {
+describe('the output of ip is read without trust', () => {
   test.each<[string, string, [string, string[]][]]>([
     ['nothing', '', []],
     ['no list', '{"ifname": "a"}', []],
@@ -65,11 +65,11 @@ describe('what ip prints is read without trust', () => {
       [['a', ['fd00::a']]],
     ],
     ['empty records', '[{}, {"ifname": "a", "addr_info": [{}, null]}]', [['a', []]]],
-  ])('%s', (_, printed, expected) => {
+  ])('output with %s is read', (_, printed, expected) => {
     expect([...addressesByInterface(printed)]).toEqual(expected);
   });
 
-  test('what is no JSON is an error of ip', () => {
+  test('output that is not JSON is an error of ip', () => {
     expect(() => addressesByInterface('1: lo: <LOOPBACK>')).toThrow('it printed no JSON');
   });
 });

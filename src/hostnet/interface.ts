@@ -12,7 +12,7 @@ import { HostnetError, type Run } from './command.ts';
 
 export interface InterfaceOptions {
   readonly name: string;
-  /** The type to make it of, as `ip link add` knows it. `dummy`, but for kernels that have none. */
+  /** The type to make it of, as `ip link add` knows it: `dummy`, except on kernels without it. */
   readonly kind: string;
   readonly addresses: readonly string[];
 }
@@ -24,7 +24,7 @@ interface InterfaceFailure {
 }
 
 export interface InterfaceState {
-  /** What was made, a line each; empty if all was there. */
+  /** Things that were made, a line each; empty if all were there. */
   readonly made: readonly string[];
   readonly failures: readonly InterfaceFailure[];
 }
@@ -99,7 +99,7 @@ export class HostInterface {
     }
   }
 
-  /** That it is there already (someone was faster) is success. */
+  /** A thing that exists already, since another process was faster, is success. */
   async #ip(args: readonly string[], signal?: AbortSignal): Promise<void> {
     try {
       await this.#run('ip', args, undefined, signal);

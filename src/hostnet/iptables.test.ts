@@ -24,7 +24,7 @@ function batch(...lines: string[]): string {
   return lines.length === 0 ? '' : `*raw\n${lines.join('\n')}\nCOMMIT\n`;
 }
 
-describe('what is read back is compared with what is wanted', () => {
+describe('the saved rules are compared with the wanted ones', () => {
   test.each<[string, string[], readonly FirewallRule[], string[]]>([
     ['missing is inserted', [], ONE, [`-I ${RULE}`]],
     ['present is left alone', [RULE], ONE, []],
@@ -58,11 +58,11 @@ describe('what is read back is compared with what is wanted', () => {
     expect(changeTo(saved('raw', foreign), [], ALL).batch).toBe('');
   });
 
-  test('the same line in a table of another name is foreign', () => {
+  test('a rule like ours in a table of another name is foreign', () => {
     expect(changeTo(saved('nat', RULE), [], ALL).batch).toBe('');
   });
 
-  test('all twelve go into one batch, each inserted at the head, in the order of the list', () => {
+  test('all twelve rules go into one batch, each at the head, in the order of the list', () => {
     const lines = changeTo('', ALL, ALL).batch.trim().split('\n');
     const chains = lines.map((line) =>
       /^-I (\S+) .* -m (\w+) --[ds]port (\d+)/.exec(line)?.slice(1),
@@ -90,12 +90,12 @@ describe('what is read back is compared with what is wanted', () => {
     const { batch: first } = changeTo('', rules, rules);
     expect(first).toContain('-d fd00::a/128');
     const printed = first.replaceAll('-I ', '-A ');
-    expect(changeTo(printed, rules, rules)).toEqual({ batch: '', told: [] });
+    expect(changeTo(printed, rules, rules)).toEqual({ batch: '', changes: [] });
   });
 });
 
 describe('cleaning up', () => {
-  test('finds rules by comment whatever their address, and without it by shape', () => {
+  test('cleaning up finds rules by their comment, and those without it by shape', () => {
     const other = RULE.replace('10.96.0.10', '10.96.0.99');
     const foreign = 'PREROUTING -d 10.96.0.99/32 -p udp -m udp --dport 53 -j NOTRACK';
     const quoted = `PREROUTING -m comment --comment "a \\"b\\" NodeLocal" -j ACCEPT`;
@@ -105,7 +105,7 @@ describe('cleaning up', () => {
 });
 
 describe('the commands', () => {
-  test('one restore for each family that has addresses, and none if nothing differs', async () => {
+  test('each family with addresses is restored once, or not at all if nothing differs', async () => {
     const node = new FakeNode();
     const rules = rulesFor({ ...OPTIONS, addresses: ['10.96.0.10', 'fd00::a'] });
     expect(await new Iptables(node.run).apply(rules, rules)).toHaveLength(24);

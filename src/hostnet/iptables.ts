@@ -58,7 +58,7 @@ export class Iptables implements Firewall {
       if (change.batch === '') return [];
       try {
         await restore(this.#run, command, change.batch, signal);
-        return change.told;
+        return change.changes;
       } catch (error) {
         const again = error instanceof HostnetError && error.code === 'failed';
         if (!again || attempt === TRIES) throw error;
@@ -90,8 +90,8 @@ export async function restore(
 export interface TableChange {
   /** For iptables-restore; empty if there is nothing to do. */
   readonly batch: string;
-  /** What it does, a line for each rule. */
-  readonly told: string[];
+  /** The effect, a line for each rule. */
+  readonly changes: string[];
 }
 
 /**
@@ -108,33 +108,33 @@ export function changeTo(
   const missing = new Set(wanted);
   const byForm = new Map(wanted.map((rule) => [formOf(rule), rule]));
   const lines: Record<Table, string[]> = { raw: [], filter: [], nat: [] };
-  const told: string[] = [];
+  const changes: string[] = [];
   for (const { table, text, rule, form } of savedRules(saved)) {
     if (rule === undefined || !ours.has(identityOf(rule))) continue;
     const meant = byForm.get(form);
     if (meant !== undefined && missing.delete(meant)) continue;
     lines[table].push(text.replace(/^-A/, '-D'));
-    told.push(`removed: ${table} ${text}`);
+    changes.push(`removed: ${table} ${text}`);
   }
   for (const rule of missing) {
     lines[rule.table].push(`-I ${rule.chain} ${specOf(rule)}`);
-    told.push(`added: ${describeRule(rule)}`);
+    changes.push(`added: ${describeRule(rule)}`);
   }
-  return { batch: batchOf(lines), told };
+  return { batch: batchOf(lines), changes };
 }
 
 /** The batch that removes every rule of node-cache and ours: by comment, or by the shape of `known`. */
 export function removalOf(saved: string, known: readonly FirewallRule[]): TableChange {
   const ours = new Set(known.map(identityOf));
   const lines: Record<Table, string[]> = { raw: [], filter: [], nat: [] };
-  const told: string[] = [];
+  const changes: string[] = [];
   for (const { table, text, rule, comment } of savedRules(saved)) {
     const byComment = Object.values(COMMENTS).some((ourComment) => ourComment === comment);
     if (!byComment && (rule === undefined || !ours.has(identityOf(rule)))) continue;
     lines[table].push(text.replace(/^-A/, '-D'));
-    told.push(`removed: ${table} ${text}`);
+    changes.push(`removed: ${table} ${text}`);
   }
-  return { batch: batchOf(lines), told };
+  return { batch: batchOf(lines), changes };
 }
 
 function batchOf(lines: Readonly<Record<Table, readonly string[]>>): string {
@@ -158,7 +158,7 @@ function specOf(rule: FirewallRule): string {
 
 type Shape = Omit<FirewallRule, 'family' | 'life' | 'diverts'>;
 
-/** The same for every form of a rule: with and without comment, with and without socket match. */
+/** Equal for all forms of a rule: with and without comment, with and without socket match. */
 function identityOf({ table, chain, protocol, side, address, port, action }: Shape): string {
   return [table, chain, protocol, side, address, port, action].join(' ');
 }

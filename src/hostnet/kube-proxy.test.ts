@@ -19,7 +19,7 @@ describe('the owners of our addresses', () => {
     { on: 'nodelocaldns', owned: false },
     { on: 'eth0', owned: false },
     { on: 'kube-ipvs01', owned: false },
-  ])('on $on: $owned', async ({ on, owned }) => {
+  ])('$on owns addresses of ours: $owned', async ({ on, owned }) => {
     const owners = await findOwners(
       ADDRESSES,
       addressesOn({ lo: ['::1'], [on]: ADDRESSES.slice(1) }),
@@ -27,7 +27,7 @@ describe('the owners of our addresses', () => {
     expect([...owners]).toEqual(owned ? ADDRESSES.slice(1).map((address) => [address, on]) : []);
   });
 
-  test('are not found where nothing can be looked at, which is told elsewhere', async () => {
+  test('no owners are found where ip fails, which the interface check reports', async () => {
     const run: Run = () => Promise.reject(new HostnetError('missing', 'ip', ''));
     expect((await findOwners(ADDRESSES, run)).size).toBe(0);
     expect((await findOwners(ADDRESSES, () => Promise.resolve('no JSON'))).size).toBe(0);
@@ -64,7 +64,7 @@ describe('the line about the node', () => {
       interception: { diverted: [], ceded: new Map(), firewall: 'none' as const },
       line: 'Node: kube-proxy replaced by cilium; rules are left to others; no queries are diverted here',
     },
-  ])('$survey.proxy', ({ survey: found, interception, line }) => {
+  ])('the line for kube-proxy as $survey.proxy', ({ survey: found, interception, line }) => {
     expect(describeNode(found, interception)).toBe(line);
   });
 });

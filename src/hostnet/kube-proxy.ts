@@ -1,6 +1,6 @@
 /**
- * What else on the node concerns itself with the addresses of Services, told at start, since most of
- * what goes wrong with a node-local cache goes wrong between it and kube-proxy.
+ * A survey of what else on the node handles the addresses of Services, logged at start, since most
+ * troubles of a node-local cache arise between it and kube-proxy.
  *
  * Owns:    which addresses are another's and so not ours to take (`findOwners`), which is quick; and the
  *          words for the rest (`surveyNode`), which reads all rules and decides nothing.
@@ -25,7 +25,7 @@ export interface SurveyOptions {
 }
 
 const IPVS_INTERFACE = 'kube-ipvs0';
-/** What IPVS or eBPF programs answer for before any socket of ours could. */
+/** Interfaces whose addresses IPVS or eBPF programs answer for before any socket of ours could. */
 const OWNERS = /^(kube-ipvs0|cilium_.*)$/;
 
 /** Each of `addresses` that such an owner has, with its interface. Never rejects. */
@@ -41,21 +41,21 @@ export async function findOwners(
       for (const address of addresses) if (present.includes(address)) owners.set(address, name);
     }
   } catch (error) {
-    // Told by the first check of the interface.
+    // The first check of the interface reports it.
     if (!(error instanceof HostnetError)) throw error;
   }
   return owners;
 }
 
 export interface Interception {
-  /** Whose queries come to us; empty with `-setupiptables=false`. */
+  /** Addresses whose queries come to us; empty with `-setupiptables=false`. */
   readonly diverted: readonly string[];
   /** Left to their owners. */
   readonly ceded: ReadonlyMap<string, string>;
   readonly firewall: 'iptables' | 'nftables' | 'none';
 }
 
-/** The one line that tells an operator how it is on this node. */
+/** One line for the operator about how queries flow on this node. */
 export function describeNode(
   { proxy, variant }: NodeSurvey,
   { diverted, ceded, firewall }: Interception,
@@ -84,7 +84,7 @@ const PROXIES: Readonly<Record<NodeSurvey['proxy'], string>> = {
   unknown: 'not seen',
 };
 
-/** Looks only. Never rejects: what cannot be looked at is not told. */
+/** Only looks. Never rejects: the survey lacks what cannot be looked at. */
 export async function surveyNode(options: SurveyOptions): Promise<NodeSurvey> {
   const run = options.run ?? runCommand;
   const look = async (command: string, args: readonly string[]): Promise<string> => {
@@ -106,7 +106,7 @@ export async function surveyNode(options: SurveyOptions): Promise<NodeSurvey> {
   try {
     interfaces = addressesByInterface(devices);
   } catch {
-    // An `ip` that cannot print JSON is told of by the first check of the interface.
+    // The first check of the interface reports an `ip` that cannot print JSON.
   }
   const warnings = [
     ...variantWarning(version, hasKubeChains(nft), hasKubeChains(legacy)),

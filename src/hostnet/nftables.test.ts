@@ -7,7 +7,7 @@ const OPTIONS = { addresses: ['10.96.0.10'], dnsPort: 53, healthPort: 8080, cras
 const RULES = rulesFor(OPTIONS).filter(({ life }) => life !== 'while-alive');
 
 describe('the table of our own', () => {
-  test('holds the rules at the hooks and priorities of the iptables tables', () => {
+  test('our table holds the rules at the hooks and priorities of the iptables tables', () => {
     const skip = 'notrack comment "NodeLocal DNS Cache: skip conntrack"';
     const allow = 'accept comment "NodeLocal DNS Cache: allow DNS traffic"';
     expect(tableText(RULES)).toBe(`table inet nodelocald {
@@ -37,7 +37,7 @@ describe('the table of our own', () => {
 `);
   });
 
-  test('is written once, left alone while it is as it was, and written again when it is not', async () => {
+  test('our table is written once, and again only when it has changed', async () => {
     const node = new FakeNode();
     const firewall = new Nftables(node.run);
     expect(await firewall.apply(RULES, RULES)).toHaveLength(10);

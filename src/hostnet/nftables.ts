@@ -1,5 +1,5 @@
 /**
- * The same rules natively in nftables: one table of our own, replaced in one transaction. For nodes
+ * The rules natively in nftables: one table of our own, replaced in one transaction. For nodes
  * without iptables.
  *
  *   table inet nodelocald

@@ -4,10 +4,11 @@
  * socket and reads its commands from a pipe of ours: if we are killed it reads the pipe's end and
  * goes too.
  *
- * This is what can be had for packets of the host's own processes, which no socket match can catch, and
- * for translations (rules.ts). It works beside iptables of either kind. It costs a process of 1 MB of its own.
+ * It is the only way for packets of the host's own processes, which a socket match cannot catch,
+ * and for translations (rules.ts). It works beside iptables of either kind, and costs a process of
+ * 1 MB.
  *
- * Owns:    the process and the table. Nobody else can change or delete that table.
+ * Owns:    the process and the table, which no other process can change or delete.
  */
 import { randomBytes } from 'node:crypto';
 import { type Hold, type HeldProcess, HostnetError } from './command.ts';
@@ -66,7 +67,7 @@ export class OwnedTable {
       held.onOutput((text, isError) => {
         if (isError) refuse('failed', text.trim().replaceAll(/\s*\n\s*/g, '; '));
         printed += text;
-        // What it prints later is of no interest.
+        // Later output is of no interest.
         if (!printed.includes(`table inet ${this.name}`)) return;
         clearTimeout(timer);
         resolve();
@@ -75,7 +76,7 @@ export class OwnedTable {
         clearTimeout(timer);
         reject(error);
       });
-      // One line is one transaction. The listing tells that it succeeded.
+      // One line is one transaction. The listing shows that it succeeded.
       held.write(`${ownedTableText(this.name, rules)}\nlist table inet ${this.name}\n`);
     });
   }

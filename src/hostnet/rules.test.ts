@@ -18,11 +18,11 @@ describe("the list is node-cache's, in its order", () => {
     [10, `raw OUTPUT udp to ${at}:53 NOTRACK`],
     [11, `raw OUTPUT tcp to ${at}:8080 NOTRACK`],
     [12, `raw OUTPUT tcp from ${at}:8080 NOTRACK`],
-  ])('rule %i: %s', (number, expected) => {
+  ])('rule %i of an address is %s', (number, expected) => {
     expect(rulesFor({ ...OPTIONS, addresses: [at] }).map(describeRule)[number - 1]).toBe(expected);
   });
 
-  test('twelve for each address, one address after the other, of both families', () => {
+  test('addresses of both families have twelve rules each, one address after the other', () => {
     const rules = rulesFor({ ...OPTIONS, addresses: ['10.96.0.10', 'FD00:0::A'], dnsPort: 1053 });
     expect(rules).toHaveLength(24);
     expect(describeRule(rules[12]!)).toBe('raw PREROUTING tcp to [fd00::a]:1053 NOTRACK');
@@ -37,7 +37,7 @@ describe("the list is node-cache's, in its order", () => {
     expect(rules).toHaveLength(12);
   });
 
-  test('what is no address is refused', () => {
+  test('a text that is not an address is refused', () => {
     expect(() => rulesFor({ ...OPTIONS, addresses: ['10.96.0'] })).toThrow('not an IP address');
   });
 });
@@ -48,7 +48,7 @@ const ends = (address: string): string[] =>
     .filter(({ life }) => life !== 'always')
     .map(describeRule);
 
-describe('crash-safe, no rule that diverts outlives those who listen', () => {
+describe('crash-safe, no rule that diverts outlives its listeners', () => {
   test("a pod's queries follow the socket, the host's follow the process", () => {
     expect(ends('10.96.0.10')).toEqual([
       'raw PREROUTING tcp to 10.96.0.10:53 NOTRACK while-listening',
@@ -58,13 +58,16 @@ describe('crash-safe, no rule that diverts outlives those who listen', () => {
     ]);
   });
 
-  test.each(['169.254.20.10', 'fe80::10'])('%s: nobody takes over from a link-local', (address) => {
-    expect(ends(address)).toHaveLength(2);
-    const rules = rulesFor({ ...OPTIONS, addresses: [address], crashSafe: true });
-    expect(rules.filter(({ diverts }) => diverts)).toEqual([]);
-  });
+  test.each(['169.254.20.10', 'fe80::10'])(
+    'no rule for the link-local %s diverts, and only those for pods can end',
+    (address) => {
+      expect(ends(address)).toHaveLength(2);
+      const rules = rulesFor({ ...OPTIONS, addresses: [address], crashSafe: true });
+      expect(rules.filter(({ diverts }) => diverts)).toEqual([]);
+    },
+  );
 
-  test.each([true, false])('with crashSafe %s, the same four divert', (crashSafe) => {
+  test.each([true, false])('with crashSafe %s, the same four rules divert', (crashSafe) => {
     const rules = rulesFor({ ...OPTIONS, addresses: ['10.96.0.10'], crashSafe });
     expect(rules.flatMap(({ diverts }, i) => (diverts ? [i + 1] : []))).toEqual([1, 2, 9, 10]);
   });
@@ -74,7 +77,7 @@ describe('tracked', () => {
   const tracked = (address: string): string[] =>
     rulesFor({ ...OPTIONS, addresses: [address], tracked: true }).map(describeRule);
 
-  test('a link-local address is only let in and out', () => {
+  test('packets of a tracked link-local address are only let in and out', () => {
     expect(tracked('169.254.20.10')).toEqual([
       'filter INPUT tcp to 169.254.20.10:53 ACCEPT',
       'filter INPUT udp to 169.254.20.10:53 ACCEPT',
@@ -83,7 +86,7 @@ describe('tracked', () => {
     ]);
   });
 
-  test("a Service's is kept from translation too, for pods and the host, while we live", () => {
+  test("a tracked Service's address is kept from translation for pods and the host while we live", () => {
     expect(tracked('fd00::a').slice(4)).toEqual([
       'nat PREROUTING tcp to [fd00::a]:53 KEEP while-alive',
       'nat PREROUTING udp to [fd00::a]:53 KEEP while-alive',

@@ -11,7 +11,7 @@
  * kept from kube-proxy by a translation to the address that it has, before kube-proxy's:
  *   a query to a Service   PREROUTING and OUTPUT of nat: KEEP (the diversion)
  *
- * Owns:    the list of node-cache, in its order, and what of it may stand while nobody listens.
+ * Owns:    the list of node-cache, in its order, and which rules may stay without a listener.
  * Is not:  a writer of rules: iptables.ts, nftables.ts and owned-table.ts put them in.
  */
 import { formatHostPort } from '../net/host-port.ts';
@@ -41,11 +41,11 @@ export interface FirewallRule {
 }
 
 export interface RuleOptions {
-  /** Of both families; one that stands twice counts once. Error is thrown for what is no address. */
+  /** Of both families, duplicates counted once. A text that is not an address throws Error. */
   readonly addresses: readonly string[];
   readonly dnsPort: number;
   readonly healthPort: number;
-  /** No rule that diverts may outlive the listening sockets, or where that is not to be had, us. */
+  /** No rule that diverts may outlive the listening sockets or, where that is impossible, us. */
   readonly crashSafe: boolean;
   /** Connection tracking sees the queries, and our responses; false unless given. */
   readonly tracked?: boolean;
@@ -96,7 +96,7 @@ function rulesOf(
     diverts: takenOver,
   } as const;
   // A packet in OUTPUT belongs to the socket that sent it, so no socket match can ask who listens.
-  // Where nobody would take over there is nothing to be safe from.
+  // An address that is not taken over needs no safety.
   const host = {
     ...out,
     side: 'to',
@@ -145,7 +145,7 @@ function kept(base: Pick<FirewallRule, 'family' | 'address' | 'port'>): Firewall
   );
 }
 
-/** 169.254.0.0/16 and fe80::/10: no Service has such an address, so nobody takes over. */
+/** 169.254.0.0/16 and fe80::/10: no Service has such an address, so it is not taken over. */
 function isLinkLocal({ octets }: IpAddress): boolean {
   if (octets.length === 4) return octets[0] === 169 && octets[1] === 254;
   return octets[0] === 0xfe && (octets[1]! & 0xc0) === 0x80;
@@ -160,7 +160,7 @@ export function isTakenOver(address: string): boolean {
 /** The wildcards, which we ask on loopback, and loopback. */
 const OWN_ADDRESSES = /^(0\.0\.0\.0|127\..*|::1?)$/;
 
-/** What puts rules in, keeps them so, and takes them out. */
+/** Puts rules in, keeps them so, and takes them out. */
 export interface Firewall {
   readonly name: 'iptables' | 'nftables';
   /**

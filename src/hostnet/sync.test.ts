@@ -3,11 +3,11 @@ import { HostNetwork, type HostNetworkOptions } from './sync.ts';
 import { FakeNode } from './testing.ts';
 
 let node: FakeNode;
-let told: string[];
+let reported: string[];
 
 beforeEach(() => {
   node = new FakeNode();
-  told = [];
+  reported = [];
 });
 
 function network(options: Partial<HostNetworkOptions> = {}): HostNetwork {
@@ -26,15 +26,15 @@ function network(options: Partial<HostNetworkOptions> = {}): HostNetwork {
       ...options,
     },
     {
-      failed: (kind, error) => told.push(`failed ${kind} ${error.code}`),
-      repaired: (what) => told.push(`repaired ${what}`),
-      info: (text) => told.push(`info ${text}`),
+      failed: (kind, error) => reported.push(`failed ${kind} ${error.code}`),
+      repaired: (what) => reported.push(`repaired ${what}`),
+      info: (text) => reported.push(`info ${text}`),
     },
   );
 }
 
 describe('one life, in order', () => {
-  test('nothing of the firewall before divert, nothing of the interface after tearDown', async () => {
+  test('rules come with divert, and rules and interface go with tearDown', async () => {
     const host = network();
     await host.setUp();
     expect(node.interfaces.get('nodelocaldns')).toEqual(['169.254.20.10', '10.96.0.10']);
@@ -53,10 +53,10 @@ describe('one life, in order', () => {
     expect(node.interfaces.has('nodelocaldns')).toBe(false);
     const order = node.lines.filter((line) => /restore|link del/.test(line));
     expect(order.at(-1)).toBe('ip link del nodelocaldns');
-    expect(told).toEqual([`info The firewall's rules go through iptables.`]);
+    expect(reported).toEqual([`info The firewall's rules go through iptables.`]);
   });
 
-  test('tracked, it changes from rules of the other kind, and diverts nothing without nftables', async () => {
+  test('with tracking, rules of the other kind are replaced, and diverting needs nftables', async () => {
     const before = network({ crashSafe: false });
     await before.divert();
     expect(node.allRules).toHaveLength(24);
@@ -70,7 +70,7 @@ describe('one life, in order', () => {
     node.fail = (line) => (line === 'nft -i' ? { code: 'failed', said: 'no owner' } : undefined);
     expect(await host.divert()).toBe(false);
     expect(host.isDiverting).toBe(false);
-    expect(told).toContain('failed iptables failed');
+    expect(reported).toContain('failed iptables failed');
   });
 
   test('ceded addresses are neither added nor diverted, and rules of an earlier process still go', async () => {
@@ -91,7 +91,7 @@ describe('one life, in order', () => {
   });
 
   test.each<'iptables' | 'nftables'>(['iptables', 'nftables'])(
-    'rules of addresses that another daemon serves stay, and the interface: %s',
+    'through %s, rules of addresses that another daemon serves stay, and so does the interface',
     async (firewall) => {
       const host = network({ firewall, crashSafe: false });
       await host.setUp();
@@ -110,7 +110,7 @@ describe('one life, in order', () => {
     },
   );
 
-  test('nothing at all is touched where all addresses are served by another', async () => {
+  test('a node whose addresses are all served by another daemon is left as it is', async () => {
     const host = network({ crashSafe: false });
     await host.setUp();
     await host.divert();
@@ -119,14 +119,14 @@ describe('one life, in order', () => {
     await host.tearDown();
     expect(node.allRules).toEqual(before);
     expect(node.interfaces.has('nodelocaldns')).toBe(true);
-    // Whose other daemon has gone takes all out.
+    // Once the other daemon has gone, everything is taken out.
     host.leaveTo([]);
     await host.tearDown();
     expect(node.allRules).toEqual([]);
     expect(node.interfaces.has('nodelocaldns')).toBe(false);
   });
 
-  test('a check repairs what went, and tells each thing', async () => {
+  test('a check repairs what was lost, and reports each thing', async () => {
     const host = network({ crashSafe: false });
     await host.setUp();
     await host.divert();
@@ -139,7 +139,7 @@ describe('one life, in order', () => {
       'address 10.96.0.10/32 on nodelocaldns',
       'added: raw PREROUTING tcp to 169.254.20.10:53 NOTRACK',
     ]);
-    expect(told.filter((line) => line.startsWith('repaired'))).toHaveLength(4);
+    expect(reported.filter((line) => line.startsWith('repaired'))).toHaveLength(4);
   });
 
   test("withdrawing the diversion keeps the link-local's rules and those of responses", async () => {
@@ -161,7 +161,7 @@ describe('one life, in order', () => {
     expect(node.allRules).toEqual([]);
   });
 
-  test('with -setupinterface=false and -setupiptables=false nothing is run', async () => {
+  test('with -setupinterface=false and -setupiptables=false no program is run', async () => {
     const host = network({ setupInterface: false, firewall: 'none' });
     await host.setUp();
     expect(await host.divert()).toBe(true);
@@ -176,14 +176,14 @@ describe('which firewall', () => {
     [[], 'auto', 'iptables'],
     [['iptables'], 'auto', 'nftables'],
     [[], 'nftables', 'nftables'],
-  ] as const)('without %j, --firewall %s is %s', async (missing, firewall, expected) => {
+  ] as const)('without %j, --firewall %s means %s', async (missing, firewall, expected) => {
     for (const command of missing) node.missing.add(command);
     expect(await network({ firewall }).divert()).toBe(true);
-    expect(told).toEqual([`info The firewall's rules go through ${expected}.`]);
+    expect(reported).toEqual([`info The firewall's rules go through ${expected}.`]);
     expect(node.nftTable === undefined).toBe(expected === 'iptables');
   });
 
-  test('rules that an earlier process left in the other firewall go', async () => {
+  test('rules that an earlier process left in the other firewall are removed', async () => {
     await network({ firewall: 'nftables', crashSafe: false }).divert();
     await network({ firewall: 'iptables' }).divert();
     expect(node.nftTable).toBeUndefined();
@@ -191,14 +191,16 @@ describe('which firewall', () => {
     expect(node.allRules).toEqual([]);
   });
 
-  test('without either it is told once', async () => {
+  test('a node with neither iptables nor nft is reported once', async () => {
     node.missing.add('iptables').add('nft');
     const host = network();
     await host.setUp();
     expect(await host.divert()).toBe(false);
     node.interfaces.clear();
     await host.check();
-    expect(told.filter((line) => line.startsWith('failed'))).toEqual(['failed iptables missing']);
+    expect(reported.filter((line) => line.startsWith('failed'))).toEqual([
+      'failed iptables missing',
+    ]);
     expect(node.interfaces.has('nodelocaldns')).toBe(true);
     await host.tearDown();
     expect(node.interfaces.has('nodelocaldns')).toBe(false);
@@ -206,17 +208,17 @@ describe('which firewall', () => {
 });
 
 describe('what a node may lack', () => {
-  test("the socket match: node-cache's own rules, told once", async () => {
+  test("without the socket match node-cache's own rules go in, reported once", async () => {
     node.fail = (_, stdin) =>
       stdin.includes('socket') ? { code: 'failed', said: "Couldn't load match" } : undefined;
     const host = network();
     expect(await host.divert()).toBe(true);
     expect(node.allRules).toHaveLength(24);
     await host.check();
-    expect(told.slice(1)).toEqual([expect.stringContaining('no socket match')]);
+    expect(reported.slice(1)).toEqual([expect.stringContaining('no socket match')]);
   });
 
-  test('a failure that has nothing to do with the match does not give it up', async () => {
+  test('the socket match is kept when something else was the failure', async () => {
     let failing = true;
     node.fail = (line) =>
       failing && line.includes('restore') ? { code: 'failed', said: 'busy' } : undefined;
@@ -227,19 +229,19 @@ describe('what a node may lack', () => {
     expect(node.allRules.some((rule) => rule.includes('--nowildcard'))).toBe(true);
   });
 
-  test("tables with an owner: the host's queries are not diverted, told once", async () => {
+  test("without owned tables the host's queries are not diverted, reported once", async () => {
     node.fail = (line) => (line === 'nft -i' ? { code: 'failed', said: 'Error: x' } : undefined);
     const host = network();
     expect(await host.divert()).toBe(true);
     await host.check();
     expect(node.held).toBe(0);
-    expect(told.slice(1)).toEqual([expect.stringContaining("host's own processes")]);
+    expect(reported.slice(1)).toEqual([expect.stringContaining("host's own processes")]);
     node.fail = () => undefined; // nft was only slow
     await host.check();
     expect(node.held).toBe(1);
   });
 
-  test('NET_ADMIN: told once, and nothing is tried again', async () => {
+  test('a lack of NET_ADMIN is reported once, and nothing is tried again', async () => {
     node.fail = (line) =>
       line.includes('show') ? undefined : { code: 'forbidden', said: 'Operation not permitted' };
     const host = network();
@@ -248,7 +250,7 @@ describe('what a node may lack', () => {
     expect(await host.divert()).toBe(false);
     await host.check();
     await host.tearDown();
-    expect(told.filter((line) => line.startsWith('failed'))).toEqual([
+    expect(reported.filter((line) => line.startsWith('failed'))).toEqual([
       'failed interface_add forbidden',
     ]);
     expect(node.lines.length).toBe(tried);
@@ -256,7 +258,7 @@ describe('what a node may lack', () => {
 });
 
 describe('one after another', () => {
-  test('withdrawing breaks off a check, which puts nothing back', async () => {
+  test('withdrawing aborts a check, which puts nothing back', async () => {
     const host = network();
     await host.divert();
     node.rules.clear();
@@ -278,7 +280,7 @@ describe('one after another', () => {
         ? { code: 'locked', said: 'holding the xtables lock' }
         : undefined;
     expect(await host.withdraw()).toBe(true);
-    expect(told.filter((line) => line === 'failed iptables_lock locked')).toHaveLength(3);
+    expect(reported.filter((line) => line === 'failed iptables_lock locked')).toHaveLength(3);
     expect(node.allRules).toEqual([]);
   });
 });
@@ -291,7 +293,7 @@ describe('the watch', () => {
     vi.useRealTimers();
   });
 
-  test('checks at its interval, until it is ended', async () => {
+  test('the watch checks at its interval, until it is ended', async () => {
     const host = network();
     await host.setUp();
     host.watch(60_000);
@@ -306,7 +308,7 @@ describe('the watch', () => {
     expect(node.interfaces.size).toBe(0);
   });
 
-  test('comes back sooner where another holds the lock, later each time', async () => {
+  test('the watch comes back sooner while another holds the lock, later each time', async () => {
     const host = network({ setupInterface: false });
     node.fail = (line) => (line.includes('restore') ? { code: 'locked', said: '' } : undefined);
     expect(await host.divert()).toBe(false);

@@ -7,12 +7,12 @@
  *   check   both, every -syncinterval
  *   withdraw, tearDown   the rules before the listeners stop, the interface last
  *
- * Nothing here rejects: what fails is told to the observer, and the daemon serves on.
+ * Nothing here rejects: failures are reported to the observer, and the daemon serves on.
  *
- * Owns:    the order of these, one after another, whoever calls when; that `withdraw` and `tearDown`
- *          break off a check that waits for a lock; and the timer of `watch`.
- * Is not:  the judge of when listeners answer, or of whether another daemon needs what would be taken
- *          out: that is told by `leaveTo`.
+ * Owns:    that these run one after another, in order of the calls; that `withdraw` and `tearDown`
+ *          abort a check that waits for a lock; and the timer of `watch`.
+ * Is not:  the judge of when listeners answer, or of which addresses another daemon needs: the
+ *          caller says so by `leaveTo`.
  */
 import { reasonOf } from '../observe/reason.ts';
 import { type Hold, HostnetError, type Run, holdCommand, runCommand } from './command.ts';
@@ -26,11 +26,11 @@ import { type Firewall, type FirewallRule, rulesFor } from './rules.ts';
 export type SetupErrorKind = 'iptables' | 'iptables_lock' | 'interface_add' | 'interface_check';
 
 export interface HostNetworkObserver {
-  /** To be counted and logged. A lack of NET_ADMIN is told once, with the code `forbidden`. */
+  /** To be counted and logged. A lack of NET_ADMIN is reported once, with the code `forbidden`. */
   failed(kind: SetupErrorKind, error: HostnetError): void;
   /** All is in place of what the failures of this part are about. */
   succeeded?(part: 'interface' | 'iptables'): void;
-  /** A check found something amiss and mended it; a line for each thing. */
+  /** A check found something wrong and repaired it; a line for each thing. */
   repaired(what: string): void;
   /** Something to know about how it is done on this node; once each. */
   info(text: string): void;
@@ -76,7 +76,7 @@ export class HostNetwork {
   readonly #owned: OwnedTable;
   /** Every rule that could be ours, in node-cache's form. */
   readonly #known: readonly FirewallRule[];
-  /** Those that we want, in node-cache's form. */
+  /** The rules that we want, in node-cache's form. */
   #plain: readonly FirewallRule[];
   #rules: readonly FirewallRule[];
   /** Which of the rules should stand now. */
@@ -89,7 +89,7 @@ export class HostNetwork {
   #forbidden = false;
   /** Nor the firewall alone, for which there may also be no program. */
   #firewallHopeless = false;
-  #ownedToldMissing = false;
+  #ownedMissingReported = false;
   #standing = false;
   #otherCleared = false;
   #lockedTimes = 0;
@@ -98,7 +98,7 @@ export class HostNetwork {
   #timer: NodeJS.Timeout | undefined;
   #watching = false;
 
-  /** Throws Error if one of the addresses is none. */
+  /** Throws Error if one of `addresses` is not an address. */
   constructor(options: HostNetworkOptions, observer: HostNetworkObserver) {
     this.#options = options;
     this.#observer = observer;
@@ -132,7 +132,7 @@ export class HostNetwork {
     return this.#standing && this.#wanted === 'all';
   }
 
-  /** What puts the rules in; `none` before that is known, too. */
+  /** The firewall that has the rules; `none` also before it is chosen. */
   get firewall(): 'iptables' | 'nftables' | 'none' {
     return this.#firewall?.name ?? 'none';
   }
@@ -160,7 +160,7 @@ export class HostNetwork {
     return this.#inTurn(async (signal) => (await this.#ensureRules(signal)) !== undefined);
   }
 
-  /** Looks after all that was asked for so far. Resolves to what was amiss, and is not now. */
+  /** Looks after all that was asked for so far. Resolves to the repairs made. */
   check(): Promise<readonly string[]> {
     return this.#inTurn(async (signal) => {
       const repaired = await this.#ensureInterface(signal);
@@ -252,7 +252,7 @@ export class HostNetwork {
     return turn;
   }
 
-  /** What was made. */
+  /** Resolves to the things made. */
   async #ensureInterface(signal: AbortSignal): Promise<string[]> {
     if (!this.#interfaceWanted || this.#forbidden) return [];
     const { made, failures } = await this.#interface.ensure(signal);
@@ -261,7 +261,7 @@ export class HostNetwork {
     return [...made];
   }
 
-  /** What was changed; undefined if it failed. */
+  /** Resolves to the changes made; undefined if it failed. */
   async #ensureRules(
     signal?: AbortSignal,
     evenNone: boolean = false,
@@ -311,7 +311,7 @@ export class HostNetwork {
     }
   }
 
-  /** What is wanted, and of other daemons' rules none touched. */
+  /** Applies our wanted rules, and leaves other daemons' rules alone. */
   #applyBesideOthers(
     firewall: Firewall,
     wanted: readonly FirewallRule[],
@@ -334,11 +334,11 @@ export class HostNetwork {
       await this.#owned.put(rules);
       return [`added: nftables table inet ${this.#owned.name}`];
     } catch (error) {
-      // Without a translation of ours nothing is diverted at all.
+      // Tracked queries are diverted by our translation only.
       if (rules.some(({ table }) => table === 'nat')) throw error;
       const why = reasonOf(error);
-      if (this.#ownedToldMissing) return [];
-      this.#ownedToldMissing = true;
+      if (this.#ownedMissingReported) return [];
+      this.#ownedMissingReported = true;
       this.#observer.info(
         "Queries of the host's own processes to the addresses of Services go to kube-dns, not " +
           `through this cache: rules for them that end with this process need nftables (${why})`,

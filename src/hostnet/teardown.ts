@@ -12,7 +12,7 @@ import { DELETE_TABLE, TABLE } from './nftables.ts';
 import { type FirewallRule, rulesFor } from './rules.ts';
 
 export interface CleanUpOptions {
-  /** Those of `-localip`. Rules with our comment are found without them. */
+  /** The addresses of `-localip`. Rules with our comment are found without them. */
   readonly addresses: readonly string[];
   readonly dnsPort: number;
   readonly healthPort: number;
@@ -23,7 +23,7 @@ export interface CleanUpOptions {
 export interface CleanUpResult {
   /** A line each; empty on a clean node. */
   readonly removed: readonly string[];
-  /** What could not be looked at or removed. */
+  /** Failures to look at something or to remove it. */
   readonly failures: readonly HostnetError[];
 }
 
@@ -45,14 +45,14 @@ export async function cleanUp(options: CleanUpOptions): Promise<CleanUpResult> {
       removed.push(...(await work()));
     } catch (error) {
       if (!(error instanceof HostnetError)) throw error;
-      // A program that is not there has left nothing.
+      // A program that is not installed has left nothing.
       if (error.code !== 'missing') failures.push(error);
     }
   };
 
   const addresses = new Set(options.addresses);
   await attempt(async () => {
-    // What an earlier -localip said, the interface still knows.
+    // The interface still has the addresses of an earlier -localip.
     for (const address of (await device.addresses()) ?? []) addresses.add(address);
     return [];
   });
@@ -76,9 +76,9 @@ async function removeRules(
 ): Promise<string[]> {
   // Without -t, which would make tables of the variant that this node does not use.
   const saved = await run(`${command}-save`, []);
-  const { batch, told } = removalOf(saved, known);
+  const { batch, changes } = removalOf(saved, known);
   if (batch !== '') await restore(run, command, batch);
-  return told.map((line) => `${command}: ${line}`);
+  return changes.map((line) => `${command}: ${line}`);
 }
 
 async function removeTable(run: Run): Promise<string[]> {

@@ -32,7 +32,7 @@ export interface DaemonView {
   readonly metricsPage: { page(): Promise<Page> };
   /** Whether DNS queries are being answered. */
   readonly isServing: () => boolean;
-  /** What keeps the daemon from being ready, a line each. */
+  /** Reasons why the daemon is not ready, a line each. */
   readonly unready: () => readonly string[];
   readonly troubles: Troubles;
   /** Opens listening sockets; without it Node does. */

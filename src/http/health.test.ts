@@ -42,7 +42,7 @@ const requests = (): number =>
 const failures = (): number => metrics.counter('coredns_health_request_failures_total', {}).value;
 
 describe('health', () => {
-  test('is 200 OK while we serve, and 503 while we do not', async () => {
+  test('/health is 200 OK while we serve, and 503 while we do not', async () => {
     await health.keepTrying(fail);
     const url = `http://127.0.0.1:${health.port}/health`;
     const healthy = await fetch(url);
@@ -52,7 +52,7 @@ describe('health', () => {
     expect((await fetch(`${url}/x`)).status).toBe(404);
   });
 
-  test('tells what is amiss although DNS is served, and that is no reason to restart', async () => {
+  test('/health lists troubles with status 200, since a restart would not cure them', async () => {
     await health.keepTrying(fail);
     troubles = ['no upstream', 'a refused Corefile'];
     const degraded = await fetch(`http://127.0.0.1:${health.port}/health`);
@@ -60,7 +60,7 @@ describe('health', () => {
     expect(await degraded.text()).toBe('OK, degraded\nno upstream\na refused Corefile\n');
   });
 
-  test('has /ready beside it: 200 OK, or 503 and what is missing', async () => {
+  test('/ready beside /health is 200 OK, or 503 with a list of what is missing', async () => {
     await health.keepTrying(fail);
     const url = `http://127.0.0.1:${health.port}/ready`;
     const first = await fetch(url);
@@ -70,7 +70,7 @@ describe('health', () => {
     expect([second.status, await second.text()]).toEqual([200, 'OK']);
   });
 
-  test('asks itself once a second, and counts', async () => {
+  test('the server requests its own /health once a second, and counts', async () => {
     await health.keepTrying(fail);
     for (let second = 1; second <= 3; second++) {
       vi.advanceTimersByTime(1000);
@@ -80,7 +80,7 @@ describe('health', () => {
     expect(log.lines).toEqual([]);
   });
 
-  test('tells when its own request fails', async () => {
+  test('a failed request to itself is logged and counted', async () => {
     await health.keepTrying(fail);
     isServing = false;
     vi.advanceTimersByTime(1000);
@@ -92,20 +92,20 @@ describe('health', () => {
     expect(requests()).toBe(1);
   });
 
-  test('at a taken port is told, and tried again', async () => {
+  test('a taken port is reported, and tried again', async () => {
     const other = createServer();
     await new Promise<void>((resolve) => void other.listen(0, '127.0.0.1', resolve));
     const address = other.address();
     const port = typeof address === 'object' ? address!.port : 0;
     const taken = new HealthServer({ host: '127.0.0.1', port }, { log, metrics });
-    const told: string[] = [];
-    await taken.keepTrying((error) => void told.push(error.message));
-    expect(told).toEqual([`listen tcp 127.0.0.1:${port}: bind: address already in use`]);
+    const reported: string[] = [];
+    await taken.keepTrying((error) => void reported.push(error.message));
+    expect(reported).toEqual([`listen tcp 127.0.0.1:${port}: bind: address already in use`]);
     await taken.close();
     other.close();
   });
 
-  test('closes in the middle of its own request, and tells nothing', async () => {
+  test('a server that closes in the middle of its own request logs nothing', async () => {
     await health.keepTrying(fail);
     vi.advanceTimersByTime(1000);
     await health.close();

@@ -1,9 +1,9 @@
 /**
- * `/health`: 200 OK while we serve, with what is amiss all the same; `/ready` beside it; and a look at it from outside once a second, as CoreDNS does, so
- * that its two metrics tell how long such a request takes.
+ * `/health`: 200 OK while we serve, with any troubles listed; `/ready` beside it; and a request to
+ * itself once a second, as CoreDNS makes it, so that its two metrics show how long one takes.
  *
  * Owns:    the endpoint and the self-request.
- * Is not:  the knowledge whether DNS is served: that is asked of whoever plugs it in.
+ * Is not:  a judge of whether DNS is served: the daemon passes that in.
  */
 import { Agent, type ClientRequest, get } from 'node:http';
 import { formatDuration } from '../corefile/values.ts';
@@ -30,7 +30,7 @@ export interface HealthOptions {
   readonly sockets?: SocketSource | undefined;
   /** For `/ready`. */
   readonly unready?: Unready;
-  /** What is amiss while DNS is served, a line each: a restart would mend none of it. */
+  /** Troubles while DNS is served, a line each; a restart would not cure them. */
   readonly troubles?: () => readonly string[];
 }
 

@@ -98,7 +98,7 @@ function samplesOf(name: string, series: readonly Series[]): Sample[] {
   return samples;
 }
 
-/** What cannot be read is left out of this scrape, and spoils no other. */
+/** Undefined for a value that cannot be read: only this scrape goes without it. */
 function valueOf(data: Counter | PlainGauge): number | undefined {
   try {
     return data.read === undefined ? data.value : data.read();

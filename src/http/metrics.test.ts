@@ -32,7 +32,7 @@ async function scrape(): Promise<{ samples: Map<string, number>; types: Map<stri
 }
 
 describe('the page of metrics', () => {
-  test('shows counters and gauges as they are when it is asked for', async () => {
+  test('the page shows counters and gauges as they are when it is requested', async () => {
     const counter = metrics.counter('coredns_dns_do_requests_total', zone);
     const gauge = metrics.gauge('coredns_plugin_enabled', { ...zone, name: 'cache' });
     counter.value = 2;
@@ -49,7 +49,7 @@ describe('the page of metrics', () => {
     expect((await scrape()).samples.get(name)).toBe(3);
   });
 
-  test('shows histograms with cumulative buckets, sum and count', async () => {
+  test('the page shows histograms with cumulative buckets, sum and count', async () => {
     const histogram = metrics.histogram('coredns_dns_request_duration_seconds', zone);
     histogram.observe(0.0002);
     histogram.observe(0.0003);
@@ -67,13 +67,13 @@ describe('the page of metrics', () => {
     expect(types.get(name)).toBe('histogram');
   });
 
-  test('escapes label values', async () => {
+  test('the page escapes label values', async () => {
     metrics.gauge('coredns_hosts_entries', { hostsfile: 'a"b\\c\nd' }).value = 1;
     const { samples } = await scrape();
     expect(samples.get(String.raw`coredns_hosts_entries{hostsfile="a\"b\\c\nd"}`)).toBe(1);
   });
 
-  test('has counters without labels from the start, at 0', async () => {
+  test('counters without labels are on the page from the start, at 0', async () => {
     const { samples } = await scrape();
     for (const name of [
       'coredns_panics_total',
@@ -86,14 +86,14 @@ describe('the page of metrics', () => {
     }
   });
 
-  test('forgets series that were cleared', async () => {
+  test('series that were cleared leave the page', async () => {
     metrics.gauge('coredns_reload_version_info', { hash: 'sha512', value: 'x' }).value = 1;
     expect((await page.page()).body).toContain('value="x"');
     metrics.clear('coredns_reload_version_info');
     expect((await page.page()).body).not.toContain('value="x"');
   });
 
-  test('leaves out a gauge that cannot be read', async () => {
+  test('a gauge that cannot be read is left out', async () => {
     metrics.gauge('nodelocald_upstream_outstanding', { to: 'bad' }).read = () => {
       throw new Error('ours');
     };
@@ -103,13 +103,13 @@ describe('the page of metrics', () => {
     expect(samples.get('nodelocald_upstream_outstanding{to="good"}')).toBe(1);
   });
 
-  test('tells of the process and of Node', async () => {
+  test('the page has metrics of the process and of Node', async () => {
     const { samples, types } = await scrape();
     expect(samples.get('process_resident_memory_bytes')).toBeGreaterThan(0);
     expect(types.has('nodejs_eventloop_lag_seconds')).toBe(true);
   });
 
-  test('a page of 5,000 series is rendered once for those who ask together', async () => {
+  test('a page of 5,000 series is rendered once for simultaneous requests', async () => {
     for (let i = 0; i < 4500; i++) {
       metrics.counter('coredns_dns_do_requests_total', { ...zone, zone: `z${i}.` }).value = i;
     }
@@ -120,7 +120,7 @@ describe('the page of metrics', () => {
     expect(one).toBe(other);
   });
 
-  test('is served at /metrics, as Prometheus wants it', async () => {
+  test('the page is served at /metrics, as Prometheus wants it', async () => {
     const server = metricsServer({ host: '127.0.0.1', port: 0 }, page);
     await server.listen();
     const answer = await fetch(`http://127.0.0.1:${server.port}/metrics`);

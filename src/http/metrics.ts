@@ -17,7 +17,7 @@ import { readWebConfig } from './web-config.ts';
 
 export class MetricsPage {
   readonly #metrics: Metrics;
-  /** Made for the first scrape: where nobody scrapes, prom-client costs no start and no memory. */
+  /** Made for the first scrape, so that without one prom-client costs no start and no memory. */
   #registry: MetricsRegistry | undefined;
   #rendering: Promise<Page> | undefined;
 

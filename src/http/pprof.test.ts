@@ -29,7 +29,7 @@ function burnForProfile(): number {
 }
 
 describe('profiles', () => {
-  test('of the CPU, over the time asked for, one at a time', async () => {
+  test('a CPU profile covers the requested time, and others are refused meanwhile', async () => {
     const at = await serve();
     const burning = setInterval(burnForProfile, 20);
     const first = fetch(`${at}/profile?seconds=1`);
@@ -49,7 +49,7 @@ describe('profiles', () => {
     expect((profile.endTime - profile.startTime) / 1e6).toBeGreaterThan(0.9);
   });
 
-  test('end when their client has gone', async () => {
+  test('a profile ends when its client has gone', async () => {
     const at = await serve();
     const request = get(`${at}/profile?seconds=300`);
     request.on('error', () => undefined);
@@ -63,7 +63,7 @@ describe('profiles', () => {
     expect(await next.json()).toHaveProperty('head.children');
   });
 
-  test('of the heap, whole, as a stream', async () => {
+  test('a heap snapshot arrives whole, as a stream', async () => {
     const at = await serve();
     const answer = await fetch(`${at}/heapsnapshot`);
     expect(answer.headers.get('content-length')).toBeNull();
@@ -93,13 +93,13 @@ describe('other paths', () => {
     { path: '/trace', status: 501, body: '/debug/pprof/profile' },
     { path: '/symbol', status: 501, body: 'name their functions' },
     { path: '/other', status: 404, body: '404' },
-  ])('$path: $status', async ({ path, status, body }) => {
+  ])('"$path" below /debug/pprof is answered with $status', async ({ path, status, body }) => {
     const answer = await fetch(`${await serve()}${path}`);
     expect(answer.status).toBe(status);
     expect(await answer.text()).toContain(body);
   });
 
-  test('are all in the index that are served', async () => {
+  test('the index lists all paths that V8 can serve', async () => {
     const index = await (await fetch(await serve())).text();
     const served = [...pprofRoutes().keys()].filter((path) => /pprof\/(?!$)/.test(path));
     const missing = served.filter((path) => !index.includes(path));

@@ -38,13 +38,13 @@ ${PATH}/cmdline                the command line
 One at a time, ${SECONDS_MAX} seconds at most.
 `;
 
-/** What Go has and V8 has not. */
+/** Profiles that Go has and V8 does not. */
 const ABSENT: Readonly<Record<string, string>> = {
   block: 'nothing blocks on a lock: there is one thread',
   mutex: 'nothing blocks on a lock: there is one thread',
   goroutine: 'there are no goroutines',
   threadcreate: 'threads are made at start alone',
-  trace: `an execution trace is Go's; ${PATH}/profile tells where time goes`,
+  trace: `an execution trace is Go's; ${PATH}/profile shows where time goes`,
   symbol: 'profiles name their functions themselves',
 };
 
@@ -63,7 +63,7 @@ export function pprofEndpoint(at: HostPort): Endpoint {
   };
 }
 
-/** Made anew, each set keeps its profiles to one at a time. */
+/** A new set of routes, which takes one profile at a time. */
 export function pprofRoutes(): Routes {
   const profiler = new Profiler();
   const index = (): Page => text(200, INDEX);
@@ -81,7 +81,7 @@ export function pprofRoutes(): Routes {
   ]);
 }
 
-/** Begins a kind of profile; ends it, and tells the result. */
+/** How to begin a kind of profile, and to end it with its result. */
 interface Kind {
   readonly extension: string;
   begin(session: Session): Promise<void>;

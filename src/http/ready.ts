@@ -1,13 +1,13 @@
 /**
  * `/ready`: 200 OK, or 503 and what is missing, a line each.
  *
- * Is not:  the judge: that is asked of whoever plugs it in (daemon/serving/readiness.ts).
+ * Is not:  the judge, which is daemon/serving/readiness.ts.
  */
 import type { HostPort } from '../net/host-port.ts';
 import type { Endpoint } from './endpoint.ts';
 import { HttpServer, type Page, text } from './server.ts';
 
-/** What keeps us from being ready, for people; empty if nothing does. Must be quick. */
+/** Reasons, for people, why we are not ready; empty if we are. Must be quick. */
 export type Unready = () => readonly string[];
 
 export function readyPage(unready: Unready): Page {

@@ -41,7 +41,7 @@ describe('an HTTP server', () => {
     { method: 'POST', path: '/page', status: 405, body: 'Method Not Allowed\n' },
     { method: 'GET', path: '/broken', status: 500, body: 'Internal Server Error\n' },
     { method: 'GET', path: '/rejected', status: 500, body: 'Internal Server Error\n' },
-  ])('answers $method $path with $status', async ({ method, path, status, body }) => {
+  ])('$method $path is answered with $status', async ({ method, path, status, body }) => {
     const serving = server();
     await serving.listen();
     const answer = await fetchFrom(serving, path, method);
@@ -51,7 +51,7 @@ describe('an HTTP server', () => {
     expect(answer.headers.get('allow')).toBe(status === 405 ? 'GET, HEAD' : null);
   });
 
-  test("that finds its port taken tells which, in CoreDNS's words", async () => {
+  test("a server that finds its port taken names the port, in CoreDNS's words", async () => {
     const first = server();
     await first.listen();
     const second = server(first.port);
@@ -65,24 +65,24 @@ describe('an HTTP server', () => {
     expect(second.port).toBeUndefined();
   });
 
-  test('that keeps trying listens once the port is free, and tells of it once', async () => {
+  test('a server that keeps trying listens once the port is free, and reports one failure', async () => {
     const first = server();
     await first.listen();
     const second = server(first.port);
-    const told: string[] = [];
+    const reported: string[] = [];
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
-    await second.keepTrying((error) => void told.push(error.message));
+    await second.keepTrying((error) => void reported.push(error.message));
     await vi.advanceTimersByTimeAsync(5000);
     await first.close();
     await vi.waitFor(async () => {
       await vi.advanceTimersByTimeAsync(5000);
       expect(second.port).toBeDefined();
     });
-    expect(told.length).toBe(1);
+    expect(reported.length).toBe(1);
     expect((await fetchFrom(second, '/page')).status).toBe(200);
   });
 
-  test('that is closed while it keeps trying stays closed', async () => {
+  test('a server that is closed while it keeps trying stays closed', async () => {
     const first = server();
     await first.listen();
     const second = server(first.port);
@@ -92,7 +92,7 @@ describe('an HTTP server', () => {
     expect(second.port).toBeUndefined();
   });
 
-  test('localhost is 127.0.0.1, and no host is all addresses', async () => {
+  test('localhost means 127.0.0.1, and an empty host all addresses', async () => {
     const local = server(0, 'localhost');
     const all = server(0, '');
     await local.listen();
@@ -101,7 +101,7 @@ describe('an HTTP server', () => {
     expect((await fetchFrom(all, '/page')).status).toBe(200);
   });
 
-  test('ends with its connections, idle and half-asked', async () => {
+  test('closing a server ends its connections, idle or in the middle of a request', async () => {
     const serving = server();
     await serving.listen();
     const half: Socket = connect(serving.port!, '127.0.0.1');
@@ -115,7 +115,7 @@ describe('an HTTP server', () => {
     expect(serving.port).toBeUndefined();
   });
 
-  test('answers nonsense with 400 and goes on', async () => {
+  test('a server answers nonsense with 400 and goes on', async () => {
     const serving = server();
     await serving.listen();
     const socket = connect(serving.port!, '127.0.0.1');

@@ -3,7 +3,7 @@
  *
  * Owns:    one address: listening, trying again while the port is taken, the limits of what a client
  *          may cost us, and an end that leaves no handle behind.
- * Is not:  a judge of whether a taken port is fatal: `listen` tells, `keepTrying` does not mind.
+ * Is not:  a judge of whether a taken port is fatal: `listen` rejects, `keepTrying` tries again.
  */
 import {
   type IncomingMessage,
@@ -29,14 +29,14 @@ export interface Page<Body = string> {
   readonly status: number;
   readonly contentType: string;
   readonly body: Body;
-  /** What a client that saves it shall call it. */
+  /** The name under which a client saves it. */
   readonly fileName?: string;
 }
 
 /** A stream is read as fast as the client takes it. */
 export type AnyPage = Page | Page<Readable>;
 
-/** What a route is told of its request. */
+/** The part of a request that routes see. */
 export interface PageRequest {
   readonly query: URLSearchParams;
   /** Aborted when the client has closed its connection. */
@@ -47,7 +47,7 @@ export interface PageRequest {
 export type Routes = ReadonlyMap<string, (request: PageRequest) => AnyPage | Promise<AnyPage>>;
 
 export interface HttpOptions {
-  /** How long nothing may move on a connection, if not for 10 s. */
+  /** How long a connection may be stalled; 10 s unless given. */
   readonly stalledMs?: number;
   readonly tls?: HttpTls;
 }
@@ -74,7 +74,7 @@ const BACKLOG = 511;
 
 const TEXT = 'text/plain; charset=utf-8';
 
-/** Nobody can listen at that address: taken, not allowed, not ours. */
+/** An address that cannot be listened on: taken, not allowed, or not ours. */
 export class HttpListenError extends Error {
   /** `HOST:PORT` as the Corefile has it. */
   readonly address: string;
@@ -99,7 +99,7 @@ const REASONS: ReadonlyMap<string, string> = new Map([
 
 /** For a server that speaks TLS. */
 export interface HttpTls {
-  /** Read whenever it begins to listen. What it throws is told as a reason not to. */
+  /** Called whenever the server begins to listen. An error thrown is a reason not to. */
   readonly read: () => WebConfig;
   /** The certificate has changed and cannot be used; the one before is. */
   readonly failed: (reason: string) => void;
@@ -113,7 +113,7 @@ export class HttpServer {
   readonly #tls: HttpTls | undefined;
   #server: Server | SecureServer | undefined;
   #certificate: FollowedCertificate | undefined;
-  /** Whoever keeps a copy of the socket lets it go. */
+  /** Lets the keeper of a copy of the socket close it. */
   #giveUp: () => void = () => undefined;
   #retry: NodeJS.Timeout | undefined;
   #closed = false;
@@ -153,7 +153,7 @@ export class HttpServer {
       });
       const listening = (): void => {
         server.removeAllListeners('error');
-        // What fails from now on is one connection's accept (EMFILE): the next may do better.
+        // An error from now on is one connection's failed accept (EMFILE): the next may succeed.
         server.on('error', () => undefined);
         if (this.#closed) server.close();
         else this.#server = server;
@@ -174,14 +174,14 @@ export class HttpServer {
   }
 
   /**
-   * Listens, and tries again every 5 s while that fails. `failed` is told the first failure, and each
-   * that has another reason than the one before; `listening` that it has come to it. Resolves after
+   * Listens, and tries again every 5 s while that fails. Calls `failed` for the first failure, and
+   * for each whose reason differs from the one before; `listening` when it listens. Resolves after
    * the first try.
    */
   async keepTrying(
     failed: (error: HttpListenError) => void,
     listening: () => void = () => undefined,
-    told: string = '',
+    reported: string = '',
   ): Promise<void> {
     try {
       await this.listen();
@@ -189,7 +189,7 @@ export class HttpServer {
     } catch (error) {
       if (!(error instanceof HttpListenError)) throw error;
       if (this.#closed) return;
-      if (error.message !== told) failed(error);
+      if (error.message !== reported) failed(error);
       this.#retry = setTimeout(
         () => void this.keepTrying(failed, listening, error.message),
         RETRY_MS,

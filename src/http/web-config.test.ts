@@ -34,7 +34,7 @@ describe('the web configuration file', () => {
       clientAuth: 'verify_if_given',
     },
     { more: ['min_version: TLS13', 'max_version: TLS13'], minVersion: 'TLSv1.3' },
-  ])('with $more', ({ more, ...expected }) => {
+  ])('a configuration with $more is read', ({ more, ...expected }) => {
     write(...more);
     const config = readWebConfig(file);
     expect(config).toMatchObject(expected);
@@ -67,13 +67,13 @@ describe('the web configuration file', () => {
       text: `tls_server_config: {${FILES}, client_auth_type: x}`,
       says: 'client_auth_type: "x" is',
     },
-  ])('that says $text is refused: $says', ({ text: content, says }) => {
+  ])('a configuration of $text is refused: $says', ({ text: content, says }) => {
     writeFileSync(file, content);
     expect(() => readWebConfig(file)).toThrow(`${file}: `);
     expect(() => readWebConfig(file)).toThrow(says);
   });
 
-  test('must be there', () => {
+  test('a configuration that is missing is refused', () => {
     expect(() => readWebConfig(file)).toThrow('ENOENT');
   });
 });
@@ -117,7 +117,7 @@ describe('a server that speaks TLS by it', () => {
     });
   }
 
-  test('serves its pages, and renewed certificates as they come', async () => {
+  test('a server with TLS serves its pages, and renewed certificates as they come', async () => {
     write();
     const serving = server();
     await serving.listen();
@@ -137,7 +137,7 @@ describe('a server that speaks TLS by it', () => {
     { type: 'VerifyClientCertIfGiven', who: 'stranger', gets: 'nothing' },
     { type: 'RequireAnyClientCert', who: 'stranger', gets: 'counted' },
     { type: 'RequireAnyClientCert', who: 'nobody', gets: 'nothing' },
-  ])('with $type, $who gets $gets', async ({ type, who, gets }) => {
+  ])('under $type, a client with certificate of $who gets $gets', async ({ type, who, gets }) => {
     write('client_ca_file: ca.crt', `client_auth_type: ${type}`);
     const serving = server();
     await serving.listen();
@@ -145,7 +145,7 @@ describe('a server that speaks TLS by it', () => {
     expect((await ask(serving, shows))[0]).toBe(gets);
   });
 
-  test('that cannot be had is a reason not to listen, told as others are', async () => {
+  test('an unusable configuration is a reason not to listen, and is reported as one', async () => {
     writeFileSync(file, '');
     const serving = server();
     const failed = await serving.listen().catch((error: unknown) => String(error));

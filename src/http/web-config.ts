@@ -5,7 +5,7 @@
  * Owns:    `tls_server_config` with its files, what clients must show, and the versions of TLS; the
  *          package yaml, loaded when there is such a file.
  * Is not:  for what else may stand there (`basic_auth_users`, inline certificates, cipher suites): that
- *          is refused by name, so that nobody believes to be protected by it.
+ *          is refused by name, so that no operator believes to be protected by it.
  */
 import { createRequire } from 'node:module';
 import { dirname, resolve } from 'node:path';

@@ -10,7 +10,7 @@ describe('messages in a stream (RFC 1035 section 4.2.2)', () => {
     { octets: [0, 2, 7, 7], end: 4, because: 'it is there' },
     { octets: [0, 2, 7, 7, 0], end: 4, because: 'the next one has begun' },
     { octets: [0, 0], end: 2, because: 'it is empty' },
-  ])('of $octets the first message ends at $end: $because', ({ octets, end }) => {
+  ])('in $octets the first message ends at $end, since $because', ({ octets, end }) => {
     expect(messageEnd(Uint8Array.from(octets), 0)).toBe(end);
   });
 

@@ -6,7 +6,7 @@
  */
 export const LENGTH_OCTETS = 2;
 
-/** What had been kept of an unfinished message, and `chunk` behind it. */
+/** `partial`, the beginning of an unfinished message, with `chunk` after it. */
 export function joined(partial: Buffer | undefined, chunk: Buffer): Buffer {
   return partial === undefined ? chunk : Buffer.concat([partial, chunk]);
 }

@@ -13,7 +13,7 @@ describe('IP addresses are read with the strictness of Go', () => {
     ['::ffff:192.0.2.1', 4, '192.0.2.1'],
     ['64:ff9b::192.0.2.33', 6, '64:ff9b::c000:221'],
     ['fe80::1%eth0', 6, 'fe80::1%eth0'],
-  ])('%s is IPv%i, printed %s', (text, family, printed) => {
+  ])('%s is read as IPv%i, printed %s', (text, family, printed) => {
     expect(ipFromText(text)).toMatchObject({ family, text: printed });
   });
 
@@ -39,11 +39,11 @@ describe('IP addresses are read with the strictness of Go', () => {
     'fe80::1%',
     ' ::1',
     '1:',
-  ])('%j is none', (text) => {
+  ])('%j is not an IP address', (text) => {
     expect(ipFromText(text)).toBeUndefined();
   });
 
-  test('what is printed reads back', () => {
+  test('a printed address is read as the same address', () => {
     fc.assert(
       fc.property(fc.uint8Array({ minLength: 16, maxLength: 16 }), (octets) => {
         octets[0] = 0x20; // not IPv4 in disguise
@@ -60,7 +60,7 @@ describe('networks', () => {
     ['255.255.255.255/0', '0.0.0.0/0'],
     ['2001:db8:ffff::/33', '2001:db8:8000::/33'],
     ['fd00::1/8', 'fd00::/8'],
-  ])('%s is %s', (text, printed) => {
+  ])('the network %s is printed %s', (text, printed) => {
     expect(networkFromText(text)?.text).toBe(printed);
   });
 
@@ -72,7 +72,7 @@ describe('networks', () => {
     '10.0.0.0/-1',
     'a/8',
     '10.0.0.0/8/8',
-  ])('%s is none', (text) => {
+  ])('%s is not a network', (text) => {
     expect(networkFromText(text)).toBeUndefined();
   });
 });

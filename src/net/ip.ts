@@ -9,7 +9,7 @@ export interface IpAddress {
   readonly family: 4 | 6;
   /** 4 or 16 of them. */
   readonly octets: Uint8Array;
-  /** What stands behind the `%` of a link-local IPv6 address, else undefined. */
+  /** The text after the `%` of a link-local IPv6 address, else undefined. */
   readonly zone: string | undefined;
   /** As Go prints it, zone included. */
   readonly text: string;

@@ -35,7 +35,7 @@ function all(log: StreamLog): void {
 }
 
 describe('lines of text are CoreDNS’s own', () => {
-  test('with their level before them', () => {
+  test('each line begins with its level', () => {
     expect(written('text', all)).toEqual([
       '[INFO] plugin/reload: i',
       '[WARNING] w',
@@ -46,7 +46,7 @@ describe('lines of text are CoreDNS’s own', () => {
     ]);
   });
 
-  test('debug only where it is switched on', () => {
+  test('debug lines are written where they are switched on', () => {
     const lines = written('text', (log) => {
       log.debugging = true;
       log.debug('d');
@@ -76,7 +76,7 @@ test('flushing a log that has written nothing is no error', () => {
   expect(written('text', () => undefined)).toEqual([]);
 });
 
-test('lines that nobody could write in time are dropped, and counted', () => {
+test('lines that cannot be written in time are dropped, and counted', () => {
   const kilobyte = 'x'.repeat(1024 - '[INFO] \n'.length);
   let dropped = 0;
   const lines = written('text', (log) => {

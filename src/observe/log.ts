@@ -3,7 +3,7 @@
  * them, or JSON by pino.
  *
  * Owns:    levels, and never blocking: lines are written by a buffered writer off the query's path,
- *          and dropped, with a count, if nobody reads them.
+ *          and dropped, with a count, if they are not read.
  */
 import { writeSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -14,7 +14,7 @@ import { Counter } from './counters.ts';
 export type Level = 'debug' | 'info' | 'warning' | 'error' | 'fatal';
 export type LogFormat = 'text' | 'json';
 
-/** What everyone below the daemon sees of the log. Directives begin their lines `plugin/NAME: `. */
+/** The log as all below the daemon see it. Directives begin their lines `plugin/NAME: `. */
 export interface Log {
   log(level: Level, message: string): void;
   debug(message: string): void;
@@ -50,7 +50,7 @@ function jsonLogger(destination: pino.DestinationStream): pino.Logger {
 }
 
 export class StreamLog implements Log {
-  /** Lines that nobody read in time; replaced by the metric of that. */
+  /** Lines that were not read in time; replaced by the metric of them. */
   dropped: Counter = new Counter();
   /** Switched by the `debug` directive, for the whole process. */
   debugging: boolean = false;
@@ -70,7 +70,7 @@ export class StreamLog implements Log {
       sync: false,
       maxLength: BUFFERED_OCTETS_MAX,
     });
-    // What led to an end that nobody has asked for is worth reading.
+    // The last lines before an unexpected end are worth reading.
     if (descriptor === STANDARD_OUTPUT) process.once('exit', () => this.flush());
     this.#writer.on('drop', (lines: string) => this.#drop(lines));
     this.#writer.on('drain', () => {
@@ -117,7 +117,7 @@ export class StreamLog implements Log {
 
   /**
    * Writes what is buffered; for the end of the process. In order, but for lines that another thread
-   * has not written 10 ms from now, since nobody reads them.
+   * has not written 10 ms from now, since they are not being read.
    */
   flush(): void {
     try {
@@ -129,7 +129,7 @@ export class StreamLog implements Log {
         octets = octets.subarray(writeSync(this.#descriptor, octets));
       }
     } catch {
-      // Nobody reads: there is nobody left to tell.
+      // The reader has gone, so there is nowhere to report it.
     }
   }
 

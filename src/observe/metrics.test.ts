@@ -15,14 +15,14 @@ describe('the table of metrics', () => {
     if (kind === 'counter') expect(name).toMatch(/_total$/);
   });
 
-  test('the bounds of times are CoreDNS’s: 0.25 ms, doubled 15 times', () => {
+  test('the bounds of times are CoreDNS’s, from 0.25 ms, doubled 15 times', () => {
     const { bounds } = METRICS.coredns_dns_request_duration_seconds;
     expect([bounds.length, bounds[0], bounds.at(-1)]).toEqual([16, 0.00025, 8.192]);
   });
 });
 
 describe('series', () => {
-  test('are the same object for the same labels, in whatever order', () => {
+  test('a series is the same object for the same labels, in any order', () => {
     const metrics = new Metrics();
     const one = metrics.counter('coredns_cache_requests_total', {
       server: 's',
@@ -44,7 +44,7 @@ describe('series', () => {
     expect(other.value).toBe(0);
   });
 
-  test('appear in the order of the table once they are used', () => {
+  test('series appear in the order of the table once they are used', () => {
     const metrics = new Metrics();
     metrics.counter('nodelocald_expired_queries_total', {});
     metrics.histogram('coredns_health_request_duration_seconds', {}).observe(1);
@@ -54,7 +54,7 @@ describe('series', () => {
     expect(names).toHaveLength(3);
   });
 
-  test('of values that come and go can be forgotten', () => {
+  test('series of values that come and go can be cleared', () => {
     const metrics = new Metrics();
     metrics.gauge('coredns_reload_version_info', { hash: 'sha512', value: 'a' }).value = 1;
     metrics.clear('coredns_reload_version_info');
@@ -73,13 +73,13 @@ describe('a histogram', () => {
     { value: 10, bucket: 1 },
     { value: 11, bucket: 2 },
     { value: Infinity, bucket: 2 },
-  ])('counts $value in bucket $bucket', ({ value, bucket }) => {
+  ])('a histogram counts $value in bucket $bucket', ({ value, bucket }) => {
     const histogram = new Histogram([1, 10]);
     histogram.observe(value);
     expect([...histogram.counts]).toEqual([0, 1, 2].map((i) => (i === bucket ? 1 : 0)));
   });
 
-  test('counts many observations of one value at once', () => {
+  test('a histogram counts many observations of one value at once', () => {
     const histogram = new Histogram([1]);
     histogram.observeTimes(0.5, 64);
     histogram.observeTimes(2, 0);

@@ -1,9 +1,9 @@
 /**
- * What is amiss at this moment although DNS is served: an upstream that is unknown, a Corefile that was
- * refused, an address that another owns. `/health` and `/ready` tell it, and a gauge counts it.
+ * Troubles of the moment, while DNS is served: an upstream that is unknown, a Corefile that was
+ * refused, an address that another owns. `/health` and `/ready` list them, and a gauge counts them.
  *
  * Owns:    one line for each subject, for as long as it lasts.
- * Is not:  the log: whoever finds trouble logs it as well, once.
+ * Is not:  the log: the finder of a trouble logs it as well, once.
  */
 import type { Metrics } from './metrics.ts';
 
@@ -33,12 +33,12 @@ export class Troubles {
     this.#byKind.get(kind)!.set(subject, text);
   }
 
-  /** Does nothing where there was none. */
+  /** Ends the trouble of `subject`, if it had one. */
   end(kind: TroubleKind, subject: string): void {
     this.#byKind.get(kind)!.delete(subject);
   }
 
-  /** Those of a kind, or all; empty if all is well. */
+  /** The troubles of a kind, or all; empty if all is well. */
   lines(kind?: TroubleKind): string[] {
     const kinds = kind === undefined ? KINDS : [kind];
     return kinds.flatMap((each) => [...this.#byKind.get(each)!.values()]);
