@@ -33,7 +33,7 @@ const opt = (udpPayloadSize: number, dnssecOk: boolean): Answer => ({
 const CLASSES: Record<string, number> = { IN: 1, CH: 3, HS: 4, ANY: 255 };
 
 describe('reading in place and dns-packet agree on any well-formed query', () => {
-  test('on the header, the question and the OPT', () => {
+  test('both agree on the header, the question and the OPT', () => {
     fc.assert(
       fc.property(query, (asked) => {
         const msg = encode({
@@ -76,7 +76,7 @@ describe('reading in place and dns-packet agree on any well-formed query', () =>
 });
 
 describe('octets that are no message', () => {
-  test('are never thrown at anybody', () => {
+  test('no octets make the codec throw', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 200 }), (octets) => {
         expect(() => decodeMessage(octets)).not.toThrow();
@@ -85,7 +85,7 @@ describe('octets that are no message', () => {
     );
   });
 
-  test('or that are one that was cut, are never read as more than normalize reads', () => {
+  test('a message that was cut is never read as more than normalize reads', () => {
     const whole = encode({
       type: 'response',
       id: 1,

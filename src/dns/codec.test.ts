@@ -57,7 +57,7 @@ describe('a record becomes octets and a record again (RFC 1035 section 3.2.1)', 
     },
     { type: HINFO, rdata: { kind: 'hinfo', cpu: 'x', os: '' }, wire: '017800' },
     { type: 65280, rdata: { kind: 'octets', octets: Uint8Array.of(0xab) }, wire: 'ab' },
-  ])('type $type: $wire', ({ type, rdata, wire }) => {
+  ])('a record of type $type becomes $wire and is read back', ({ type, rdata, wire }) => {
     expect(hex(encodeRdata(type, rdata))).toBe(wire);
     const record = { name: String.raw`O\.wner.`, type, rrClass: IN, ttlSec: 4294967295, rdata };
     expect(decodeMessage(message(record))?.answers).toEqual([record]);
@@ -79,12 +79,12 @@ describe('what cannot be written is refused', () => {
       because: 'a string over 255 octets',
     },
     { type: HINFO, rdata: { kind: 'hinfo', cpu: 'x'.repeat(256), os: '' }, because: 'too long' },
-  ])('type $type: $because', ({ type, rdata }) => {
+  ])('a record of type $type is refused: $because', ({ type, rdata }) => {
     expect(encodeRdata(type, rdata)).toBeUndefined();
     expect(encodeRecord({ name: 'a.', type, rrClass: IN, ttlSec: 0, rdata })).toBeUndefined();
   });
 
-  test('and so is an owner that is no name', () => {
+  test('an owner that is not a name is refused', () => {
     const rdata: Rdata = { kind: 'address', address: '1.2.3.4' };
     expect(encodeRecord({ name: 'a..', type: A, rrClass: IN, ttlSec: 0, rdata })).toBeUndefined();
   });
@@ -98,9 +98,12 @@ describe('RDATA that does not hold what its type says', () => {
     { type: CNAME, octets: 2 },
     { type: MX, octets: 1 },
     { type: SOA, octets: 23 },
-  ])('type $type with $octets octets makes the message unreadable', ({ type, octets }) => {
-    const rdata: Rdata = { kind: 'octets', octets: new Uint8Array(octets) };
-    const wrong = { name: 'a.', type, rrClass: IN, ttlSec: 1, rdata };
-    expect(decodeMessage(message(wrong))?.answers).toBeUndefined();
-  });
+  ])(
+    'a record of type $type with $octets octets makes its message unreadable',
+    ({ type, octets }) => {
+      const rdata: Rdata = { kind: 'octets', octets: new Uint8Array(octets) };
+      const wrong = { name: 'a.', type, rrClass: IN, ttlSec: 1, rdata };
+      expect(decodeMessage(message(wrong))?.answers).toBeUndefined();
+    },
+  );
 });

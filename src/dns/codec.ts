@@ -292,8 +292,8 @@ class Reader {
 const NOTHING: Rdata = { kind: 'octets', octets: new Uint8Array(0) };
 
 /**
- * What dns-packet has read of a record whose RDATA of `octets` holds no name; undefined if it has read
- * another length than the record says.
+ * The RDATA that dns-packet has read of a record whose RDATA of `octets` holds no name; undefined if
+ * it has read another length than the record says.
  */
 function packetRdata(packet: Answer, octets: number): Rdata | undefined {
   if (packet.type === 'A' || packet.type === 'AAAA') {

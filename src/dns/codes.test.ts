@@ -11,16 +11,16 @@ describe('response codes (RFC 6895 section 2.3)', () => {
     [11, 'DSOTYPENI'],
     [16, 'BADVERS'],
     [23, 'BADCOOKIE'],
-  ])('%i is %s', (rcode, name) => {
+  ])('RCODE %i is called %s', (rcode, name) => {
     expect(rcodeName(rcode)).toBe(name);
     expect(rcodeFromName(name.toLowerCase())).toBe(rcode);
   });
 
-  test.each([12, 15, 24, 4095])('%i has no name', (rcode) => {
+  test.each([12, 15, 24, 4095])('RCODE %i has no name of its own', (rcode) => {
     expect(rcodeName(rcode)).toBe(`RCODE${rcode}`);
   });
 
-  test.each(['', 'foo', 'undefined', 'RCODE24', 'NOTIMPL'])('%j is none', (name) => {
+  test.each(['', 'foo', 'undefined', 'RCODE24', 'NOTIMPL'])('%j is not an RCODE', (name) => {
     expect(rcodeFromName(name)).toBeUndefined();
   });
 });
@@ -35,7 +35,7 @@ describe('types and classes (RFC 6895 section 3, RFC 3597 section 5)', () => {
     [0, 'TYPE0'],
     [65280, 'TYPE65280'],
     [65535, 'TYPE65535'],
-  ])('type %i is %s', (type, name) => {
+  ])('type %i is called %s', (type, name) => {
     expect(typeName(type)).toBe(name);
     expect(typeFromName(name)).toBe(type);
   });
@@ -45,18 +45,18 @@ describe('types and classes (RFC 6895 section 3, RFC 3597 section 5)', () => {
     [3, 'CH'],
     [255, 'ANY'],
     [2048, 'CLASS2048'],
-  ])('class %i is %s', (rrClass, name) => {
+  ])('class %i is called %s', (rrClass, name) => {
     expect(className(rrClass)).toBe(name);
     expect(classFromName(name)).toBe(rrClass);
   });
 
-  test('TYPE1 is A too', () => {
+  test('TYPE1 means A too, and CLASS1 means IN', () => {
     expect(typeFromName('TYPE1')).toBe(1);
     expect(classFromName('CLASS1')).toBe(1);
   });
 
   test.each(['a', 'TYPE', 'TYPE-1', 'TYPE65536', 'TYPE1.5', 'toString', ''])(
-    '%j is none',
+    '%j is neither a type nor a class',
     (name) => {
       expect(typeFromName(name)).toBeUndefined();
       expect(classFromName(name.replace('TYPE', 'CLASS'))).toBeUndefined();

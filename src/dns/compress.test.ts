@@ -47,15 +47,15 @@ describe('names that stand in the message already become pointers (RFC 1035 sect
     { names: ['a.B.', 'C.b.'], wire: '01610142000143c00e', because: 'case does not count' },
     { names: ['.', '.'], wire: '0000', because: 'the root is shorter than a pointer' },
     { names: ['ab.', 'b.'], wire: '02616200016200', because: 'half a label is no tail' },
-  ])('$names: $because', ({ names, wire }) => {
+  ])('$names become $wire: $because', ({ names, wire }) => {
     expect(hex(write(names))).toBe(wire);
   });
 
-  test('but where compression is not allowed they are written in full (RFC 3597 section 4)', () => {
+  test('a name is written in full where compression is not allowed (RFC 3597 section 4)', () => {
     expect(hex(write(['a.', 'a.'], { allowed: false }))).toBe('016100016100');
   });
 
-  test('and what was written in full can still be pointed to', () => {
+  test('a name that was written in full can be pointed to', () => {
     const out = new Uint8Array(64);
     compressor.reset(out, 0);
     const name = nameFromText('a.')!;
@@ -74,7 +74,7 @@ describe('names that stand in the message already become pointers (RFC 1035 sect
   });
 });
 
-test('a pointer holds 14 bits: what begins beyond 0x3fff is never pointed to', () => {
+test('a pointer holds 14 bits, so names beyond 0x3fff are never pointed to', () => {
   for (const from of [0x3ffe, 0x3fff, 0x4000, 0x8000]) {
     const written = write(['a.b.', 'a.b.', 'c.b.'], { from });
     expect(read(written)).toEqual(['a.b.', 'a.b.', 'c.b.']);
@@ -98,7 +98,7 @@ const name = fc
   .map((labels) => labels.map((text) => `${text}.`).join('') || '.')
   .filter((text) => nameFromText(text) !== undefined);
 
-test('whatever is written can be read again, whatever stood in memory before', () => {
+test('names that were written can be read, whatever stood in memory before', () => {
   fc.assert(
     fc.property(
       fc.array(name, { maxLength: 400 }),

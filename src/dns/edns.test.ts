@@ -5,7 +5,7 @@ import { type EdnsOption, clientSubnet, emptyOpt, optionsOf, withOptions } from 
 const octets = (...values: number[]): Uint8Array => Uint8Array.from(values);
 
 describe('the options of an OPT record (RFC 6891 section 6.1)', () => {
-  test('are read in their order, and take the place of those that were there', () => {
+  test('options are read in their order, and new ones replace those that were there', () => {
     const opt = withOptions(emptyOpt(4096), [
       { code: 3, data: octets() },
       { code: 0xffee, data: octets(1, 2) },
@@ -25,13 +25,13 @@ describe('the options of an OPT record (RFC 6891 section 6.1)', () => {
     expect(withOptions(opt, [])).toEqual(emptyOpt(4096));
   });
 
-  test('have room for 65,535 octets', () => {
+  test('options have room for 65,535 octets', () => {
     const fill = (length: number) => [{ code: 1, data: new Uint8Array(length) }];
     expect(withOptions(emptyOpt(512), fill(65_531))).toHaveLength(11 + 65_535);
     expect(withOptions(emptyOpt(512), fill(65_532))).toBeUndefined();
   });
 
-  test('come back as they went in', () => {
+  test('options that were written are read back', () => {
     const option: fc.Arbitrary<EdnsOption> = fc.record({
       code: fc.nat(0xffff),
       data: fc.uint8Array({ maxLength: 40 }),
@@ -63,7 +63,7 @@ describe('a client subnet in a query (RFC 7871 section 6)', () => {
     { address: v4, bits: 0, data: [0, 1, 0, 0] },
     { address: v6, bits: 56, data: [0, 2, 56, 0, 0x20, 0x01, 0x0d, 0xb8, 0xff, 0xff, 0xff] },
     { address: v6, bits: 33, data: [0, 2, 33, 0, 0x20, 0x01, 0x0d, 0xb8, 0x80] },
-  ])('of $bits bits', ({ address, bits, data }) => {
+  ])('a subnet of $bits bits of an address is written', ({ address, bits, data }) => {
     expect([...clientSubnet(address, bits)]).toEqual(data);
   });
 });

@@ -63,14 +63,14 @@ describe('flags of an answer (RFC 1035 section 4.1.1, RFC 6840 section 5.7)', ()
     },
     { query: { dnssecOk: true }, stored: FLAGS.ad, is: FLAGS.rd | FLAGS.ad, because: 'or by DO' },
     { query: { edns: 1232 }, stored: FLAGS.ad, is: FLAGS.rd, because: 'EDNS alone is no asking' },
-    { query: { authenticData: true }, stored: 0, is: FLAGS.rd, because: 'nobody makes AD up' },
+    { query: { authenticData: true }, stored: 0, is: FLAGS.rd, because: 'AD is not made up' },
     {
       query: { opcode: 4 },
       stored: 0,
       is: 0x2000 | FLAGS.rd,
       because: 'the opcode is the query’s',
     },
-  ])('$query of $stored: $is, $because', ({ query, stored, is }) => {
+  ])('$query with stored flags $stored gets $is: $because', ({ query, stored, is }) => {
     expect(flagsOf(frame(asked('a.test.', query), { flags: stored }))).toBe(is);
   });
 
@@ -92,11 +92,11 @@ test('the question has the client’s spelling, and so has what points to it', (
 describe('the OPT (RFC 6891 sections 6.1.1 and 7)', () => {
   const answers = ['a.test. 5 A 192.0.2.1'];
   test.each([
-    { query: {}, opt: undefined, because: 'none for those who sent none' },
+    { query: {}, opt: undefined, because: 'a client that sent none gets none' },
     { query: { edns: 1232 }, opt: '000029 04d0 00 00 0000 0000', because: 'the client’s size' },
     { query: { edns: 100 }, opt: '000029 0200 00 00 0000 0000', because: 'at least 512' },
     { query: { dnssecOk: true }, opt: '000029 0200 00 00 8000 0000', because: 'DO is copied' },
-  ])('$query: $because', ({ query, opt }) => {
+  ])('a query $query gets the OPT $opt: $because', ({ query, opt }) => {
     const additionals = ['b. 1 A 192.0.2.2'];
     const wire = frame(asked('a.test.', query), { answers, additionals });
     expect(readU16(wire, ARCOUNT_AT)).toBe(opt === undefined ? 1 : 2);
@@ -129,7 +129,7 @@ describe('an answer that does not fit is cut at whole records, and says so (RFC 
     { less: B_OCTETS + NS_OCTETS, kept: answers! },
     { less: B_OCTETS + NS_OCTETS + 1, kept: answers!.slice(0, 1) },
     { less: B_OCTETS + NS_OCTETS + A_OCTETS + 1, kept: [] },
-  ])('$less octets less room: $kept', ({ less, kept }) => {
+  ])('with $less octets less room, $kept are kept', ({ less, kept }) => {
     for (const edns of [false, true]) {
       const view = asked('a.test.', edns ? { edns: 4096 } : {});
       const limit = whole - less + (edns ? OPT_OCTETS : 0);
@@ -150,7 +150,7 @@ describe('an answer that does not fit is cut at whole records, and says so (RFC 
     expect(wire[2]! & TC).toBe(TC);
   });
 
-  test('a TC of the upstream’s stays', () => {
+  test('a TC that the upstream has set stays', () => {
     expect(frame(asked('a.test.'), { flags: TC << 8 })[2]! & TC).toBe(TC);
   });
 });

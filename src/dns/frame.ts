@@ -1,5 +1,5 @@
 /**
- * What makes a stored or relayed response the answer to one query: its ID, the flags that are copied
+ * Making a stored or relayed response the answer to one query: its ID, the flags that are copied
  * from the query, the client's spelling of the name, the OPT record, and the size that the client can
  * take (RFC 1035 section 4.1.1, RFC 6891 section 6.1.1, RFC 4035 section 3.2).
  *
@@ -148,7 +148,7 @@ export function writeEmpty(asked: Asked, out: Uint8Array, at: number, rcode: num
 
 /**
  * Adds to the answer of `octets` at `out[at]` an OPT that carries the upper bits of `rcode`, with
- * version 0, size 0 and no flags: how BADVERS is told (RFC 6891 section 6.1.3). Returns the length.
+ * version 0, size 0 and no flags, which BADVERS needs (RFC 6891 section 6.1.3). Returns the length.
  */
 export function writeExtendedRcode(
   out: Uint8Array,

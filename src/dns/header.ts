@@ -12,7 +12,7 @@
  *    +--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+--+
  *
  * Owns:    the offsets and bit masks of octets 0 to 11, and big-endian integers.
- * Is not:  a parser; nothing here allocates, throws, or looks past what it is told.
+ * Is not:  a parser; nothing here allocates, throws, or looks past the place that it is given.
  * Callers: have checked that HEADER_OCTETS octets are there.
  * Hot path, stop 2 of 6.
  */

@@ -12,7 +12,7 @@ describe('a name is in a zone if its last labels are the zone (RFC 1034 section 
     { name: String.raw`a\.example.`, zone: 'example.', holds: false },
     { name: String.raw`a\\.example.`, zone: 'example.', holds: true },
     { name: 'example.', zone: 'a.example.', holds: false },
-  ])('$name in $zone: $holds', ({ name, zone, holds }) => {
+  ])('is $name in the zone $zone? $holds', ({ name, zone, holds }) => {
     expect(isInZone(name, zone)).toBe(holds);
   });
 });

@@ -11,7 +11,7 @@ describe('a name in presentation form becomes wire form (RFC 1035 section 5.1)',
     { text: String.raw`a\.b.c`, wire: [3, 0x61, 0x2e, 0x62, 1, 0x63, 0] },
     { text: String.raw`\000.x`, wire: [1, 0, 1, 0x78, 0] },
     { text: 'é.', wire: [2, 0xc3, 0xa9, 0] },
-  ])('$text', ({ text, wire }) => {
+  ])('$text becomes $wire', ({ text, wire }) => {
     expect(Array.from(nameFromText(text)!)).toEqual(wire);
   });
 
@@ -64,7 +64,7 @@ describe('compression pointers (RFC 1035 section 4.1.4)', () => {
     expect(expandName(Uint8Array.from(msg), 0, msg.length, out, 0)).toBe(-1);
   });
 
-  test('no octets whatever make it throw, hang or write past 255', () => {
+  test('no octets make reading a name throw, hang or write past 255', () => {
     fc.assert(
       fc.property(fc.uint8Array({ maxLength: 600 }), fc.nat(600), (msg, at) => {
         const guarded = new Uint8Array(300).fill(7);

@@ -2,7 +2,7 @@
  * Copies of octets.
  *
  * `slice` copies a Uint8Array, but on a Buffer, which is a Uint8Array too, it only makes another view
- * of the same memory. What sockets give us are Buffers.
+ * of the same memory. Sockets give us Buffers.
  */
 export function copyOctets(octets: Uint8Array, from: number = 0, to?: number): Uint8Array {
   if (octets.constructor === Uint8Array) return octets.slice(from, to);
@@ -11,7 +11,7 @@ export function copyOctets(octets: Uint8Array, from: number = 0, to?: number): U
 
 /** A third of a microsecond less for an answer of 90 octets than memory of its own, and no malloc. */
 const SLAB_OCTETS = 16 * 1024;
-/** What is longer has memory of its own, so that little is lost at a slab's end. */
+/** A longer copy has memory of its own, so that little is lost at a slab's end. */
 const SHARED_OCTETS_MAX = 1024;
 let slab = new Uint8Array(SLAB_OCTETS);
 let slabNext = 0;

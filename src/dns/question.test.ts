@@ -56,7 +56,7 @@ const opt = (udpPayloadSize: number, length: number): Answer => ({
   options: [{ code: 12, length }], // padding
 });
 
-describe('what is a query, and what other messages deserve (RFC 1035 section 4.1)', () => {
+describe('queries, and what other messages deserve (RFC 1035 section 4.1)', () => {
   test.each([
     { msg: base, is: READ_QUERY, because: 'it is one' },
     { msg: base.subarray(0, 11), is: READ_SILENCE, because: 'it is shorter than a header' },
@@ -80,7 +80,7 @@ describe('what is a query, and what other messages deserve (RFC 1035 section 4.1
     { msg: changed({ 7: 1 }), is: READ_FORMERR_QUESTION, because: 'an answer is missing' },
     { msg: changed({ 34: 1 }), is: READ_FORMERR_QUESTION, because: 'the OPT’s data is cut' },
     { msg: Buffer.concat([base, base]), is: READ_QUERY, because: 'what stands behind is ignored' },
-  ])('$is: $because', ({ msg, is }) => {
+  ])('a message is read as $is: $because', ({ msg, is }) => {
     expect(read(msg).reading).toBe(is);
   });
 });
@@ -89,7 +89,7 @@ describe('names (RFC 1035 section 2.3.4)', () => {
   test.each([
     { octets: 255, is: READ_QUERY },
     { octets: 256, is: READ_FORMERR },
-  ])('of $octets octets: $is', ({ octets, is }) => {
+  ])('a name of $octets octets is read as $is', ({ octets, is }) => {
     const labels = [63, 63, 63, octets - 194].map((length) =>
       Buffer.concat([Uint8Array.of(length), Buffer.alloc(length, 'x')]),
     );
@@ -98,7 +98,7 @@ describe('names (RFC 1035 section 2.3.4)', () => {
     expect(read(msg).reading).toBe(is);
   });
 
-  test('of 127 labels are read, and say where each label stands', () => {
+  test('a name of 127 labels is read, with the place of each label', () => {
     const { reading, view } = read(queryMessage('a.'.repeat(127), 'A'));
     expect(reading).toBe(READ_QUERY);
     expect(view).toMatchObject({ nameOctets: 255, labels: 127 });
@@ -120,13 +120,13 @@ describe('names (RFC 1035 section 2.3.4)', () => {
 });
 
 describe('the hash of a name', () => {
-  test('does not depend on case, and does on the seed', () => {
+  test('the hash of a name depends on the seed, and not on case', () => {
     expect(hashOf('a.TEST.', 7)).toBe(hashOf('A.test.', 7));
     expect(hashOf('a.test.', 7)).not.toBe(hashOf('a.test.', 8));
     expect(hashOf('a.test.', 7)).not.toBe(hashOf('b.test.', 7));
   });
 
-  test('can be continued octet by octet', () => {
+  test('the hash of a name can be continued octet by octet', () => {
     const continued = nameFromText('a.test.')!.reduce((sofar, octet) => hashOctet(sofar, octet), 7);
     expect(continued).toBe(hashOf('a.test.', 7));
   });
@@ -152,13 +152,13 @@ describe('EDNS (RFC 6891 section 6.1)', () => {
     { msg: withAdditionals(2, OPT, A_RECORD), view: { hasEdns: true, optAt: OPT_AT } },
     { msg: withAdditionals(2, OPT, SMALL), view: { payloadOctets: 512, dnssecOk: false } },
     { msg: withAdditionals(1, '01 78 00 0029 1000 00 00 0000 0000'), view: { hasEdns: true } },
-  ])('$view', ({ msg, view }) => {
+  ])('the view shows $view', ({ msg, view }) => {
     const found = read(msg);
     expect(found.reading).toBe(READ_QUERY);
     expect(found.view).toMatchObject(view);
   });
 
-  test('an OPT that is no additional record does not count', () => {
+  test('an OPT outside of the additional section does not count', () => {
     const msg = withAdditionals(0, OPT);
     writeU16(msg, 6, 1);
     expect(read(msg)).toMatchObject({ reading: READ_QUERY, view: { hasEdns: false } });
@@ -178,15 +178,19 @@ describe('EDNS (RFC 6891 section 6.1)', () => {
     {
       options: '0008 0004 0003 00 00',
       is: READ_FORMERR_QUESTION,
-      because: 'of a family there is not',
+      because: 'a subnet of an unknown family',
     },
-    { options: '0008 0004 0000 00 00', is: READ_QUERY, because: 'of no family, and no address' },
+    {
+      options: '0008 0004 0000 00 00',
+      is: READ_QUERY,
+      because: 'a subnet without family and address',
+    },
     {
       options: '0008 0004 0000 18 00',
       is: READ_FORMERR_QUESTION,
-      because: 'of no family, with one',
+      because: 'a subnet without family, but with an address',
     },
-  ])('options: $because', ({ options, is }) => {
+  ])('an OPT with $because is read as $is', ({ options, is }) => {
     const octets = options.replaceAll(' ', '');
     const length = (octets.length / 2).toString(16).padStart(4, '0');
     expect(read(withAdditionals(1, `00 0029 1000 00 00 0000 ${length}`, octets)).reading).toBe(is);
@@ -231,30 +235,33 @@ describe('whatever octets come', () => {
   test.each([
     { kind: 'arbitrary', octets: fc.uint8Array({ maxLength: 300 }), runs: 300 },
     { kind: 'mutated', octets: mutated, runs: 1000 },
-  ])('$kind: nothing is thrown, and nothing outside of the message counts', ({ octets, runs }) => {
-    fc.assert(
-      fc.property(octets, fc.nat(20), fc.nat(255), (msg, at, fill) => {
-        const alone = new QueryView(5);
-        const reading = readQuery(alone, msg, 0, msg.length);
-        const buffer = new Uint8Array(at + msg.length + 300).fill(fill);
-        buffer.set(msg, at);
-        const before = buffer.slice();
-        const view = new QueryView(5);
-        expect(readQuery(view, buffer, at, at + msg.length)).toBe(reading);
-        expect(Buffer.compare(buffer, before)).toBe(0);
-        if (reading !== READ_QUERY && reading !== READ_FORMERR_QUESTION) return;
-        const { nameOctets, labels, nameHash, qtype, qclass, hasEdns, payloadOctets } = alone;
-        expect(view).toMatchObject({ nameOctets, labels, nameHash, qtype, qclass, hasEdns });
-        expect(view.payloadOctets).toBe(payloadOctets);
-        expect(view.optAt).toBe(alone.optAt === 0 ? 0 : alone.optAt + at);
-        expect(nameOctets).toBeLessThanOrEqual(255);
-        expect(HEADER_OCTETS + nameOctets + 4).toBeLessThanOrEqual(msg.length);
-      }),
-      { numRuns: runs },
-    );
-  });
+  ])(
+    '$kind octets are read without a throw, and octets outside do not count',
+    ({ octets, runs }) => {
+      fc.assert(
+        fc.property(octets, fc.nat(20), fc.nat(255), (msg, at, fill) => {
+          const alone = new QueryView(5);
+          const reading = readQuery(alone, msg, 0, msg.length);
+          const buffer = new Uint8Array(at + msg.length + 300).fill(fill);
+          buffer.set(msg, at);
+          const before = buffer.slice();
+          const view = new QueryView(5);
+          expect(readQuery(view, buffer, at, at + msg.length)).toBe(reading);
+          expect(Buffer.compare(buffer, before)).toBe(0);
+          if (reading !== READ_QUERY && reading !== READ_FORMERR_QUESTION) return;
+          const { nameOctets, labels, nameHash, qtype, qclass, hasEdns, payloadOctets } = alone;
+          expect(view).toMatchObject({ nameOctets, labels, nameHash, qtype, qclass, hasEdns });
+          expect(view.payloadOctets).toBe(payloadOctets);
+          expect(view.optAt).toBe(alone.optAt === 0 ? 0 : alone.optAt + at);
+          expect(nameOctets).toBeLessThanOrEqual(255);
+          expect(HEADER_OCTETS + nameOctets + 4).toBeLessThanOrEqual(msg.length);
+        }),
+        { numRuns: runs },
+      );
+    },
+  );
 
-  test('well-formed: dns-packet reads the same', () => {
+  test('dns-packet reads the same from a well-formed query', () => {
     fc.assert(
       fc.property(wellFormed, (msg) => {
         const { reading, view } = read(msg);

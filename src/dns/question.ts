@@ -25,7 +25,7 @@ import { LABEL_OCTETS_MAX, NAME_OCTETS_MAX, PAYLOAD_OCTETS_MIN } from './limits.
 import { LABELS_MAX, LOWER, skipName } from './name.ts';
 import { OPT } from './rrtype.ts';
 
-/** What {@link readQuery} found, and so what the sender deserves. */
+/** The finding of {@link readQuery}, and so what the sender deserves. */
 export type Reading =
   | typeof READ_QUERY
   | typeof READ_SILENCE
@@ -43,7 +43,7 @@ export const READ_FORMERR = 3;
 /** A readable question, and nonsense behind it. */
 export const READ_FORMERR_QUESTION = 4;
 
-/** What {@link frameAnswer} and the cache need to know of a question; a view or an owned query. */
+/** The facts of a question for {@link frameAnswer} and the cache; a view or an owned query. */
 export interface Asked {
   readonly msg: Uint8Array;
   readonly at: number;
@@ -61,7 +61,7 @@ export interface QueryFacts extends Asked {
   /** The offset just past the message. */
   readonly end: number;
   readonly nameHash: number;
-  /** What `nameHash` began with. */
+  /** The start value of `nameHash`. */
   readonly hashSeed: number;
   /** CD: the sender validates by itself (RFC 4035 section 3.2.2). */
   readonly checkingDisabled: boolean;
@@ -87,13 +87,13 @@ export class QueryView implements QueryFacts {
   nameHash: number = 0;
   hasEdns: boolean = false;
   ednsVersion: number = 0;
-  /** What the client offers, at least 512; 512 without EDNS. */
+  /** The size that the client offers, at least 512; 512 without EDNS. */
   payloadOctets: number = PAYLOAD_OCTETS_MIN;
   dnssecOk: boolean = false;
   checkingDisabled: boolean = false;
   /** Where the OPT record begins in `msg`, 0 if there is none. */
   optAt: number = 0;
-  /** Drawn once per process, so that nobody outside can choose names that collide. */
+  /** Drawn once per process, so that outsiders cannot choose names that collide. */
   readonly hashSeed: number;
 
   constructor(hashSeed: number) {

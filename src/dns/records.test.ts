@@ -26,7 +26,7 @@ const CHAIN: ResponseText = {
 };
 
 describe('the records of a response', () => {
-  test('are known by section, type and owner', () => {
+  test('records are known by section, type and owner', () => {
     const msg = read({
       ...CHAIN,
       authorities: ['b.test. 5 NS ns.b.test.'],
@@ -51,7 +51,7 @@ describe('the records of a response', () => {
     ]);
   });
 
-  test('of another class have another meaning', () => {
+  test('records of another class have another meaning', () => {
     read({ question: 'a.test. CH A' });
     const { wire } = response(CHAIN);
     const other = wire.slice();
@@ -61,7 +61,7 @@ describe('the records of a response', () => {
     expect([...table.type.subarray(0, 4)]).toEqual([5, 1, 1, 0]);
   });
 
-  test('of a message that is cut are not read', () => {
+  test('records of a message that is cut are not read', () => {
     const { wire } = response(CHAIN);
     for (let octets = 25; octets < wire.length; octets++) {
       expect(table.read(wire.subarray(0, octets), 0, octets)).toBe(false);
@@ -74,18 +74,18 @@ describe('the records of a response', () => {
     { text: {}, has: false },
     { text: { authorities: ['a. 5 NS b.', 'a. 5 NS c.'] }, has: true },
     { text: { additionals: ['a. 5 A 192.0.2.1', 'b. 5 A 192.0.2.1'] }, has: true },
-  ])('$text has an order: $has', ({ text, has }) => {
+  ])('does $text have an order? $has', ({ text, has }) => {
     expect(hasOrder(response(text).wire, 0)).toBe(has);
   });
 });
 
 describe('another order', () => {
-  test('none asked for', () => {
+  test('a table is not reordered until an order is set', () => {
     read(CHAIN);
     expect(table.isReordered).toBe(false);
   });
 
-  test('of addresses of one owner is an exchange of contents, TTLs too', () => {
+  test('addresses of one owner exchange their contents, TTLs too', () => {
     const msg = read(CHAIN);
     table.order.set([0, 3, 1, 2]);
     expect([table.isReordered, table.isExchange]).toEqual([true, true]);
@@ -101,7 +101,7 @@ describe('another order', () => {
   test.each([
     { order: [3, 1, 2, 0], because: 'a CNAME is no address' },
     { order: [1, 0, 2, 3], because: 'its target is what the others’ owners point to' },
-  ])('$order is no exchange: $because', ({ order }) => {
+  ])('the order $order is not an exchange: $because', ({ order }) => {
     read(CHAIN);
     table.order.set(order);
     expect(table.isExchange).toBe(false);
@@ -109,7 +109,7 @@ describe('another order', () => {
     expect(recordsToText(table.rewrite()!.wire)).toEqual(order.map((record) => lines[record]));
   });
 
-  test('of addresses with different owners or types is none either', () => {
+  test('addresses with different owners or types are not exchanged', () => {
     const additionals = ['x.b.test. 5 A 192.0.2.1', 'y.x.b.test. 5 A 192.0.2.2'];
     const more = [...additionals, 'x.b.test. 5 AAAA 2001:db8::1'];
     for (const order of [
@@ -123,7 +123,7 @@ describe('another order', () => {
     }
   });
 
-  test('keeps sections, header, and what is known of the response', () => {
+  test('another order keeps sections, header, and what is known of the response', () => {
     const before = response({
       ...CHAIN,
       authorities: ['b.test. 60 NS ns.b.test.', 'b.test. 60 SOA 5'],

@@ -3,9 +3,9 @@
  *
  * Owns:    that the message stays well-formed: pointers only point backwards (RFC 1035 section 4.1.4),
  *          so records whose names others point to are not just moved.
- * Is not:  the order: whoever uses it writes that to `order`.
+ * Is not:  the order: the caller writes that to `order`.
  * Callers: give a message that `normalize` has made, its TTLs set, not framed yet.
- * Hot path, where `loadbalance` is above the cache: no allocation but for what must be written anew.
+ * Hot path, where `loadbalance` is above the cache: allocates only for messages to be rewritten.
  */
 import { ANCOUNT_AT, ARCOUNT_AT, HEADER_OCTETS, NSCOUNT_AT, readU16 } from './header.ts';
 import { MESSAGE_OCTETS_MAX } from './limits.ts';
@@ -20,7 +20,7 @@ const RECORDS_MAX = 5958;
 const TTL_BEHIND = 4;
 const RDATA_BEHIND = 10;
 
-/** What records of a class other than IN are noted as: whatever their type, it means something else. */
+/** The type noted for records of a class other than IN, where a type means something else. */
 const FOREIGN = 0;
 
 /** Contents on their way from one place to another. */
@@ -152,7 +152,7 @@ export class RecordTable {
     }
   }
 
-  /** The message written anew in the order asked for; undefined if it does not fit so. */
+  /** The message rewritten in the requested order; undefined if it does not fit in that order. */
   rewrite(): NormalizedResponse | undefined {
     const startAt = new Uint16Array(this.count);
     for (let i = 0; i < this.count; i++) startAt[i] = this.#startAt[this.order[i]!]!;

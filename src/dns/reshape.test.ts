@@ -42,7 +42,7 @@ function expectNormal(message: NormalizedResponse): void {
 const hexName = (name: string): string => Buffer.from(nameFromText(name)!).toString('hex');
 
 describe('a reshaped response', () => {
-  test('answers the other question, spelled as asked, and is in normal form', () => {
+  test('a reshaped response answers the other question, spelled as asked, in normal form', () => {
     const result = reshaped({
       answers: ['q.b. 5 A 192.0.2.1'],
       additionals: ['x.b. 5 A 192.0.2.2'],
@@ -69,7 +69,7 @@ describe('a reshaped response', () => {
       `x.b. 5 TYPE35 0001000201750361626300${hexName('y.b.')}`,
       `x.a. 5 NAPTR 0001000201750361626300${hexName('y.a.')}`,
     ],
-  ])('has renamed owners and targets: %s becomes %s', (before, after) => {
+  ])('owners and targets are renamed: %s becomes %s', (before, after) => {
     const renamed = { owner: back, target: back };
     for (const section of ['answers', 'authorities', 'additionals'] as const) {
       const { wire } = reshaped({ [section]: [before] }, renamed);
@@ -80,7 +80,7 @@ describe('a reshaped response', () => {
     ]);
   });
 
-  test('has SOA’s MNAME renamed, and not its RNAME', () => {
+  test('the MNAME of an SOA is renamed, and its RNAME is not', () => {
     const soa = 'x.b. 5 SOA 60';
     const decode = (message: NormalizedResponse) => decodeMessage(message.wire)!.authorities[0]!;
     const plain = decode(reshaped({ authorities: [soa] }));
@@ -104,14 +104,14 @@ describe('a reshaped response', () => {
     },
   );
 
-  test('has other TTLs, and knows the lowest', () => {
+  test('TTLs are changed, and the lowest is known', () => {
     const records = ['x.b. 5 A 192.0.2.1', 'x.b. 9 A 192.0.2.1'];
     const result = reshaped({ answers: records }, { ttl: (ttlSec) => ttlSec + 100 });
     expect(recordsToText(result.wire)!.map((line) => line.split(' ')[1])).toEqual(['105', '109']);
     expect(result.ttlMinSec).toBe(105);
   });
 
-  test('may have another RCODE, and keeps what it was told of EDNS', () => {
+  test('the RCODE may be changed, and the facts about EDNS are kept', () => {
     const { query } = askQuery('a.', 'A');
     const message = response({ edns: { dnssecOk: true, options: Uint8Array.of(0, 3, 0, 0) } });
     const result = reshape(message, query, NXDOMAIN, UNCHANGED);
@@ -119,12 +119,12 @@ describe('a reshaped response', () => {
     expect(result.wire[3]! & 15).toBe(NXDOMAIN);
   });
 
-  test('keeps a name that would become none', () => {
+  test('a name whose change would not be a name is kept', () => {
     const { wire } = reshaped({ answers: ['x.b. 5 A 192.0.2.1'] }, { owner: () => 'a..b.' });
     expect(recordsToText(wire)).toEqual(['x.b. 5 A 192.0.2.1']);
   });
 
-  test('that becomes too long is cut, with TC', () => {
+  test('a response that becomes too long is cut, with TC', () => {
     const answers = Array.from({ length: 2000 }, (_, i) => `h${i}.b. 5 A 192.0.2.1`);
     const long = `${'y'.repeat(60)}.`;
     const result = reshaped({ answers }, { owner: (name) => `${long}${name}` });
@@ -139,7 +139,7 @@ describe('a reshaped response', () => {
 describe('CNAMEs', () => {
   const chain = ['a. 5 CNAME b.', 'x. 5 A 192.0.2.1', 'b. 5 CNAME C.', 'c. 5 A 192.0.2.2'];
 
-  test('are found in the answer section', () => {
+  test('CNAMEs are found in the answer section', () => {
     const message = response({ answers: chain, authorities: ['y. 5 CNAME z.'] });
     expect(cnamesOf(message)).toEqual([
       { index: 0, target: 'b.' },
@@ -147,7 +147,7 @@ describe('CNAMEs', () => {
     ]);
   });
 
-  test('lead elsewhere, and what is found there follows', () => {
+  test('a CNAME leads elsewhere, and the records found there follow', () => {
     const message = response({
       question: 'a. A',
       answers: chain,
@@ -187,7 +187,7 @@ describe('a translated response (RFC 6147 section 5.4)', () => {
   };
   const { query } = askQuery('Q.a.', 'AAAA');
 
-  test('has AAAA records for the A records of its answer, and all else as before', () => {
+  test('a translation makes AAAA records of the A records of an answer, and keeps the rest', () => {
     const message = response({
       question: 'q.a. A',
       answers: ['q.a. 500 CNAME b.', 'b. 90 A 192.0.2.1', 'b. 20 A 192.0.2.2', 'b. 90 TXT t'],
@@ -210,7 +210,7 @@ describe('a translated response (RFC 6147 section 5.4)', () => {
     ]);
   });
 
-  test('that becomes too long is cut, with TC', () => {
+  test('a response that becomes too long is cut, with TC', () => {
     const answers = Array.from({ length: 3000 }, () => 'q.a. 5 A 192.0.2.1');
     const result = translate(response({ question: 'q.a. A', answers }), query, embed, 60);
     expectNormal(result);
@@ -248,7 +248,7 @@ describe('whatever is renamed', () => {
     fc.nat(30).map((count) => (text: string) => text.slice(count)),
   );
 
-  test('it stays a response in normal form, with as many records', () => {
+  test('any renaming leaves a response in normal form, with as many records', () => {
     fc.assert(
       fc.property(
         message,
@@ -268,7 +268,7 @@ describe('whatever is renamed', () => {
     );
   });
 
-  test('and back, it is the same as before', () => {
+  test('renaming forth and back restores the response', () => {
     const there: Rename = (text) => (text === '.' ? text : `${text.slice(0, -1)}.there.`);
     const home: Rename = (text) => text.replace(/there\.$/, '');
     fc.assert(

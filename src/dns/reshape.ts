@@ -34,7 +34,7 @@ import { A, AAAA, CNAME, DNAME, IN, MX, NAPTR, NS, PTR, SOA, SRV } from './rrtyp
 /** A name in presentation form to another, or to itself. A result that is no name is not taken. */
 export type Rename = (name: string) => string;
 
-/** What becomes of each record. */
+/** The changes to each record. */
 export interface RecordChange {
   readonly owner: Rename;
   /** The name that RDATA leads to: of CNAME, DNAME, NS, PTR, MX, SRV, NAPTR, and SOA's MNAME. */
@@ -52,8 +52,8 @@ export interface CnameFound {
 }
 
 /**
- * `message` as the answer to `asked`, whose question it gets, spelling and all. What is beyond 65,535
- * octets is left out, and TC set. `rcode` may have extended bits.
+ * `message` as the answer to `asked`, whose question it gets, spelling and all. Records beyond 65,535
+ * octets are left out, and TC is set. `rcode` may have extended bits.
  */
 export function reshape(
   message: NormalizedResponse,

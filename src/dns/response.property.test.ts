@@ -50,7 +50,7 @@ function isSame(a: NormalizedResponse, b: NormalizedResponse): void {
 }
 
 describe('the normal form of a response', () => {
-  test('holds the same records, but for the OPT', () => {
+  test('the normal form holds the same records, except for the OPT', () => {
     fc.assert(
       fc.property(message, (text) => {
         const wire = responseWire(text);
@@ -66,7 +66,7 @@ describe('the normal form of a response', () => {
     );
   });
 
-  test('says where each TTL stands, which is the lowest, and how long it would be uncompressed', () => {
+  test('the places of TTLs, the lowest one, and the uncompressed length are right', () => {
     fc.assert(
       fc.property(message, (text) => {
         const whole = responseWire(text);
@@ -84,7 +84,7 @@ describe('the normal form of a response', () => {
     );
   });
 
-  test('is a fixed point', () => {
+  test('the normal form is a fixed point', () => {
     fc.assert(
       fc.property(message, (text) => {
         const { edns: _, ...without } = text;
@@ -95,7 +95,7 @@ describe('the normal form of a response', () => {
     );
   });
 
-  test('is the same wherever in a buffer the message stands, and whatever stands behind it', () => {
+  test('the normal form does not depend on octets before and after the message', () => {
     fc.assert(
       fc.property(message, fc.nat(20), fc.uint8Array({ maxLength: 20 }), (text, at, behind) => {
         const wire = compressed(responseWire(text));
@@ -107,7 +107,7 @@ describe('the normal form of a response', () => {
     );
   });
 
-  test('does not depend on the message before, nor change with the one after', () => {
+  test('the normal form depends neither on the previous message nor on the next', () => {
     fc.assert(
       fc.property(message, message, (one, other) => {
         const wire = responseWire(one);
@@ -121,7 +121,7 @@ describe('the normal form of a response', () => {
     );
   });
 
-  test('keeps all but its TTLs when those are set', () => {
+  test('setting TTLs keeps all else of the normal form', () => {
     fc.assert(
       fc.property(message, ttl, (text, ttlSec) => {
         const wire = responseWire(text);
@@ -148,22 +148,25 @@ describe('octets of any kind', () => {
   test.each([
     { kind: 'random', octets: fc.uint8Array({ maxLength: 300 }) },
     { kind: 'spoiled', octets: spoiled },
-  ])('$kind: are refused, or their normal form is readable and a fixed point', ({ octets }) => {
-    fc.assert(
-      fc.property(octets, (wire) => {
-        const before = wire.slice();
-        const normal = normalize(wire, 0, wire.length);
-        expect(Buffer.compare(wire, before)).toBe(0);
-        if (normal === undefined) return;
-        expect(normal.wire.length).toBeLessThanOrEqual(65535);
-        expect(normal.plainOctets).toBeGreaterThanOrEqual(normal.wire.length);
-        for (const at of normal.ttlAt) expect(at + 4).toBeLessThanOrEqual(normal.wire.length);
-        const again = normalize(normal.wire, 0, normal.wire.length)!;
-        expect(Buffer.compare(again.wire, normal.wire)).toBe(0);
-      }),
-      { numRuns: 400 },
-    );
-  });
+  ])(
+    '$kind octets are refused, or have a readable normal form that is a fixed point',
+    ({ octets }) => {
+      fc.assert(
+        fc.property(octets, (wire) => {
+          const before = wire.slice();
+          const normal = normalize(wire, 0, wire.length);
+          expect(Buffer.compare(wire, before)).toBe(0);
+          if (normal === undefined) return;
+          expect(normal.wire.length).toBeLessThanOrEqual(65535);
+          expect(normal.plainOctets).toBeGreaterThanOrEqual(normal.wire.length);
+          for (const at of normal.ttlAt) expect(at + 4).toBeLessThanOrEqual(normal.wire.length);
+          const again = normalize(normal.wire, 0, normal.wire.length)!;
+          expect(Buffer.compare(again.wire, normal.wire)).toBe(0);
+        }),
+        { numRuns: 400 },
+      );
+    },
+  );
 
   test('no message that is cut is read', () => {
     fc.assert(
@@ -242,7 +245,7 @@ describe('hostile compression costs little time (RFC 1035 section 4.1.4)', () =>
       wire: stuffed(new Uint8Array(1), longest),
       isRead: true,
     },
-  ])('$what', ({ wire, isRead }) => {
+  ])('a message of $what takes less than 2 s', ({ wire, isRead }) => {
     const beginMs = performance.now();
     expect(normalize(wire, 0, wire.length) !== undefined).toBe(isRead);
     expect(performance.now() - beginMs).toBeLessThan(2000); // some ms, but the machine may be busy

@@ -34,7 +34,7 @@ function raw(type: number, hex: string, rrClass = 1): Uint8Array {
   return wire;
 }
 
-describe('what normalize tells of a response', () => {
+describe('the findings of normalize', () => {
   test.each<{ text: ResponseText; is: object }>([
     {
       text: { question: 'a.test. CH TXT', flags: (AA << 8) | RA },
@@ -81,7 +81,7 @@ describe('what normalize tells of a response', () => {
       text: { answers: ['a. 1 RRSIG 4294967290 900', 'a. 1 RRSIG 10 4294967295'] },
       is: { signedFrom: 10, signedUntil: 4294967295 },
     },
-  ])('$text', ({ text, is }) => {
+  ])('of the response $text, $is is known', ({ text, is }) => {
     expect(response(text)).toMatchObject(is);
   });
 });
@@ -119,7 +119,7 @@ describe('names in RDATA (RFC 3597 section 4)', () => {
       because: 'of unknown types no octet is touched',
     },
     { type: 1, rdata: QUESTION, wire: QUESTION, rrClass: 3, because: 'nor of other classes’ A' },
-  ])('type $type: $because', ({ type, rdata, wire, rrClass }) => {
+  ])('a name in RDATA of type $type: $because', ({ type, rdata, wire, rrClass }) => {
     const message = withAnswers(raw(type, rdata, rrClass));
     const normal = normalize(message, 0, message.length)!;
     const rdataAt = 12 + 8 + 4 + 2 + 10;
@@ -146,22 +146,22 @@ describe('a response is malformed', () => {
     { type: 17, rdata: '00', because: 'one name of two' },
     { type: 33, rdata: '000100020035', because: 'an SRV without target' },
     { type: 35, rdata: '00010002ff0000', because: 'strings that run past the RDATA' },
-  ])('with a record of type $type that holds $because', ({ type, rdata }) => {
+  ])('a record of type $type that holds $because is malformed', ({ type, rdata }) => {
     // Octets behind the record must not be taken for its own.
     const message = withAnswers(raw(type, rdata), record('b. 1 A 192.0.2.1'));
     expect(normalize(message, 0, message.length)).toBeUndefined();
   });
 
   test.each([
-    { what: 'shorter than a header', wire: new Uint8Array(11) },
+    { what: 'that is shorter than a header', wire: new Uint8Array(11) },
     { what: 'with two questions', wire: responseWire().with(5, 2) },
-    { what: 'longer than 65,535 octets', wire: new Uint8Array(65536) },
+    { what: 'of more than 65,535 octets', wire: new Uint8Array(65536) },
     { what: 'with a record less than it says', wire: responseWire().with(7, 1) },
-  ])('$what', ({ wire }) => {
+  ])('a response $what is malformed', ({ wire }) => {
     expect(normalize(wire, 0, wire.length)).toBeUndefined();
   });
 
-  test('if it would be longer than 65,535 octets in normal form', () => {
+  test('a response of more than 65,535 octets in normal form is malformed', () => {
     // SRV targets are expanded: 14 octets of each become 255 and more.
     const longest = `${'x'.repeat(63)}.`.repeat(3) + `${'y'.repeat(61)}.`;
     const message = withAnswers(
@@ -177,7 +177,7 @@ describe('a response is malformed', () => {
 });
 
 describe('the OPT of a response is read and left out (RFC 6891 section 6.1.1)', () => {
-  test('wherever it stands among the additional records', () => {
+  test('an OPT is left out wherever it stands among the additional records', () => {
     const text = { additionals: ['b. 1 A 192.0.2.1'], edns: { dnssecOk: true } };
     const wire = responseWire(text);
     const opt = wire.slice(-11);
@@ -191,7 +191,7 @@ describe('the OPT of a response is read and left out (RFC 6891 section 6.1.1)', 
     }
   });
 
-  test('and nothing points to its owner, which is the root or a sender’s mistake', () => {
+  test('no name points to the owner of an OPT, which is the root or a sender’s mistake', () => {
     // Where the tail "c." of the OPT's owner would have stood, the record behind it ends in a 1: if
     // that is taken for the tail, the name behind it becomes a pointer into itself.
     const owner = nameFromText(`${'o'.repeat(63)}.c.`)!;
@@ -208,7 +208,7 @@ describe('the OPT of a response is read and left out (RFC 6891 section 6.1.1)', 
   });
 });
 
-test('flags and ID stay as they came', () => {
+test('flags and ID of a response stay as they came', () => {
   const wire = responseWire({ id: 0xabcd, flags: ((AA | TC) << 8) | RA });
   expect(Array.from(normalize(wire, 0, wire.length)!.wire.subarray(0, 4))).toEqual([
     0xab, 0xcd, 0x86, 0x80,

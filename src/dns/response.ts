@@ -24,7 +24,7 @@ import { expandName, skipName } from './name.ts';
 import { copyBriefly, copyOctets } from './octets.ts';
 import { A, AAAA, CNAME, DNAME, IN, MX, NAPTR, NS, OPT, RRSIG, SOA } from './rrtype.ts';
 
-/** What `normalize` found. All offsets are into `wire`. */
+/** A response in normal form, and the findings of `normalize`. All offsets are into `wire`. */
 export interface NormalizedResponse {
   /** Header, question, records; no OPT. A copy of its own. */
   readonly wire: Uint8Array;
@@ -57,7 +57,7 @@ export interface NormalizedResponse {
   readonly signedUntil: number | undefined;
   /**
    * An NXDOMAIN that was made for the type asked and may not hold for another one, as `template` makes
-   * them: against RFC 1034, and so false of what a server has sent. Set by whoever makes the response.
+   * them: against RFC 1034, and so false for a server's response. Set by the maker of the response.
    */
   ofTypeOnly: boolean;
 }
@@ -106,8 +106,8 @@ export function normalize(
 
 /**
  * A response in normal form with its records in another order: `startAt` says where each begins in
- * `wire`, section after section, in the order in which they shall stand. Names are compressed anew, as
- * pointers only point backwards. Undefined if they do not fit so.
+ * `wire`, section after section, in the order in which they shall stand. Names are compressed again,
+ * since pointers only point backwards. Undefined if the records do not fit in that order.
  */
 export function normalizeInOrder(
   wire: Uint8Array,
@@ -117,8 +117,8 @@ export function normalizeInOrder(
 }
 
 /**
- * What {@link normalize} makes of a message that we have written ourselves and that has a question and
- * no records: `wire`, which is kept and not looked at.
+ * The normal form of a message that we have written ourselves, with a question and no records:
+ * `wire`, which is kept and not looked at.
  */
 export function withoutRecords(
   wire: Uint8Array,
@@ -153,7 +153,7 @@ export function setTtl({ wire, ttlAt }: NormalizedResponse, ttlSec: number): voi
   for (let i = 0; i < ttlAt.length; i++) writeU32(wire, ttlAt[i]!, ttlSec);
 }
 
-/** The same response, all of its TTLs lower by that many seconds; none below 0. */
+/** Lowers all TTLs of the response by `sec` seconds, to 0 at least, in place. */
 export function lowerTtls(message: NormalizedResponse, sec: number): NormalizedResponse {
   const { wire, ttlAt, ttlMinSec, soaTtlSec } = message;
   const lower = (ttlSec: number): number => Math.max(0, ttlSec - sec);
@@ -302,7 +302,7 @@ class Normalizer {
     return DROPPED;
   }
 
-  /** RDATA, its names expanded and where allowed compressed anew; false if it is malformed. */
+  /** RDATA, its names expanded and where allowed compressed again; false if it is malformed. */
   #copyRdata(type: number, end: number): boolean {
     if (COMPRESSIBLE_NAME.has(type)) return this.#copyName(true, end) >= 0;
     if (type === SOA) {
@@ -326,7 +326,7 @@ class Normalizer {
     return this.#copyOctets(end - this.#from);
   }
 
-  /** What the cache will ask about the record that was just copied. */
+  /** Notes the facts that the cache needs of the record that was just copied. */
   #note(section: number, type: number, ttlSec: number, rdataTo: number): void {
     if (section === ANCOUNT_AT) {
       // A CNAME or DNAME leads to the answer; it is one only if it was asked for.

@@ -47,7 +47,7 @@ export function responseWire(text: ResponseText = {}): Uint8Array {
   );
 }
 
-/** The same in normal form. */
+/** Like {@link responseWire}, in normal form. */
 export function response(text: ResponseText = {}): NormalizedResponse {
   const wire = responseWire(text);
   const normalized = normalize(wire, 0, wire.length);

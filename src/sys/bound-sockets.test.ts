@@ -17,7 +17,7 @@ const TCP6 = `  sl  local_address                         remote_address        
 `;
 
 describe('the tables of the kernel', () => {
-  test('tell what is bound or listens, and not what is connected', () => {
+  test('the tables are read for bound and listening sockets, and not for connected ones', () => {
     expect(readTable(UDP, 'udp')).toEqual([
       { transport: 'udp', address: '169.254.20.10', port: 53, inode: 31337 },
     ]);
@@ -27,7 +27,7 @@ describe('the tables of the kernel', () => {
     ]);
   });
 
-  test('are nothing where they are nonsense', () => {
+  test('a table of nonsense has no sockets', () => {
     fc.assert(
       fc.property(fc.string(), (text) => {
         expect(readTable(text, 'udp')).toEqual([]);
@@ -37,26 +37,29 @@ describe('the tables of the kernel', () => {
 });
 
 describe.runIf(loadLibc() !== undefined)('a port that is bound', () => {
-  test.each(['127.0.0.1', '::1', '0.0.0.0', '::'])('at %s is found, and who holds it', (host) => {
-    const options = { host, port: 0, sharePort: true };
-    const udp = openDatagramSocket({ ...options, receiveBufferOctets: 4096 });
-    const tcp = openStreamSocket({ ...options, port: udp.port }, 8);
-    const other = openDatagramSocket({ ...options, port: udp.port, receiveBufferOctets: 4096 });
-    const expected = [udp, other, tcp].map(({ fd }, i) => ({
-      transport: i === 2 ? 'tcp' : 'udp',
-      address: host,
-      port: udp.port,
-      inode: fstatSync(fd).ino,
-    }));
-    const found = boundPorts(udp.port);
-    expect(found).toHaveLength(3);
-    expect(found).toEqual(expect.arrayContaining(expected));
-    expect(holderOf(expected[0]!.inode)).toEqual({
-      pid: process.pid,
-      command: readFileSync('/proc/self/comm', 'utf8').trim(),
-    });
-    [udp, tcp, other].forEach(({ fd }) => closeDescriptor(fd));
-    expect(boundPorts(udp.port)).toEqual([]);
-    expect(holderOf(expected[0]!.inode)).toBeUndefined();
-  });
+  test.each(['127.0.0.1', '::1', '0.0.0.0', '::'])(
+    'a port bound at %s is found, with its holder',
+    (host) => {
+      const options = { host, port: 0, sharePort: true };
+      const udp = openDatagramSocket({ ...options, receiveBufferOctets: 4096 });
+      const tcp = openStreamSocket({ ...options, port: udp.port }, 8);
+      const other = openDatagramSocket({ ...options, port: udp.port, receiveBufferOctets: 4096 });
+      const expected = [udp, other, tcp].map(({ fd }, i) => ({
+        transport: i === 2 ? 'tcp' : 'udp',
+        address: host,
+        port: udp.port,
+        inode: fstatSync(fd).ino,
+      }));
+      const found = boundPorts(udp.port);
+      expect(found).toHaveLength(3);
+      expect(found).toEqual(expect.arrayContaining(expected));
+      expect(holderOf(expected[0]!.inode)).toEqual({
+        pid: process.pid,
+        command: readFileSync('/proc/self/comm', 'utf8').trim(),
+      });
+      [udp, tcp, other].forEach(({ fd }) => closeDescriptor(fd));
+      expect(boundPorts(udp.port)).toEqual([]);
+      expect(holderOf(expected[0]!.inode)).toBeUndefined();
+    },
+  );
 });

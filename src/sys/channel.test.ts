@@ -6,8 +6,8 @@ import { closeDescriptor, sendMessage, socketPair } from './unix-socket.ts';
 
 const text = (words: string): Uint8Array => new TextEncoder().encode(words);
 
-/** What a channel has told. */
-class Told {
+/** Everything that a channel has reported. */
+class Reports {
   readonly messages: unknown[] = [];
   readonly descriptors: number[] = [];
   /** Undefined while it is open. */
@@ -38,14 +38,14 @@ describe.runIf(loadLibc() !== undefined)('a channel', () => {
     expect(readdirSync('/proc/self/fd').length).toBe(before);
   });
 
-  function channelOn(fd: number): { channel: Channel; told: Told } {
-    const told = new Told();
+  function channelOn(fd: number): { channel: Channel; reports: Reports } {
+    const reports = new Reports();
     const channel = new Channel(fd, {
-      message: (message, descriptors) => told.message(message, descriptors),
-      closed: (reason) => told.ended(reason),
+      message: (message, descriptors) => reports.message(message, descriptors),
+      closed: (reason) => reports.ended(reason),
     });
     channels.push(channel);
-    return { channel, told };
+    return { channel, reports };
   }
 
   async function until(condition: () => boolean): Promise<void> {
@@ -58,18 +58,18 @@ describe.runIf(loadLibc() !== undefined)('a channel', () => {
     }
   }
 
-  test('carries messages both ways, in their order', async () => {
+  test('a channel carries messages both ways, in their order', async () => {
     const [a, b] = socketPair();
     const one = channelOn(a);
     const two = channelOn(b);
     for (let i = 0; i < 40; i++) one.channel.send({ i });
     two.channel.send('answer');
-    await until(() => two.told.messages.length === 40 && one.told.messages.length === 1);
-    expect(two.told.messages.at(-1)).toEqual({ i: 39 });
-    expect(one.told.messages).toEqual(['answer']);
+    await until(() => two.reports.messages.length === 40 && one.reports.messages.length === 1);
+    expect(two.reports.messages.at(-1)).toEqual({ i: 39 });
+    expect(one.reports.messages).toEqual(['answer']);
   });
 
-  test('queues what the other side has no room for, with copies of the descriptors', async () => {
+  test('messages without room on the other side are queued, with copies of descriptors', async () => {
     const [a, b] = socketPair();
     const { channel } = channelOn(a);
     const file = openSync('/dev/null', 'r');
@@ -80,65 +80,65 @@ describe.runIf(loadLibc() !== undefined)('a channel', () => {
       sent++;
     }
     closeSync(file);
-    const { told } = channelOn(b);
-    await until(() => told.messages.length === sent);
-    expect(told.messages.map((message) => (message as { sent: number }).sent)).toEqual(
+    const { reports } = channelOn(b);
+    await until(() => reports.messages.length === sent);
+    expect(reports.messages.map((message) => (message as { sent: number }).sent)).toEqual(
       Array.from({ length: sent }, (_, i) => i),
     );
-    expect(told.descriptors.map((fd) => fstatSync(fd).ino)).toEqual(
+    expect(reports.descriptors.map((fd) => fstatSync(fd).ino)).toEqual(
       Array.from({ length: sent }, () => ino),
     );
     expect(channel.unsent).toBe(0);
-    told.descriptors.forEach(closeDescriptor);
+    reports.descriptors.forEach(closeDescriptor);
   });
 
-  test('ends when the other side does not read at all', async () => {
+  test('a channel ends when the other side does not read at all', async () => {
     const [a, b] = socketPair();
-    const { channel, told } = channelOn(a);
+    const { channel, reports } = channelOn(a);
     for (let i = 0; i < 300; i++) channel.send('x'.repeat(60_000), [b]);
-    await until(() => told.closed !== undefined);
-    expect(told.closed?.reason?.message).toBe('the other side does not read');
+    await until(() => reports.closed !== undefined);
+    expect(reports.closed?.reason?.message).toBe('the other side does not read');
     expect(channel.isClosed).toBe(true);
     closeDescriptor(b);
   });
 
-  test('tells that the other side has closed, after what it had said', async () => {
+  test('the close of the other side is reported after its last messages', async () => {
     const [a, b] = socketPair();
     const one = channelOn(a);
     const two = channelOn(b);
     one.channel.send('last');
     one.channel.close();
-    await until(() => two.told.closed !== undefined);
-    expect(two.told.messages).toEqual(['last']);
-    expect(two.told.closed).toEqual({ reason: undefined });
-    expect(one.told.closed).toBeUndefined(); // who closes it knows
+    await until(() => two.reports.closed !== undefined);
+    expect(two.reports.messages).toEqual(['last']);
+    expect(two.reports.closed).toEqual({ reason: undefined });
+    expect(one.reports.closed).toBeUndefined(); // who closes it knows
     two.channel.send('nobody hears that');
   });
 
   test.each([
     { octets: text('{'), because: 'it is cut' },
     { octets: new Uint8Array([0xff, 0xfe]), because: 'it is no text' },
-  ])('ends at what is no JSON: $because', async ({ octets }) => {
+  ])('a channel ends at a message that is not JSON: $because', async ({ octets }) => {
     const [a, b] = socketPair();
-    const { told } = channelOn(a);
+    const { reports } = channelOn(a);
     sendMessage(b, octets, [b]);
-    await until(() => told.closed !== undefined);
-    expect(told.closed?.reason?.message).toBe('a message is no JSON');
-    expect(told.messages).toEqual([]);
+    await until(() => reports.closed !== undefined);
+    expect(reports.closed?.reason?.message).toBe('a message is no JSON');
+    expect(reports.messages).toEqual([]);
     closeDescriptor(b);
   });
 
-  test('refuses a message that is too long, and goes on', async () => {
+  test('a message that is too long is refused, and the channel goes on', async () => {
     const [a, b] = socketPair();
     const one = channelOn(a);
     const two = channelOn(b);
     expect(() => one.channel.send('x'.repeat(70_000))).toThrow(RangeError);
     one.channel.send('short');
-    await until(() => two.told.messages.length === 1);
-    expect(one.told.closed).toBeUndefined();
+    await until(() => two.reports.messages.length === 1);
+    expect(one.reports.closed).toBeUndefined();
   });
 
-  test('closed by whoever hears a message, says no more', async () => {
+  test('a channel that is closed by the receiver of a message delivers no others', async () => {
     const [a, b] = socketPair();
     const heard: unknown[] = [];
     const channel = new Channel(a, {
@@ -149,10 +149,10 @@ describe.runIf(loadLibc() !== undefined)('a channel', () => {
       closed: () => heard.push('closed'),
     });
     channels.push(channel);
-    const { channel: other, told } = channelOn(b);
+    const { channel: other, reports } = channelOn(b);
     other.send(1);
     other.send(2);
-    await until(() => told.closed !== undefined);
+    await until(() => reports.closed !== undefined);
     expect(heard).toEqual([1]);
   });
 });

@@ -31,7 +31,7 @@ export interface ChannelEvents {
   closed(reason: Error | undefined): void;
 }
 
-/** What came is no message, or what goes is not taken. */
+/** A message that arrived is malformed, or the other side does not read ours. */
 class ChannelError extends Error {
   constructor(message: string) {
     super(message);

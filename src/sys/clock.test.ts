@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { expect, test } from 'vitest';
 import { SHARED_CLOCK_OFFSET_MS, clockIdentity, nowMs, toDs } from './clock.ts';
 
-test('another process has the same time on the shared clock, although it began later', () => {
+test('a process that began later has the same time on the shared clock', () => {
   const script = 'String(process.hrtime.bigint() / 1000000n)';
   const beforeMs = nowMs() + SHARED_CLOCK_OFFSET_MS;
   const otherMs = Number(execFileSync(process.execPath, ['-p', script]).toString());

@@ -11,16 +11,16 @@ export function nowMs(): number {
 }
 
 /**
- * Tenths of a second since the process began, whole. What the cache counts ages in: a small integer
- * for 3.4 years (2^30), where milliseconds outgrow one, and cost a heap number each, after 12 days.
+ * Whole tenths of a second since the process began, the cache's unit of age: a small integer for
+ * 3.4 years (2^30), where milliseconds outgrow one, and cost a heap number each, after 12 days.
  */
 export function toDs(ms: number): number {
   return Math.floor(ms / 100);
 }
 
 /**
- * What is to be added to `nowMs` to have the time of a clock that all processes share which have the
- * same `clockIdentity`: milliseconds since the machine started, as CLOCK_MONOTONIC counts them.
+ * The difference between `nowMs` and the clock that all processes with the same `clockIdentity`
+ * share; added to `nowMs` it gives milliseconds since the machine started, as CLOCK_MONOTONIC counts.
  */
 export const SHARED_CLOCK_OFFSET_MS: number =
   Number(process.hrtime.bigint()) / 1e6 - performance.now();
@@ -31,6 +31,6 @@ export function clockIdentity(): string {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim();
     return `${boot} ${readlinkSync('/proc/self/ns/time')}`;
   } catch {
-    return `process ${process.pid}`; // no Linux: nobody to share with
+    return `process ${process.pid}`; // not on Linux: the clock is not shared
   }
 }

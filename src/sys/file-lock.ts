@@ -1,5 +1,5 @@
 /**
- * Locks on files that end with whoever holds them (flock(2)): between daemons that share a directory.
+ * Locks on files that end with their holder (flock(2)): between daemons that share a directory.
  */
 import { loadLibc } from './libc.ts';
 import { EAGAIN, LOCK_EX, LOCK_NB, LOCK_UN } from './linux.ts';

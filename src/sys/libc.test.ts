@@ -6,11 +6,11 @@ import { closeDescriptor, receiveMessage, socketPair } from './unix-socket.ts';
 
 type Poll = (libc: Libc, fd: number, ready: () => void) => { close(): void };
 
-describe.runIf(loadLibc() !== undefined)('what a poll calls back', () => {
+describe.runIf(loadLibc() !== undefined)('the callback of a poll', () => {
   test.each<{ name: string; poll: Poll }>([
     { name: 'pollReadable', poll: (libc, fd, ready) => libc.pollReadable(fd, ready) },
     { name: 'pollDuplex', poll: (libc, fd, ready) => libc.pollDuplex(fd, ready) },
-  ])('has its ticks and promises run in the same turn: $name', async ({ poll }) => {
+  ])('ticks and promises of a callback run in the same turn: $name', async ({ poll }) => {
     const [ours, theirs] = socketPair();
     const late: Record<string, number> = {};
     const handle = poll(loadLibc()!, ours, () => {

@@ -64,9 +64,9 @@ export interface Libc {
   allocate(octets: number): NativeMemory;
   view(address: number, octets: number): Uint8Array;
   /**
-   * Calls back whenever `fd` is readable, level-triggered, on libuv's own poll (uv_poll). What cannot
-   * be polled, such as a file, ends the process: a descriptor that came from elsewhere is looked at
-   * first (unix-socket.ts, `internetSocketOf`).
+   * Calls back whenever `fd` is readable, level-triggered, on libuv's own poll (uv_poll). A descriptor
+   * that cannot be polled, such as a file, ends the process: one that came from elsewhere is looked
+   * at first (unix-socket.ts, `internetSocketOf`).
    */
   pollReadable(fd: number, readable: () => void): PollHandle;
   /** Calls back whenever `fd` is readable, has failed, or while that is asked for is writable. */
@@ -146,7 +146,7 @@ function tryLoad(): Libc | undefined {
  * A callback as Node itself would call it. koffi's poll leaves two things out:
  *
  * - Node-API would keep an exception, and abort the process at some later garbage collection without a
- *   word. So it takes the way of any other that nobody catches.
+ *   word. So it takes the way of any other uncaught exception.
  * - What the callback defers, by `process.nextTick` or a promise, would wait for Node's own next event,
  *   which may be long in coming: on Node 26 always, on Node 20 never. An immediate is such an event,
  *   in this very turn of the loop; one for all callbacks of a turn.

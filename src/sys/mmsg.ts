@@ -27,7 +27,7 @@ const CONTROL_OCTETS = 64;
 /** struct cmsghdr: length (8), level (4), type (4); then in_pktinfo or in6_pktinfo. */
 const CMSG_DATA_AT = 16;
 
-/** What a vector takes up. */
+/** The memory that a vector takes. */
 export function vectorOctets(slots: number, slotOctets: number): number {
   const wholeWords = (slots * slotOctets + 3) & ~3;
   return slots * (HEADER_OCTETS + IOVEC_OCTETS + NAME_OCTETS + CONTROL_OCTETS) + wholeWords;
@@ -38,7 +38,7 @@ export class DatagramVector {
   readonly slots: number;
   readonly slotOctets: number;
   readonly octets: Uint8Array;
-  /** The same memory as 32-bit words. */
+  /** `octets` as 32-bit words. */
   readonly #words: Uint32Array;
   readonly #base: number;
   readonly #iovecsAt: number;
@@ -178,7 +178,7 @@ export class DatagramVector {
   }
 }
 
-/** Receives what is there, into `vector` from its first slot on. Returns how many; 0 for none. */
+/** Receives waiting datagrams into `vector` from its first slot on. Returns how many, maybe 0. */
 export function receiveDatagrams(
   libc: Libc,
   fd: number,

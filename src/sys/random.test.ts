@@ -5,7 +5,7 @@ import { random16, random30, randomBelow } from './random.ts';
 describe('random numbers (RFC 5452 section 4)', () => {
   const DRAWS = 20_000;
 
-  test('of 16 bits use all of them', () => {
+  test('random numbers of 16 bits use all of them', () => {
     let ones = 0;
     let zeros = 0;
     for (let i = 0; i < 200; i++) {
@@ -17,7 +17,7 @@ describe('random numbers (RFC 5452 section 4)', () => {
     expect([ones & 0xffff, zeros & 0xffff]).toEqual([0xffff, 0xffff]);
   });
 
-  test('of 30 bits use all of them, and are small integers', () => {
+  test('random numbers of 30 bits use all of them, and are small integers', () => {
     let ones = 0;
     for (let i = 0; i < 200; i++) {
       const drawn = random30();
@@ -27,7 +27,7 @@ describe('random numbers (RFC 5452 section 4)', () => {
     expect(ones).toBe(0x3fffffff);
   });
 
-  test.each([1, 2, 3, 7, 100])('below %i are uniform', (below) => {
+  test.each([1, 2, 3, 7, 100])('random numbers below %i are uniform', (below) => {
     const counts = Array.from({ length: below }, () => 0);
     for (let i = 0; i < DRAWS; i++) {
       const drawn = randomBelow(below);
@@ -40,13 +40,13 @@ describe('random numbers (RFC 5452 section 4)', () => {
       expect(Math.abs(count - expected)).toBeLessThan(8 * Math.sqrt(expected) + 1);
   });
 
-  test('below 65536 are what was drawn', () => {
+  test('random numbers below 65536 are below 65536', () => {
     for (let i = 0; i < 100; i++) expect(randomBelow(65536)).toBeLessThan(65536);
   });
 });
 
 describe('the clock', () => {
-  test('never goes back, whatever the wall clock does', () => {
+  test('the clock never goes back, whatever the wall clock does', () => {
     vi.useFakeTimers({ toFake: ['Date'], now: 0 });
     const before = nowMs();
     vi.setSystemTime(-1e12);

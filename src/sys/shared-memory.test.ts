@@ -6,7 +6,7 @@ import { SystemCallError } from './system-call-error.ts';
 import { closeDescriptor, duplicate } from './unix-socket.ts';
 
 describe.runIf(loadLibc() !== undefined)('memory that is shared', () => {
-  test('is seen by all who map the file, and by who reads it', () => {
+  test('shared memory is seen by all who map the file, and by readers of the file', () => {
     const fd = createMemoryFile('test', 8192);
     const copy = duplicate(fd);
     expect(fstatSync(fd)).toMatchObject({ size: 8192, blocks: 0 });
@@ -21,7 +21,7 @@ describe.runIf(loadLibc() !== undefined)('memory that is shared', () => {
     closeDescriptor(copy);
   });
 
-  test('is not made of what is no file', () => {
+  test('shared memory is not made of a descriptor that is not a file', () => {
     expect(() => mapMemoryFile(-1, 4096)).toThrow(SystemCallError);
     expect(() => createMemoryFile('x'.repeat(300), 4096)).toThrow('memfd_create: EINVAL');
   });

@@ -1,6 +1,6 @@
 /**
  * Memory that outlives a process and is shared with others: a file without a name (memfd_create(2)),
- * passed on as a descriptor, mapped by whoever writes to it.
+ * passed on as a descriptor, and mapped by its writers.
  *
  * Callers: map only what they have made themselves, or were handed by the process that started them:
  *          a file that another shortens while it is mapped ends us (SIGBUS).

@@ -4,8 +4,8 @@
  *   0 family, little-endian   2 port, big-endian
  *   IPv4:  4 address                   IPv6:  8 address   24 scope (the interface's index)
  *
- * Owns:    the layout. What a socket of both families receives over IPv4 comes as `::ffff:a.b.c.d`.
- * Callers: have checked the address; what is read came from the kernel.
+ * Owns:    the layout. On a socket of both families, IPv4 addresses come as `::ffff:a.b.c.d`.
+ * Callers: have checked addresses that they write; those that are read came from the kernel.
  */
 import { networkInterfaces } from 'node:os';
 import { ipOctets, ipToText, isMapped, unmapped } from '../net/ip.ts';

@@ -12,7 +12,7 @@ const libc = loadLibc();
 const SLOTS = 4;
 const SLOT_OCTETS = 100;
 
-test('Linux has the calls; where koffi is missing, that fails here and nothing is skipped', () => {
+test('Linux has the calls: without koffi this test fails, so others are not skipped unseen', () => {
   const isSupported = process.platform === 'linux' && ['x64', 'arm64'].includes(process.arch);
   expect(libc !== undefined).toBe(isSupported);
   expect(loadLibc()).toBe(libc);
@@ -64,8 +64,8 @@ describe.runIf(libc !== undefined)('system calls', () => {
       { host: '0:0:0:0:0:0:0:1', family: 6, wildcard: false },
       { host: '::ffff:127.0.0.1', family: 6, wildcard: false, refused: true },
       { host: '::', family: 6, wildcard: true },
-      { host: '192.0.2.9', family: 4, wildcard: false }, // nobody's: IP_FREEBIND
-    ])('of $host', ({ host, family, wildcard, refused = false }) => {
+      { host: '192.0.2.9', family: 4, wildcard: false }, // on no interface: IP_FREEBIND
+    ])('a socket at $host is opened or refused', ({ host, family, wildcard, refused = false }) => {
       if (refused) {
         expect(() => open(host)).toThrow(SystemCallError); // an IPv6 socket takes IPv6 alone
         return;
@@ -76,7 +76,7 @@ describe.runIf(libc !== undefined)('system calls', () => {
       expect(socket.receiveBufferOctets).toBeGreaterThanOrEqual(1 << 17);
     });
 
-    test('at a port that is taken is refused, and shared where both say so', () => {
+    test('a taken port is refused, and shared where both sockets ask for it', () => {
       const { port } = open('127.0.0.1');
       expect(() => open('127.0.0.1', port)).toThrow('bind: EADDRINUSE');
       expect(() => open('127.0.0.1', port, true)).toThrow('bind: EADDRINUSE');
@@ -84,14 +84,14 @@ describe.runIf(libc !== undefined)('system calls', () => {
       expect(open('127.0.0.1', shared.port, true).port).toBe(shared.port);
     });
 
-    test('on the wildcard leaves room for nobody, and the same port of both families is one', () => {
+    test('a wildcard socket takes its port in both families', () => {
       const { port } = open('::');
       expect(() => open('0.0.0.0', port)).toThrow(SystemCallError);
     });
   });
 
   describe('datagrams', () => {
-    test('are received as many as there are, up to the slots, each with its sender', async () => {
+    test('waiting datagrams are received, up to the slots, each with its sender', async () => {
       const socket = open('127.0.0.1');
       const peer = await peerOf(socket, '127.0.0.1', 'one', '', 'three', 'four', 'five');
       const vector = new DatagramVector(calls, SLOTS, SLOT_OCTETS);
@@ -111,7 +111,7 @@ describe.runIf(libc !== undefined)('system calls', () => {
       expect(calls.errno()).toBe(EAGAIN);
     });
 
-    test('longer than a slot are cut, and that is told', async () => {
+    test('a datagram longer than a slot is cut and marked as truncated', async () => {
       const socket = open('127.0.0.1');
       await peerOf(socket, '127.0.0.1', 'x'.repeat(SLOT_OCTETS), 'y'.repeat(SLOT_OCTETS + 1));
       const vector = new DatagramVector(calls, SLOTS, SLOT_OCTETS);
@@ -124,22 +124,25 @@ describe.runIf(libc !== undefined)('system calls', () => {
       { host: '0.0.0.0', to: '127.0.0.9', family: 1 },
       { host: '::', to: '127.0.0.9', family: 1 },
       { host: '::', to: '::1', family: 2 },
-    ])('to a wildcard $host say where they came to: $to', async ({ host, to, family }) => {
-      const socket = open(host);
-      await peerOf(socket, to, 'x');
-      const vector = new DatagramVector(calls, SLOTS, SLOT_OCTETS);
-      expect(receiveDatagrams(calls, socket.fd, vector, true)).toBe(1);
-      const controlAt = vector.controlAt(0);
-      const control = vector.octets.slice(controlAt, controlAt + vector.controlOctets(0));
-      expect(arrivalText(control)).toBe(to);
-      expect(familyOf(vector.octets, vector.nameAt(0))).toBe(family);
-    });
+    ])(
+      'a datagram to the wildcard $host has its destination: $to',
+      async ({ host, to, family }) => {
+        const socket = open(host);
+        await peerOf(socket, to, 'x');
+        const vector = new DatagramVector(calls, SLOTS, SLOT_OCTETS);
+        expect(receiveDatagrams(calls, socket.fd, vector, true)).toBe(1);
+        const controlAt = vector.controlAt(0);
+        const control = vector.octets.slice(controlAt, controlAt + vector.controlOctets(0));
+        expect(arrivalText(control)).toBe(to);
+        expect(familyOf(vector.octets, vector.nameAt(0))).toBe(family);
+      },
+    );
 
-    test('elsewhere do not', () => {
+    test('a datagram to another socket has no destination', () => {
       expect(arrivalText(new Uint8Array(0))).toBeUndefined();
     });
 
-    test('that cannot be sent are stepped over and counted, and the others leave', async () => {
+    test('datagrams that cannot be sent are skipped and counted, and the others leave', async () => {
       const socket = open('127.0.0.1');
       const peer = await peerOf(socket, '127.0.0.1', 'a', 'b', 'c');
       const answers: string[] = [];
@@ -160,7 +163,7 @@ describe.runIf(libc !== undefined)('system calls', () => {
     });
   });
 
-  test('an exception while a socket is readable takes the way of all that nobody catches', async () => {
+  test('an exception in a callback takes the way of any uncaught exception', async () => {
     const socket = open('127.0.0.1');
     const thrown: unknown[] = [];
     const { setImmediate: later } = globalThis;
@@ -216,7 +219,7 @@ describe('addresses as the kernel has them', () => {
       port: 1,
       family: 1,
     },
-  ])('$text', ({ name, text, port, family }) => {
+  ])('the address $text is read with its port and family', ({ name, text, port, family }) => {
     expect([addressText(name), portOf(name), familyOf(name, 0)]).toEqual([text, port, family]);
   });
 });

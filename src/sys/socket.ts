@@ -45,7 +45,7 @@ export interface DatagramSocketOptions extends BindOptions {
   readonly receiveBufferOctets: number;
 }
 
-/** A TCP socket that listens; nobody accepts yet. */
+/** A TCP socket that listens, and from which no connection is accepted yet. */
 export interface StreamSocket {
   readonly fd: number;
   readonly port: number;

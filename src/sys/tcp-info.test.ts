@@ -1,4 +1,4 @@
-/** What the kernel says of TCP connections, over loopback. Where it cannot be asked, nothing is said. */
+/** The kernel's facts about TCP connections, over loopback; undefined where it cannot be asked. */
 import { once } from 'node:events';
 import { type AddressInfo, type Server, Socket, connect, createServer } from 'node:net';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -25,7 +25,7 @@ afterEach(() => {
   server.close();
 });
 
-test('TCP_USER_TIMEOUT is what was set', () => {
+test('TCP_USER_TIMEOUT has the value that was set', () => {
   setUserTimeout(socket, 4000);
   if (libc === undefined) return;
   const { _handle: handle } = socket as Socket & { readonly _handle: { readonly fd: number } };
@@ -36,7 +36,7 @@ test('TCP_USER_TIMEOUT is what was set', () => {
   expect(value[0]).toBe(4000);
 });
 
-test('what a living peer was sent is acknowledged, also right after it was written', async () => {
+test('a living peer acknowledges all that it was sent, also right after it was written', async () => {
   const expected = libc === undefined ? undefined : true;
   expect(isAcknowledged(socket)).toBe(expected);
   socket.write('octets');
@@ -44,7 +44,7 @@ test('what a living peer was sent is acknowledged, also right after it was writt
   expect(isAcknowledged(socket)).toBe(expected);
 });
 
-test('of a socket that is closed nothing is known', () => {
+test('whether a closed socket is acknowledged is unknown', () => {
   socket.destroy();
   expect(isAcknowledged(socket)).toBeUndefined();
   setUserTimeout(socket, 1);

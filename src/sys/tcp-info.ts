@@ -1,6 +1,6 @@
 /**
- * What the kernel knows of a TCP connection (tcp(7): TCP_INFO, TCP_USER_TIMEOUT): whether the other
- * side has acknowledged what we sent. That tells a slow server from one that is gone.
+ * The kernel's facts about a TCP connection (tcp(7): TCP_INFO, TCP_USER_TIMEOUT): whether the other
+ * side has acknowledged what we sent, which distinguishes a slow server from one that is gone.
  */
 import type { Socket } from 'node:net';
 import { loadLibc } from './libc.ts';
@@ -17,7 +17,7 @@ const info = new Int32Array(INFO_OCTETS / 4);
 
 /**
  * Whether the other side takes what is sent: all of it is acknowledged, or something was a moment ago.
- * Undefined where the kernel cannot be asked. What is still in Node's own queue does not count.
+ * Undefined where the kernel cannot be asked. Octets still in Node's own queue do not count.
  */
 export function isAcknowledged(socket: Socket): boolean | undefined {
   const fd = descriptorOf(socket);

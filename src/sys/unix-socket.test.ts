@@ -74,7 +74,7 @@ describe.runIf(loadLibc() !== undefined)('sockets between processes', () => {
     expect(receiveMessage(b)).toBeUndefined();
   });
 
-  test('the end is told, and the other side is told that nobody reads', () => {
+  test('the end is reported, and sending to a closed socket fails', () => {
     const [a, b] = socketPair();
     opened.push(b);
     sendMessage(a, text('last'));
@@ -92,7 +92,7 @@ describe.runIf(loadLibc() !== undefined)('sockets between processes', () => {
     expect(() => sendMessage(a, new Uint8Array(octets))).toThrow(RangeError);
   });
 
-  test('a full socket says so, and takes no half of a message', () => {
+  test('a full socket takes no message, not even a part', () => {
     const [a, b] = pair();
     let sent = 0;
     while (sendMessage(a, new Uint8Array(30_000))) sent++;
@@ -117,7 +117,7 @@ describe.runIf(loadLibc() !== undefined)('sockets between processes', () => {
     closeSync(file);
   });
 
-  test(`${DESCRIPTORS_MAX} go along, and one more is refused before it leaves`, () => {
+  test(`${DESCRIPTORS_MAX} descriptors go along, and one more is refused before it leaves`, () => {
     const [a, b] = pair();
     const many = Array.from({ length: DESCRIPTORS_MAX }, () => a);
     sendMessage(a, text('all'), many);
@@ -127,7 +127,7 @@ describe.runIf(loadLibc() !== undefined)('sockets between processes', () => {
     expect(() => sendMessage(a, text('more'), [...many, a])).toThrow(RangeError);
   });
 
-  test('what arrives cut off, octets or descriptors, is told and leaves nothing open', () => {
+  test('a message that arrives cut off is reported, and its descriptors are closed', () => {
     const [a, b] = pair();
     // Another sender keeps to no limit of ours.
     const libc = loadLibc()!;
@@ -162,7 +162,7 @@ describe.runIf(loadLibc() !== undefined)('sockets between processes', () => {
     expect(received(b)).toMatchObject({ truncated: false, descriptors: [] });
   });
 
-  test('who connects by a path is known by the kernel', () => {
+  test('the kernel says who connects by a path', () => {
     const path = join(directory, 'socket');
     expect(() => connectUnix(path)).toThrow('connect: ENOENT');
     const listener = listenUnix(path);
@@ -198,13 +198,13 @@ describe.runIf(loadLibc() !== undefined)('sockets between processes', () => {
   });
 });
 
-describe.runIf(loadLibc() !== undefined)('what a descriptor is', () => {
+describe.runIf(loadLibc() !== undefined)('the kind of a descriptor', () => {
   test.each([
     { host: '127.0.0.1', address: '127.0.0.1' },
     { host: '0.0.0.0', address: '0.0.0.0' },
     { host: '::1', address: '::1' },
     { host: '::', address: '::' },
-  ])('$host', ({ host, address }) => {
+  ])('sockets at $host are known as UDP and TCP', ({ host, address }) => {
     const options = { host, port: 0, sharePort: false };
     const udp = openDatagramSocket({ ...options, receiveBufferOctets: 4096 });
     const tcp = openStreamSocket(options, 8);
@@ -213,7 +213,7 @@ describe.runIf(loadLibc() !== undefined)('what a descriptor is', () => {
     [udp.fd, tcp.fd].forEach(closeDescriptor);
   });
 
-  test('that is nothing for us: a file, a pipe between processes, a connection, nothing at all', async () => {
+  test('a file, a socket pair, a connection and a closed descriptor are of no kind', async () => {
     const file = openSync('/dev/null', 'r');
     const [a, b] = socketPair();
     const server = createServer().listen(0, '127.0.0.1');
@@ -233,7 +233,7 @@ describe.runIf(loadLibc() !== undefined)('what a descriptor is', () => {
 });
 
 describe.runIf(loadLibc() !== undefined)('a TCP socket of our own', () => {
-  test.each(['127.0.0.1', '::1', '::'])('at %s serves node:net', async (host) => {
+  test.each(['127.0.0.1', '::1', '::'])('a socket of ours at %s serves node:net', async (host) => {
     const { fd, port } = openStreamSocket({ host, port: 0, sharePort: false }, 128);
     const server = createServer((socket) => socket.end('served'));
     await new Promise<void>((resolve) => {
@@ -250,7 +250,7 @@ describe.runIf(loadLibc() !== undefined)('a TCP socket of our own', () => {
     });
   });
 
-  test('at a port that is taken is refused, and shared where both say so', () => {
+  test('a taken port is refused, and shared where both sockets ask for it', () => {
     const options = { host: '127.0.0.1', port: 0, sharePort: true };
     const first = openStreamSocket(options, 8);
     expect(() => openStreamSocket({ ...options, port: first.port, sharePort: false }, 8)).toThrow(

@@ -60,7 +60,7 @@ const CONTROL_OCTETS = CMSG_HEADER_OCTETS + 4 * DESCRIPTORS_MAX;
 const DATA_AT = CONTROL_AT + CONTROL_OCTETS;
 
 interface MessageMemory extends NativeMemory {
-  /** The same octets. */
+  /** A view of `octets`. */
   readonly words: DataView;
 }
 
@@ -129,8 +129,8 @@ export function acceptUnix(listener: number): number | undefined {
 }
 
 /**
- * Connects to who listens at the path, at once. Throws SystemCallError: ENOENT where nothing is,
- * ECONNREFUSED where nobody listens any more, EAGAIN where too many wait already.
+ * Connects at once to the listener at the path. Throws SystemCallError: ENOENT if there is no such
+ * path, ECONNREFUSED if its listener has gone, EAGAIN if too many wait already.
  */
 export function connectUnix(path: string): number {
   const libc = loadLibc()!;
@@ -151,8 +151,8 @@ export function peerCredentials(fd: number): PeerCredentials {
 }
 
 /**
- * What kind of internet socket a descriptor is that has come from elsewhere: `udp` bound to a port,
- * `tcp` listening; undefined for all else.
+ * The kind of internet socket that a descriptor from elsewhere is: `udp` bound to a port, or `tcp`
+ * listening; undefined for all else.
  */
 export function internetSocketOf(fd: number): BoundSocket | undefined {
   const type = socketOption(fd, SO_TYPE);
@@ -191,7 +191,7 @@ export function closeDescriptor(fd: number): void {
 /**
  * Sends one message, of 1 to MESSAGE_OCTETS_MAX octets, with up to DESCRIPTORS_MAX descriptors: the
  * other end gets its own of the same files. False if there is no room now. Throws SystemCallError:
- * EPIPE or ECONNRESET if nobody is at the other end.
+ * EPIPE or ECONNRESET if the other end is closed.
  */
 export function sendMessage(
   fd: number,
@@ -249,7 +249,7 @@ export function receiveMessage(fd: number): ReceivedMessage | 'ended' | undefine
       throw new SystemCallError('recvmsg', errno);
     }
     const descriptors = receivedDescriptors(header);
-    // An empty message and the end look the same; nobody here sends empty ones.
+    // An empty message and the end look the same; we never send empty ones.
     if (received === 0 && descriptors.length === 0) return 'ended';
     const cut = header.getUint32(48, true) & (MSG_CTRUNC | MSG_TRUNC);
     const truncated = cut !== 0 || received > MESSAGE_OCTETS_MAX || received === 0;

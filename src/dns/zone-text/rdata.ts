@@ -41,7 +41,7 @@ export function rdataFromWords(type: number, words: readonly Word[], end: Word):
   return rdata;
 }
 
-/** What is written of a type that has no kind in codec.ts: its fields, one after the other. */
+/** A field of a type that has no kind in codec.ts; its fields are written one after the other. */
 type Field = 'u8' | 'u16' | 'u32' | 'name' | 'string' | 'algorithm' | 'hex' | 'base64' | 'rest';
 
 const ADDRESS = (reader: FieldReader, type: number): Rdata => reader.address(type);
@@ -319,7 +319,7 @@ class FieldReader {
     }
   }
 
-  /** What is left, as one hexadecimal number; blanks may stand anywhere in it. */
+  /** The rest, as one hexadecimal number; blanks may stand anywhere in it. */
   #hex(label: string): Uint8Array {
     const first = this.#words[this.#next] ?? this.#end;
     const text = this.#next < this.#words.length ? this.#joinedRest(label) : '';

@@ -1,5 +1,5 @@
 /**
- * What one word of a record's text means: a name, a string, a TTL (RFC 1035 section 5.1).
+ * The meaning of one word of a record's text: a name, a string, a TTL (RFC 1035 section 5.1).
  *
  * Owns:    escapes, and the units of a TTL.
  */

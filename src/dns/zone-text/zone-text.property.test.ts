@@ -76,7 +76,7 @@ const piece = fc.constantFrom(
   ),
 );
 
-test('whatever the text, it is a record that can be encoded, or refused', () => {
+test('any text is either a record that can be encoded or refused', () => {
   const texts = fc.oneof(
     fc.string(),
     fc.array(piece, { maxLength: 20 }).map((pieces) => pieces.join(' ')),

@@ -30,7 +30,7 @@ describe('a record in text (RFC 1035 section 5.1)', () => {
     { text: 'a.test. (60\nIN ; x\n A\n) 192.0.2.1', because: 'parentheses span lines' },
     { text: '; x\na.test. 60 A 192.0.2.1\nrubbish', because: 'the first record is the one' },
     { text: 'a.test. 60 CLASS1 TYPE1 \\# 4 c0000201', because: 'RFC 3597 says so' },
-  ])('$text: $because', ({ text }) => {
+  ])('the text $text is read: $because', ({ text }) => {
     expect(hexOf(text)).toBe('0161047465737400000100010000003c0004c0000201');
   });
 
@@ -40,11 +40,11 @@ describe('a record in text (RFC 1035 section 5.1)', () => {
     ['a. 1w2d3h4m5s A 192.0.2.1', 788_645],
     ['a. 1H30 A 192.0.2.1', 3630],
     ['a. 4294967295 A 192.0.2.1', 4_294_967_295],
-  ])('%s lives %d s', (text, ttlSec) => {
+  ])('a TTL of %s means %d s', (text, ttlSec) => {
     expect(recordFromText(text).ttlSec).toBe(ttlSec);
   });
 
-  test('names keep their case and escapes, and what is not ASCII becomes octets', () => {
+  test('names keep their case and escapes, and other characters than ASCII become octets', () => {
     expect(recordFromText('A\\.b\\032c.é.X. CNAME @')).toMatchObject({
       name: 'A\\.b\\032c.\\195\\169.X.',
       rdata: { kind: 'name', target: '.' },
@@ -52,7 +52,7 @@ describe('a record in text (RFC 1035 section 5.1)', () => {
     expect(hexOf('. TXT é')).toBe('000010000100000e10000302c3a9');
   });
 
-  test('what codec.ts has a kind for is of that kind', () => {
+  test('a record has the kind that codec.ts has for its type', () => {
     const kinds = ['A 192.0.2.1', 'AAAA ::1', 'NS x', 'MX 1 x', 'SRV 1 2 3 x', 'TXT x'].map(
       (rdata) => recordFromText(`a. ${rdata}`).rdata.kind,
     );
@@ -128,7 +128,7 @@ describe('a text that is no record is refused with its place', () => {
     ['a. 60 LOC 1 N 0 E 1km', 'bad LOC Altitude: "1km" at line: 1:21'],
     ['a. 60 TYPE1 \\# 5 00000000', 'bad A length: "5" at line: 1:17'],
     ['a. 60 TYPE1 \\#', 'bad A length: "" at line: 1:14'],
-  ])('%j', (text, message) => {
+  ])('the text %j is refused: %s', (text, message) => {
     expect(fault(text)).toBe(`dns: ${message}`);
   });
 });

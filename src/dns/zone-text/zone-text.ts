@@ -17,7 +17,7 @@ import { rdataFromWords } from './rdata.ts';
 import { nameFromWord, ttlFromText } from './strings.ts';
 import { type Word, ZoneTextError, wordsOfRecord } from './words.ts';
 
-/** What a record without a TTL gets. */
+/** The TTL of a record whose text has none. */
 const DEFAULT_TTL_SEC = 3600;
 
 /**
