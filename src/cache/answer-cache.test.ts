@@ -42,7 +42,7 @@ function find(cache: AnswerCache, at: At = {}): string | undefined {
   const query = ask(at);
   const entry = cache.find(query, (at.sec ?? 0) * 10);
   if (entry === undefined) return undefined;
-  const ttlSec = entry.remainingSec((at.sec ?? 0) * 10);
+  const ttlSec = entry.remainingSecFor(query, (at.sec ?? 0) * 10);
   return `${entry.rcode}: ${recordsToText(entry.toWire(query.qtype, ttlSec))!.join()}`;
 }
 
@@ -165,19 +165,129 @@ describe('a question is answered by its own entry only', () => {
   });
 });
 
-describe('NXDOMAIN denies the name, whatever the type (RFC 2308 section 5)', () => {
-  test('an NXDOMAIN denies the name for the same class, DO and CD', () => {
+describe('NXDOMAIN denies the types that were denied themselves (RFC 2308 section 5, RFC 4074)', () => {
+  const TYPES = ['A', 'AAAA', 'TXT', 'TYPE0', 'TYPE65535'];
+
+  test.each(TYPES)('an NXDOMAIN heard for %s alone answers no other type', (type) => {
+    const cache = make();
+    keep(cache, noName, { type });
+    for (const asked of TYPES) {
+      expect(find(cache, { type: asked })).toBe(asked === type ? '3: test. 300 SOA 20' : undefined);
+    }
+  });
+
+  test('an NXDOMAIN is of its class, DO and CD', () => {
     const cache = make();
     keep(cache, noName);
-    for (const type of ['A', 'AAAA', 'TXT', 'TYPE0', 'TYPE65535']) {
-      expect(find(cache, { type })).toBe('3: test. 300 SOA 20');
-    }
-    expect(find(cache, { type: 'AAAA', qclass: 'CH' })).toBeUndefined();
-    expect(find(cache, { type: 'AAAA', dnssecOk: true })).toBeUndefined();
-    expect(find(cache, { type: 'AAAA', checkingDisabled: true })).toBeUndefined();
+    expect(find(cache, { qclass: 'CH' })).toBeUndefined();
+    expect(find(cache, { dnssecOk: true })).toBeUndefined();
+    expect(find(cache, { checkingDisabled: true })).toBeUndefined();
     expect(find(cache, { name: 'x.a.test.' })).toBeUndefined();
   });
 
+  const brief: ResponseText = { rcode: NXDOMAIN, authorities: ['test. 5 SOA 5'] };
+
+  test.each([
+    { by: 'A', type: 'AAAA', sec: 30, ttl: 5, because: 'both were denied, and A again just now' },
+    { by: 'A', type: 'AAAA', sec: 3598, ttl: 2, because: 'the TTL ends with the cover of AAAA' },
+    { by: 'A', type: 'AAAA', sec: 3600, ttl: undefined, because: 'AAAA was denied an hour ago' },
+    { by: 'AAAA', type: 'A', sec: 6, ttl: 5, because: 'both were denied, and AAAA just now' },
+    { by: 'AAAA', type: 'A', sec: 27, ttl: 3, because: 'the TTL ends with the cover of A' },
+    { by: 'AAAA', type: 'A', sec: 30, ttl: undefined, because: 'servers deny AAAA by mistake' },
+    { by: 'TXT', type: 'A', sec: 30, ttl: undefined, because: 'and TXT' },
+  ])('at $sec s the denial of $by answers $type with TTL $ttl: $because', (row) => {
+    const { by, type, sec, ttl } = row;
+    const cache = make();
+    keep(cache, brief, { type });
+    keep(cache, brief, { type: by, sec });
+    expect(find(cache, { type, sec })).toBe(
+      ttl === undefined ? undefined : `3: test. ${ttl} SOA 5`,
+    );
+  });
+
+  test('a denial that lives longer than 30 s answers its own type to its end', () => {
+    const cache = make();
+    keep(cache, { rcode: NXDOMAIN, authorities: ['test. 300 SOA 300'] });
+    keep(
+      cache,
+      { rcode: NXDOMAIN, authorities: ['test. 300 SOA 300'] },
+      { type: 'AAAA', sec: 200 },
+    );
+    expect(find(cache, { sec: 299 })).toBe('3: test. 1 SOA 300');
+    expect(find(cache, { sec: 300 })).toBeUndefined();
+    expect(find(cache, { type: 'AAAA', sec: 300 })).toBe('3: test. 200 SOA 300');
+  });
+
+  test('where nxdomain_cut trusts the zone, A and AAAA deny each other from the first on', () => {
+    for (const kind of ['kubernetes', 'plain'] as const) {
+      const cache = make({ cutZones: [{ zone: 'test.', kind }] });
+      keep(cache, noName);
+      expect(find(cache, { type: 'AAAA' })).toBe('3: test. 300 SOA 20');
+      expect(find(cache, { type: 'TXT' })).toBeUndefined();
+    }
+    const cache = make({ cutZones: [{ zone: 'test.', kind: 'search' }] });
+    keep(cache, noName);
+    expect(find(cache, { type: 'AAAA' })).toBeUndefined();
+  });
+
+  test('of four types in turn, the one that was denied first is forgotten', () => {
+    const cache = make();
+    ['A', 'AAAA', 'TXT', 'MX'].forEach((type, sec) => keep(cache, noName, { type, sec }));
+    expect(find(cache, { type: 'A', sec: 4 })).toBeUndefined();
+    for (const type of ['AAAA', 'TXT', 'MX']) expect(find(cache, { type, sec: 4 })?.[0]).toBe('3');
+  });
+});
+
+describe('a fresh word of an upstream ends what contradicts it, kept or not', () => {
+  const short: ResponseText = { answers: ['a.test. 0 AAAA 2001:db8::1'] };
+
+  test.each<{ says: ResponseText; type: string; dnssecOk?: boolean; because: string }>([
+    { says: short, type: 'AAAA', because: 'a record of another type exists' },
+    { says: short, type: 'AAAA', dnssecOk: true, because: 'also if DO was set' },
+    { says: noData, type: 'TXT', because: 'a name without such records is there' },
+    { says: { answers: [A] }, type: 'A', because: 'a record of this type exists' },
+    { says: { ...positive, flags: TC << 8 }, type: 'A', because: 'a cut answer has records too' },
+    { says: {}, type: 'TXT', because: 'the same, from a server that adds no SOA' },
+  ])('an NXDOMAIN ends with $type: $because', ({ says, type, dnssecOk }) => {
+    const cache = make({ success: { ttlMinSec: 0 } });
+    keep(cache, noName);
+    keep(cache, says, { type, sec: 1, ...(dnssecOk === undefined ? {} : { dnssecOk }) });
+    expect(find(cache, { sec: 2 })?.[0]).not.toBe('3');
+  });
+
+  test.each<{ says: ResponseText; because: string }>([
+    { says: noData, because: 'there is no record of the type' },
+    { says: noName, because: 'there is no such name' },
+    { says: { rcode: NXDOMAIN }, because: 'an NXDOMAIN without SOA is not kept, but was said' },
+    { says: {}, because: 'an answer without records is one' },
+  ])('a record ends, for clients with DO too: $because', ({ says }) => {
+    const cache = make();
+    keep(cache, positive);
+    keep(cache, positive, { dnssecOk: true });
+    keep(cache, says, { sec: 1 });
+    expect(find(cache, { sec: 2, dnssecOk: true })).toBeUndefined();
+    expect(find(cache, { sec: 2 }) ?? '').not.toContain('192.0.2.1');
+  });
+
+  test.each<{ says: ResponseText; because: string }>([
+    { says: serverError, because: 'the server is in trouble' },
+    { says: { rcode: REFUSED }, because: 'the server does not want to say' },
+  ])('a record stays: $because', ({ says }) => {
+    const cache = make();
+    keep(cache, positive);
+    keep(cache, says, { sec: 1 });
+    expect(find(cache, { sec: 2 })).toBe('0: a.test. 58 A 192.0.2.1');
+  });
+
+  test('the NXDOMAIN of one type leaves another type’s record alone', () => {
+    const cache = make();
+    keep(cache, positive);
+    keep(cache, noName, { type: 'AAAA', sec: 1 });
+    expect(find(cache, { sec: 2 })).toBe('0: a.test. 58 A 192.0.2.1');
+  });
+});
+
+describe('other denials', () => {
   test('a NODATA denies its own type alone, even that of type 0', () => {
     for (const type of ['A', 'TYPE0', 'TYPE65535']) {
       const cache = make();
@@ -250,6 +360,7 @@ describe('a server error never hides anything usable', () => {
 
   test('a server error is not kept for another type of a name that is denied', () => {
     const cache = make();
+    keep(cache, noName, { type: 'AAAA' });
     keep(cache, noName);
     expect(keep(cache, serverError, { type: 'AAAA' })).toBe(false);
     expect(find(cache, { type: 'AAAA' })?.[0]).toBe('3');
@@ -306,7 +417,7 @@ describe('a stale answer is usable for its duration (RFC 8767 section 5)', () =>
     keep(cache, noName, { sec: 61 });
     expect(find(cache, { sec: 62 })).toBeUndefined();
     expect(findStale(cache, { sec: 62 }, 3600)).toBe(0);
-    expect(find(cache, { sec: 62, type: 'AAAA' })?.[0]).toBe('3');
+    expect(find(cache, { sec: 62, type: 'AAAA' })).toBeUndefined();
   });
 });
 

@@ -7,8 +7,11 @@
  * Hot path, stop 4 of 6: `find`.
  */
 import { isInZones } from '../dns/in-zone.ts';
+import { NXDOMAIN } from '../dns/rcode.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
+import { A, AAAA } from '../dns/rrtype.ts';
 import type { CacheConfig } from './config.ts';
+import { DeniedTypes } from './denial/denied-types.ts';
 import { CacheEntry, DENIED, type EntryKind, POSITIVE, SERVER_ERROR } from './entry.ts';
 import { EVERY_TYPE, cacheKey } from './key.ts';
 import type { CacheQuestion, NamedQuestion } from './question.ts';
@@ -27,12 +30,17 @@ export class AnswerCache {
   readonly success: Store;
   readonly denial: Store;
   readonly #prefersPositive: boolean;
+  /** Zones whose NXDOMAINs to A and AAAA are right about both: docs/ndots.md. */
+  readonly #trustedZones: readonly string[];
 
   constructor(config: CacheConfig) {
     this.config = config;
     this.success = new Store(config.success.entriesMax);
     this.denial = new Store(config.denial.entriesMax);
     this.#prefersPositive = config.stale?.preferPositive ?? false;
+    this.#trustedZones = config.cutZones
+      .filter(({ kind }) => kind !== 'search')
+      .map(({ zone }) => zone);
   }
 
   /** The live entry that answers the question, or undefined. */
@@ -52,7 +60,9 @@ export class AnswerCache {
     const nameKey = cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled);
     entry = this.denial.get(nameKey);
     if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
-      if (entry.answers(question, EVERY_TYPE)) return entry;
+      if (entry.denied?.covers(qtype, nowDs) === true && entry.answers(question, EVERY_TYPE)) {
+        return entry;
+      }
     }
     entry = this.denial.get(key);
     if (entry !== undefined && entry.remainingSec(nowDs) > 0) {
@@ -70,13 +80,21 @@ export class AnswerCache {
     return usable(entry, question, qtype, nowDs, staleSec);
   }
 
-  /** Whether the name was denied for every type when last heard of, however long ago. */
-  wasDenied(question: CacheQuestion): boolean {
+  /**
+   * Whether an NXDOMAIN to the question for A would answer this question too: the name was denied when last
+   * heard of, be that some time ago, and its type is covered (denial/denied-types.ts).
+   */
+  fallsWithA(question: CacheQuestion, nowDs: number): boolean {
+    return this.#deniedTypes(question)?.coveredByA(question.qtype, nowDs) === true;
+  }
+
+  /** The types for which the name is denied, as far as is known; undefined if it is not. */
+  #deniedTypes(question: CacheQuestion): DeniedTypes | undefined {
     const { nameHash, qclass, dnssecOk, checkingDisabled } = question;
     const entry = this.denial.get(
       cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled),
     );
-    return entry !== undefined && entry.answers(question, EVERY_TYPE);
+    return entry?.answers(question, EVERY_TYPE) === true ? entry.denied : undefined;
   }
 
   /**
@@ -90,14 +108,17 @@ export class AnswerCache {
     const positive = this.success.get(key);
     if (usable(positive, question, qtype, nowDs, staleSec)) return positive;
     const noName = this.denial.get(nameKey);
-    if (usable(noName, question, EVERY_TYPE, nowDs, staleSec)) return noName;
+    if (noName?.denied?.covers(qtype, nowDs - 10 * staleSec) === true) {
+      if (usable(noName, question, EVERY_TYPE, nowDs, staleSec)) return noName;
+    }
     const noData = this.denial.get(key);
     if (usable(noData, question, qtype, nowDs, staleSec)) return noData;
     return undefined;
   }
 
   /**
-   * Keeps a response of that class for `lifetimeSec`, if it is to be kept. Returns the entry.
+   * Takes in what an upstream has said: what contradicts it ends, and it is kept for `lifetimeSec` if a
+   * response of that class is to be kept. Returns the entry.
    */
   keep(
     question: NamedQuestion,
@@ -106,6 +127,7 @@ export class AnswerCache {
     lifetimeSec: number,
     nowDs: number,
   ): CacheEntry | undefined {
+    this.#endContrary(question, message, responseClass);
     const entry = this.#put(question, message, responseClass, lifetimeSec, nowDs);
     if (entry !== undefined) this.log?.append(entry);
     return entry;
@@ -168,6 +190,7 @@ export class AnswerCache {
       checkingDisabled,
       storedDs: nowDs,
       lifetimeSec,
+      denied: deniesName ? this.#denied(question, nowDs, lifetimeSec) : undefined,
     });
     if (storeName === 'success') {
       this.success.set(key, entry);
@@ -185,6 +208,64 @@ export class AnswerCache {
       }
     }
     return entry;
+  }
+
+  /** The types that an NXDOMAIN answers, which was heard at `nowDs` for the type of the question. */
+  #denied(question: NamedQuestion, nowDs: number, lifetimeSec: number): DeniedTypes {
+    const { qtype, name } = question;
+    const denied = new DeniedTypes(this.#deniedTypes(question), nowDs);
+    denied.heard(qtype, nowDs, lifetimeSec);
+    // In these zones the Corefile says that an NXDOMAIN is right about the other type of address too.
+    if ((qtype === A || qtype === AAAA) && isInZones(name, this.#trustedZones)) {
+      denied.heard(qtype === A ? AAAA : A, nowDs, lifetimeSec);
+    }
+    return denied;
+  }
+
+  /**
+   * Forgets what a fresh word of an upstream contradicts, for clients with DO and without, whether or not it
+   * is going to be kept itself. A server's trouble (SERVFAIL, REFUSED) says nothing of the name.
+   */
+  #endContrary(
+    { nameHash, qtype, qclass, checkingDisabled }: CacheQuestion,
+    message: NormalizedResponse,
+    responseClass: ResponseClass,
+  ): void {
+    const word = wordOf(message, responseClass);
+    if (word === undefined) return;
+    for (let at = 0; at < 2; at++) {
+      const dnssecOk = at === 1;
+      const key = cacheKey(nameHash, qtype, qclass, dnssecOk, checkingDisabled);
+      if (word !== 'no name') {
+        this.denial.delete(cacheKey(nameHash, EVERY_TYPE, qclass, dnssecOk, checkingDisabled));
+      }
+      if (word === 'records') this.denial.delete(key);
+      else if (!this.#prefersPositive) this.success.delete(key);
+    }
+  }
+}
+
+/** The word of a response on the name and type asked; undefined if it has none. */
+function wordOf(
+  message: NormalizedResponse,
+  responseClass: ResponseClass,
+): 'records' | 'no records' | 'no name' | undefined {
+  switch (responseClass) {
+    case 'positive':
+      if (message.answers > 0) return 'records';
+      return isTruncated(message) ? undefined : 'no records';
+    case 'no-data':
+      return isTruncated(message) ? undefined : 'no records';
+    case 'name-error':
+      return message.answers > 0 || message.ofTypeOnly ? 'no records' : 'no name';
+    case 'other-error': // without an SOA it is not kept (RFC 2308 section 5), and with one not believed
+      return message.rcode === NXDOMAIN && !message.hasSoa ? 'no name' : undefined;
+    case 'delegation':
+    case 'server-error':
+    case 'meta':
+      return undefined;
+    default:
+      return responseClass satisfies never;
   }
 }
 

@@ -10,7 +10,7 @@ export interface CacheConfig {
   readonly stale: StaleConfig | undefined;
   /** Whether clients see the TTLs of the upstream, not counted down. */
   readonly keepTtl: boolean;
-  /** Where an NXDOMAIN denies the names below it too (cut.ts); empty is nowhere. */
+  /** Where an NXDOMAIN denies the names below it too (denial/cut.ts); empty is nowhere. */
   readonly cutZones: readonly CutZone[];
 }
 

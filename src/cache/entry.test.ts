@@ -157,7 +157,8 @@ test('an entry costs the octets of its response and two for each TTL', () => {
   expect(cached.wireOctets).toBe(wire.length);
   expect(cached.neededOctets).toBe(wire.length + 2 * ttlAt.length);
   expect(cached.plainOctets).toBe(plainOctets);
-  // No fields of its own hold arrays or objects: each would cost some 200 octets an entry.
+  // No fields of its own hold arrays or objects: each would cost some 200 octets an entry. `denied` does,
+  // in the denial of a name, and saves the entry of a second type.
   const own = Object.values(cached);
-  expect(own.every((value) => typeof value === 'number' || typeof value === 'boolean')).toBe(true);
+  expect(own.every((value) => typeof value !== 'object')).toBe(true);
 });

@@ -9,9 +9,10 @@ import { AA, HEADER_OCTETS, readU16, writeU32 } from '../dns/header.ts';
 import { NAME_OCTETS_MAX } from '../dns/limits.ts';
 import { LOWER, POINTER_MASK } from '../dns/name.ts';
 import type { NormalizedResponse } from '../dns/response.ts';
-import { A, AAAA, SOA } from '../dns/rrtype.ts';
+import { A, SOA } from '../dns/rrtype.ts';
 import { Arena, type Slab } from './arena.ts';
 import { EVERY_TYPE } from './key.ts';
+import type { DeniedTypes } from './denial/denied-types.ts';
 import type { CacheQuestion } from './question.ts';
 
 export type EntryKind = typeof POSITIVE | typeof DENIED | typeof SERVER_ERROR;
@@ -43,6 +44,8 @@ export interface EntryTerms {
   /** On the monotonic clock, in tenths of a second. */
   readonly storedDs: number;
   readonly lifetimeSec: number;
+  /** Of an NXDOMAIN that denies its name (EVERY_TYPE): the types that it answers. */
+  readonly denied?: DeniedTypes | undefined;
 }
 
 function flagsOf(of: { readonly dnssecOk: boolean; readonly checkingDisabled: boolean }): number {
@@ -70,6 +73,8 @@ export class CacheEntry {
   /** On the monotonic clock, in tenths of a second. */
   storedDs: number;
   readonly lifetimeSec: number;
+  /** Of an entry of EVERY_TYPE: the types that it answers. */
+  readonly denied: DeniedTypes | undefined;
   /** Hits that followed each other within prefetch's window; carried over by a refresh. */
   hits = 0;
   lastHitDs = 0;
@@ -104,6 +109,7 @@ export class CacheEntry {
     this.plainOctets = message.plainOctets;
     this.storedDs = terms.storedDs;
     this.lifetimeSec = terms.lifetimeSec;
+    this.denied = terms.denied;
   }
 
   /** Keeps the octets although the store may drop the entry; `release` must follow. */
@@ -143,6 +149,16 @@ export class CacheEntry {
     return this.lifetimeSec - (((nowDs - this.storedDs) / 10) | 0);
   }
 
+  /**
+   * Like `remainingSec`, for an answer to this question: an NXDOMAIN heard for another type counts no longer
+   * than it covers the type of the question.
+   */
+  remainingSecFor(question: CacheQuestion, nowDs: number): number {
+    const ownSec = this.remainingSec(nowDs);
+    if (this.denied === undefined || this.nameOctets !== question.nameOctets) return ownSec;
+    return Math.min(ownSec, Math.ceil(this.denied.coveredDs(question.qtype, nowDs) / 10));
+  }
+
   /** Whether this answers the question, asked for `qtype`: its own type, or EVERY_TYPE. */
   answers(question: CacheQuestion, qtype: number): boolean {
     const { lowered, nameOctets } = question;
@@ -175,9 +191,9 @@ export class CacheEntry {
   }
 
   /**
-   * Whether this denies the end of the QNAME from octet `from` on, and may answer for what is
-   * below it: an NXDOMAIN to the question for an address (some servers deny other types by mistake),
-   * whose records can be moved in their message.
+   * Whether this denies the end of the QNAME from octet `from` on, and may answer for what is below it: an
+   * NXDOMAIN to the question for A (servers deny AAAA alone by mistake, RFC 4074 section 4.2, and other types
+   * too), whose records can be moved in their message.
    */
   denies(asked: CacheQuestion, from: number): boolean {
     const { nameOctets } = this;
@@ -189,8 +205,7 @@ export class CacheEntry {
     for (let i = 0; i < nameOctets; i++) {
       if (octets[HEADER_OCTETS + i] !== lowered[from + i]) return false;
     }
-    const foundBy = readU16(octets, HEADER_OCTETS + nameOctets);
-    return (foundBy === A || foundBy === AAAA) && this.#isMovable();
+    return this.denied?.covers(A, this.storedDs) === true && this.#isMovable();
   }
 
   /** Whether `writeBelow` finds every pointer, and none of them can outgrow its 14 bits. */

@@ -3,7 +3,7 @@
  *
  * Owns:    the order of the three: the refresh comes last, because one that ends at once replaces the
  *          entry and frees its octets.
- * Is not:  the search in the stores (answer-cache.ts, cut.ts), nor the writing of octets (entry.ts).
+ * Is not:  the search in the stores (answer-cache.ts, denial/cut.ts), nor the writing of octets (entry.ts).
  * Hot path, stop 4 of 6: `answer`.
  */
 import { OPT_OCTETS } from '../dns/limits.ts';
@@ -17,7 +17,7 @@ import type { AnswerCache } from './answer-cache.ts';
 import { cachedResponse } from './answers.ts';
 import type { CacheConfig } from './config.ts';
 import type { CacheCounters } from './counters.ts';
-import type { CutQuestion, Cuts } from './cut.ts';
+import type { CutQuestion, Cuts } from './denial/cut.ts';
 import { type CacheEntry, POSITIVE, SERVER_ERROR } from './entry.ts';
 import type { CacheParts } from './parts.ts';
 import { countHitForPrefetch } from './waiting/prefetch.ts';
@@ -81,7 +81,8 @@ export class Hits implements HitSource {
     const counters = this.#counters[addressIndex]!;
     counters.countHit(entry.kind === POSITIVE);
     if (entry.nameOctets < question.nameOctets) counters.cutAnswers.value++;
-    const ttlSec = this.#config.keepTtl ? -1 : entry.remainingSec(nowDs); // negative: as stored
+    // Negative: as stored.
+    const ttlSec = this.#config.keepTtl ? -1 : entry.remainingSecFor(question, nowDs);
     const octets = entry.writeFor(slot.octets, slot.at, question, ttlSec);
     const { prefetch } = this.#config;
     if (

@@ -2,7 +2,7 @@
 import type { AnswerCache } from './answer-cache.ts';
 import type { CacheConfig } from './config.ts';
 import type { CacheCounters } from './counters.ts';
-import type { Cuts } from './cut.ts';
+import type { Cuts } from './denial/cut.ts';
 
 export interface CacheParts {
   readonly config: CacheConfig;

@@ -3,7 +3,7 @@
  * with it. The steps come in this order, each in a file of its own:
  *
  *   find      a live entry, where the walk of a hit has not looked      hits.ts
- *   cut       ... or the denial of a name above                         cut.ts
+ *   cut       ... or the denial of a name above                         denial/cut.ts
  *   stale     an expired entry answers, at once or after a refresh      waiting/stale.ts
  *   probe     the query waits for news of a name above                  waiting/probe.ts
  *   coalesce  the query waits for an identical one in flight            waiting/coalesce.ts
@@ -13,7 +13,7 @@
  * Owns:    the order of the steps.
  * Is not:  the directive (directives/cache), which decides whether a query is the cache's at all.
  */
-import { HINFO } from '../dns/rrtype.ts';
+import { A, HINFO } from '../dns/rrtype.ts';
 import type { Query, QueryChain } from '../query/query.ts';
 import type { Response } from '../query/response.ts';
 import { LATER, PASS, type Verdict } from '../query/verdict.ts';
@@ -66,7 +66,7 @@ export class Resolver {
     if (entry !== undefined) return this.hits.answerQuery(query, entry, nowDs);
     let verdict: Verdict = this.#stale?.answer(query, nowDs) ?? PASS;
     if (verdict === PASS) verdict = this.#askAbove(query, nowDs);
-    if (verdict === PASS) verdict = this.#coalesce(query);
+    if (verdict === PASS) verdict = this.#coalesce(query, nowDs);
     return verdict;
   }
 
@@ -81,20 +81,30 @@ export class Resolver {
     return this.#stale?.answerFromCut(query, nowDs) ?? PASS;
   }
 
-  #coalesce(query: Query): Verdict {
+  #coalesce(query: Query, nowDs: number): Verdict {
     const counters = this.#parts.counters[query.addressIndex]!;
     counters.requests.value++;
     counters.misses.value++;
-    // A stub resolver asks for A and AAAA at once: if the name was denied before, one of them will do.
-    const wasDenied = this.#parts.cache.wasDenied(query);
-    const flight = wasDenied ? denialKey(query.nameHash, query) : questionKey(query);
     // HINFO is what `loop` asks, and it must see its question each time that it comes round again.
-    if (query.qtype !== HINFO && this.#coalescer.joins(flight, query, wasDenied)) {
+    if (query.qtype !== HINFO && this.#joins(query, nowDs)) {
       counters.coalesced.value++;
       return LATER;
     }
     query.viaCache = true;
     return PASS;
+  }
+
+  /**
+   * Whether the query waits for another one: an identical one, or where its NXDOMAIN would do, the question for
+   * A of the same name, since a stub resolver asks for A and AAAA at once.
+   */
+  #joins(query: Query, nowDs: number): boolean {
+    if (this.#parts.cache.fallsWithA(query, nowDs)) {
+      const name = denialKey(query.nameHash, query);
+      if (query.qtype === A) return this.#coalescer.joins(name, query);
+      if (this.#coalescer.follows(name, query)) return true;
+    }
+    return this.#coalescer.joins(questionKey(query), query);
   }
 
   /** Keeps the response to a query that had passed, and answers the queries that waited for it. */

@@ -63,6 +63,7 @@ function addOn(cluster: string, world: string): Ask[] {
     ['kubernetes.default.svc.cluster.local A', address(30), `${cluster} tcp`],
     ['kubernetes.default.svc.cluster.local A', address(30), ''],
     ['nx.default.svc.cluster.local A', denial(5), `${cluster} tcp`],
+    ['nx.default.svc.cluster.local AAAA', denial(5), `${cluster} tcp`],
     ['nx.default.svc.cluster.local AAAA', denial(5), ''],
     ['none.default.svc.cluster.local AAAA', nothing(5), `${cluster} tcp`],
     ['short.default.svc.cluster.local A', address(7), `${cluster} tcp`],

@@ -35,12 +35,30 @@ describe('a cached answer', () => {
 });
 
 describe('negative answers (RFC 2308)', () => {
-  test('NXDOMAIN for one type answers every type (section 5)', () => {
-    s = new Scenario('cache');
-    s.client('no.example. A')
+  test('NXDOMAIN for AAAA hides no A that the server gives all the same (RFC 4074 section 4.2)', () => {
+    s = new Scenario('cache 3600');
+    s.client('app.example. AAAA')
       .upstreamAnswers(`NXDOMAIN ${SOA}`)
       .clientGets('NXDOMAIN example. 300 SOA');
-    s.client('no.example. AAAA').upstreamSees('nothing').clientGets('NXDOMAIN example. 300 SOA');
+    s.client('app.example. A').upstreamSees('app.example. A');
+    s.upstreamAnswers('app.example. 5 A 192.0.2.1').clientGets(
+      'NOERROR app.example. 5 A 192.0.2.1',
+    );
+    s.client('app.example. AAAA').upstreamSees('app.example. AAAA');
+    s.upstreamAnswers(`NXDOMAIN ${SOA}`).clientGets('NXDOMAIN example. 300 SOA');
+    s.client('app.example. A').upstreamSees('nothing');
+    s.clientGets('NOERROR app.example. 5 A 192.0.2.1');
+  });
+
+  test('an upstream’s NXDOMAIN for AAAA hides no A that a template of the block gives', () => {
+    s = new Scenario(
+      'cache 3600',
+      'template IN A app.test {\n answer "{{ .Name }} 60 IN A 192.0.2.7"\n fallthrough\n}',
+    );
+    s.client('app.test. AAAA')
+      .upstreamAnswers(`NXDOMAIN ${SOA}`)
+      .clientGets('NXDOMAIN example. 300 SOA');
+    s.client('app.test. A').upstreamSees('nothing').clientGets('NOERROR app.test. 60 A 192.0.2.7');
   });
 
   test('a NODATA answers its own type only', () => {
@@ -116,9 +134,11 @@ describe('A and AAAA at once, for a name that was denied before', () => {
 
   function denied(directive: string): void {
     s = new Scenario(directive);
-    s.client('no.example. A')
-      .upstreamAnswers(`NXDOMAIN ${SOA}`)
-      .clientGets('NXDOMAIN example. 5 SOA');
+    for (const type of ['A', 'AAAA']) {
+      s.client(`no.example. ${type}`)
+        .upstreamAnswers(`NXDOMAIN ${SOA}`)
+        .clientGets('NXDOMAIN example. 5 SOA');
+    }
     s.pass(6);
   }
 
@@ -127,6 +147,18 @@ describe('A and AAAA at once, for a name that was denied before', () => {
     s.client('no.example. A').client('no.example. AAAA').upstreamHolds(1);
     s.upstreamAnswers(`NXDOMAIN ${SOA}`).upstreamHolds(0);
     s.clientGets('NXDOMAIN example. 5 SOA').clientGets('NXDOMAIN example. 5 SOA');
+  });
+
+  test('A and AAAA cost two queries where AAAA comes first, whose NXDOMAIN may be a mistake (RFC 4074)', () => {
+    denied(EXPIRED);
+    s.pass(30).client('no.example. AAAA').client('no.example. A').upstreamHolds(2);
+  });
+
+  test('AAAA is asked for itself again an hour after it was denied, so that nothing is hidden longer', () => {
+    denied(EXPIRED);
+    s.pass(3500).client('no.example. A').client('no.example. AAAA').upstreamHolds(1);
+    s.upstreamAnswers(`NXDOMAIN ${SOA}`).pass(100);
+    s.client('no.example. A').client('no.example. AAAA').upstreamHolds(2);
   });
 
   test('A and AAAA of a denied name are both asked if it exists by now, each with its own answer', () => {

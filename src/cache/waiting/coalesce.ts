@@ -18,18 +18,21 @@ interface Flight {
 export class Coalescer {
   readonly #flights = new Map<number, Flight>();
 
-  /**
-   * Whether the query now waits for another one; if not, and `key` is free, it leads. With a key for
-   * every type it waits for one about the same name, whatever its type: the answer may be that there is
-   * no such name.
-   */
-  joins(key: number, query: Query, everyType: boolean = false): boolean {
+  /** Whether the query now waits for an identical one; if not, and `key` is free, it leads. */
+  joins(key: number, query: Query): boolean {
     const flight = this.#flights.get(key);
     if (flight === undefined) {
       this.#flights.set(key, { leader: query, waiters: [] });
       return false;
     }
-    if (!everyType && flight.leader.qtype !== query.qtype) return false;
+    if (flight.leader.qtype !== query.qtype) return false;
+    return this.follows(key, query);
+  }
+
+  /** Whether the query now waits for one about the same name, whatever its type. It never leads. */
+  follows(key: number, query: Query): boolean {
+    const flight = this.#flights.get(key);
+    if (flight === undefined) return false;
     if (!sameName(flight.leader, query)) return false; // a collision of keys: it goes alone
     flight.waiters.push(query);
     return true;

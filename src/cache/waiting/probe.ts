@@ -14,7 +14,7 @@ import type { Query } from '../../query/query.ts';
 import type { Response } from '../../query/response.ts';
 import { nowMs, toDs } from '../../sys/clock.ts';
 import type { ChainBelow } from '../chain-below.ts';
-import { type Cuts, type UnknownName, questionAbove } from '../cut.ts';
+import { type Cuts, type UnknownName, questionAbove } from '../denial/cut.ts';
 import { type Keeper, bringsNews } from '../keeper.ts';
 import { denialKey } from '../key.ts';
 import type { CacheParts } from '../parts.ts';

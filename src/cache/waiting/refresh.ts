@@ -16,7 +16,7 @@ import type { Response } from '../../query/response.ts';
 import { nowMs, toDs } from '../../sys/clock.ts';
 import { answerExpired } from '../answers.ts';
 import type { ChainBelow } from '../chain-below.ts';
-import { questionAbove } from '../cut.ts';
+import { questionAbove } from '../denial/cut.ts';
 import type { CacheEntry } from '../entry.ts';
 import { type Keeper, bringsNews } from '../keeper.ts';
 import type { CacheParts } from '../parts.ts';

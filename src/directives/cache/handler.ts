@@ -7,7 +7,7 @@
 import { AnswerCache } from '../../cache/answer-cache.ts';
 import type { CacheConfig } from '../../cache/config.ts';
 import { CacheCounters } from '../../cache/counters.ts';
-import { Cuts } from '../../cache/cut.ts';
+import { Cuts } from '../../cache/denial/cut.ts';
 import { Resolver } from '../../cache/resolver.ts';
 import { OPCODE_QUERY } from '../../dns/header.ts';
 import { isInZones } from '../../dns/in-zone.ts';

@@ -21,19 +21,19 @@
  * docs/ndots.md argues each of them. Cuts are looked for after both stores have missed, so other hits do
  * not pay for them.
  */
-import { HEADER_OCTETS } from '../dns/header.ts';
-import { LABELS_MAX, nameFromText } from '../dns/name.ts';
-import { type QueryFacts, hashOctet } from '../dns/question.ts';
-import { NOERROR } from '../dns/rcode.ts';
-import type { NormalizedResponse } from '../dns/response.ts';
-import { A, AAAA } from '../dns/rrtype.ts';
-import { derive } from '../query/derive.ts';
-import type { CutZone } from './config.ts';
-import type { CacheEntry } from './entry.ts';
-import { EVERY_TYPE, cacheKey } from './key.ts';
-import type { AnswerCache } from './answer-cache.ts';
-import type { CacheQuestion } from './question.ts';
-import { Memo } from './store.ts';
+import { HEADER_OCTETS } from '../../dns/header.ts';
+import { LABELS_MAX, nameFromText } from '../../dns/name.ts';
+import { type QueryFacts, hashOctet } from '../../dns/question.ts';
+import { NOERROR } from '../../dns/rcode.ts';
+import type { NormalizedResponse } from '../../dns/response.ts';
+import { A, AAAA } from '../../dns/rrtype.ts';
+import { derive } from '../../query/derive.ts';
+import type { CutZone } from '../config.ts';
+import type { CacheEntry } from '../entry.ts';
+import { EVERY_TYPE, cacheKey } from '../key.ts';
+import type { AnswerCache } from '../answer-cache.ts';
+import type { CacheQuestion } from '../question.ts';
+import { Memo } from '../store.ts';
 
 /** A question as cuts ask for it; a QueryView and a Query both are one. */
 export interface CutQuestion extends CacheQuestion {

@@ -1,14 +1,15 @@
 /** A denial moved below the name that it denies says the same as before, of a longer name. */
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { type ResourceRecord, decodeMessage } from '../dns/codec.ts';
-import { nameFromText } from '../dns/name.ts';
-import { IN, typeFromName, typeName } from '../dns/rrtype.ts';
-import { synthesize } from '../query/synthesize.ts';
-import { askQuery } from '../query/testing.ts';
+import { type ResourceRecord, decodeMessage } from '../../dns/codec.ts';
+import { nameFromText } from '../../dns/name.ts';
+import { A, IN, typeFromName, typeName } from '../../dns/rrtype.ts';
+import { synthesize } from '../../query/synthesize.ts';
+import { askQuery } from '../../query/testing.ts';
 import { questionAbove } from './cut.ts';
-import { CacheEntry, DENIED } from './entry.ts';
-import { EVERY_TYPE } from './key.ts';
+import { CacheEntry, DENIED } from '../entry.ts';
+import { DeniedTypes } from './denied-types.ts';
+import { EVERY_TYPE } from '../key.ts';
 
 const CUT = 'com.shop.svc.cluster.local.';
 const CUT_OCTETS = nameFromText(CUT)!.length;
@@ -37,7 +38,10 @@ const record = fc.tuple(name, fc.oneof(soa, opaque), fc.nat(1000)).map(([owner, 
 function denialWith(authorities: readonly ResourceRecord[]): CacheEntry {
   const { query } = askQuery(CUT, 'A');
   const { message } = synthesize(query, 'test', { rcode: 3, authorities });
+  const denied = new DeniedTypes(undefined, 0);
+  denied.heard(A, 0, 30);
   return new CacheEntry(message, {
+    denied,
     kind: DENIED,
     qtype: EVERY_TYPE,
     dnssecOk: false,
