@@ -10,6 +10,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   buildah: 'buildah',
   conntrack: 'conntrack',
   dig: 'bind9-dnsutils',
+  dnsdist: 'dnsdist',
   dnsmasq: 'dnsmasq-base',
   dnsperf: 'dnsperf',
   fish: 'fish',
