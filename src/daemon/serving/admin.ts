@@ -20,6 +20,7 @@ export class Admin {
   readonly #daemon: DaemonView;
   /** By kind, address and variant. */
   #served: ReadonlyMap<string, Served> = new Map();
+  #closed: Promise<unknown> = Promise.resolve();
 
   constructor(daemon: Omit<DaemonView, 'metricsPage'>) {
     this.#daemon = { ...daemon, metricsPage: new MetricsPage(daemon.metrics) };
@@ -55,7 +56,15 @@ export class Admin {
 
   /** Stops listening. Clients that are being answered have `graceMs` for that. */
   async close(graceMs: number = 0): Promise<void> {
-    await Promise.all([...this.#served.values()].map(({ server }) => server.close(graceMs)));
+    this.#closed = Promise.all(
+      [...this.#served.values()].map(({ server }) => server.close(graceMs)),
+    );
+    await this.#closed;
+  }
+
+  /** Resolves when the last `close` is done; at once if there was none. */
+  async closed(): Promise<void> {
+    await this.#closed;
   }
 
   async #open(endpoint: Endpoint): Promise<Served> {

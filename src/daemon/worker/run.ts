@@ -14,9 +14,8 @@ import { Worker } from './worker.ts';
 /** The daemon is this process alone. Rejects as `Worker.start` does. */
 export async function serveAlone(flags: Flags): Promise<void> {
   const log = new StreamLog(flags.logFormat);
-  const worker = new Worker(flags, log, ownSockets(sharesPorts(flags)), (code) =>
-    process.exit(code),
-  );
+  const sockets = ownSockets(sharesPorts(flags));
+  const worker = new Worker({ flags, log, sockets, exit: (code) => process.exit(code) });
   obeySignals(
     worker,
     (code) => process.exit(code),
@@ -30,16 +29,16 @@ export async function serveSupervised(flags: Flags): Promise<void> {
   ignoreSignals();
   const supervisor = await SupervisorLink.connect(CHANNEL_FD, sharesPorts(flags));
   const log = new StreamLog(flags.logFormat);
-  const worker = new Worker(
-    { ...flags, pidFile: '' },
+  const worker = new Worker({
+    flags: { ...flags, pidFile: '' },
     log,
-    supervisor,
-    (code) => {
+    sockets: supervisor,
+    exit: (code) => {
       supervisor.ending(code);
       process.exit(code);
     },
     supervisor,
-  );
+  });
   supervisor.obey({
     stop: (signal) => {
       log.info(stopLine(signal));
@@ -56,7 +55,7 @@ export async function serveSupervised(flags: Flags): Promise<void> {
 /**
  * Whether another daemon may serve beside us: on a node, as node-cache lets it, so that a second
  * DaemonSet can take over; and where a handover that fails must leave the newcomer a way. Elsewhere a
- * second start is a mistake, to be told.
+ * second start is a mistake, which must be reported.
  */
 function sharesPorts({ localIps, handover }: Flags): boolean {
   return localIps.length > 0 || handover !== '';
