@@ -149,7 +149,7 @@ describe('a certificate that is replaced under load', () => {
   test('a pair that does not match is logged and counted, and the certificate before it stays', async () => {
     putPair({ cert: FIRST.cert, key: SECOND.key });
     await until('it is logged', () => daemon.complaints.length > 0);
-    expect(daemon.complaints.join()).toContain('could not load TLS cert, the one before stays');
+    expect(daemon.complaints.join()).toContain('could not load TLS cert, the previous one stays');
     expect(await shownTo()).toBe('second.test');
     const metrics = await scrape({ host, port: METRICS_PORT });
     const loads = 'nodelocald_tls_certificate_loads_total';

@@ -103,7 +103,7 @@ export class Handover implements IncumbentOwner {
     return this.#side === 'replaced';
   }
 
-  /** A worker serves. The first time, the incumbent is told, and newcomers find us. */
+  /** A worker serves. The first time, the incumbent learns of it, and newcomers find us. */
   async served(): Promise<void> {
     if (this.#side === 'newcomer') {
       this.#side = 'incumbent';

@@ -1,4 +1,4 @@
-/** What the command line says of the node's network. */
+/** The flags of the command line that concern the node's network. */
 import type { Flags } from '../../cli/flags.ts';
 import type { HostNetworkOptions } from '../../hostnet/sync.ts';
 

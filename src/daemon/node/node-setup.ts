@@ -1,6 +1,6 @@
 /**
- * What makes us the cache of a node (`-localip`): the interface before the sockets, the rules once we
- * answer, and the way back in the other order.
+ * The steps that make us the cache of a node (`-localip`): the interface before the sockets, the rules
+ * once we answer, and both undone in the other order.
  *
  * Owns:    that queries are diverted to us only while we answer them.
  */
@@ -30,12 +30,12 @@ export class NodeSetup {
   readonly #log: Log;
   readonly #network: HostNetwork;
   readonly #troubles: Troubles;
-  /** Addresses that are another's, with its interface. */
+  /** Addresses that belong to another interface, with its name. */
   #ceded: ReadonlyMap<string, string> = new Map();
   #retry: NodeJS.Timeout | undefined;
   /** Sockets of ours, by inode, once the end has begun; our supervisor may keep them open. */
   #own: ReadonlySet<number> = new Set();
-  /** The end has begun: nothing is diverted any more. */
+  /** The end has begun: nothing is diverted any longer. */
   #ending = false;
   /** Why the rules do not stand, as far as that is known. */
   #failure = 'the rules of the firewall are not in yet';
@@ -69,7 +69,7 @@ export class NodeSetup {
   }
 
   /**
-   * Finds the addresses that are another's (kube-ipvs0), which are neither bound nor diverted: IPVS
+   * Finds the addresses that belong to another interface (kube-ipvs0), which are neither bound nor diverted: IPVS
    * answers for them before any socket. Before all else.
    */
   async look(): Promise<ReadonlySet<string>> {
@@ -95,7 +95,7 @@ export class NodeSetup {
     this.#network.leaveTo([]);
   }
 
-  /** Whoever else serves our addresses needs what we would take out. */
+  /** Another daemon that serves our addresses needs what we would remove. */
   #leaveToOthers(consequence: string): void {
     const shared = sharedAddresses(this.#flags, this.#own);
     for (const { text } of shared) this.#log.info(`${text}: ${consequence}`);
@@ -141,14 +141,14 @@ export class NodeSetup {
   }
 
   /**
-   * Whether what we ask `host` comes to ourselves: what goes to the address of a Service is kube-dns's
-   * until it is diverted, so that a silent kube-dns would be taken for our own silence.
+   * Whether our own queries to `host` come to ourselves. Queries to the address of a Service go to kube-dns
+   * until they are diverted, so that a silent kube-dns would be taken for our own silence.
    */
   reaches(host: string): boolean {
     return !isTakenOver(host) || this.#network.isDivertingHost;
   }
 
-  /** Those where nothing answers, although we have asked for a while. */
+  /** The addresses where nothing answers, although we have asked for a while. */
   async #silentAddresses(): Promise<string[]> {
     const { dnsPort } = this.#flags;
     const localIps = this.#flags.localIps.filter(
@@ -158,7 +158,7 @@ export class NodeSetup {
     return localIps.filter((_, i) => !answering[i]);
   }
 
-  /** Lets kube-dns have what it can serve, while we still answer. */
+  /** Sends to kube-dns the queries that it can serve, while we still answer. */
   async withdraw(): Promise<void> {
     this.#ending = true;
     clearTimeout(this.#retry);
@@ -168,7 +168,7 @@ export class NodeSetup {
     await this.#network.withdraw('diversion');
   }
 
-  /** Interface and rules are somebody else's from now on. */
+  /** Leaves interface and rules to another daemon. */
   abandon(): void {
     this.#ending = true;
     clearTimeout(this.#retry);

@@ -3,7 +3,7 @@
  * and rules are as much theirs as ours.
  *
  * They are found by their bound sockets (SO_REUSEPORT lets two bind the same address), so that nothing
- * needs to be shared but the network: it works between pods, and with daemons that do not know of us.
+ * needs to be shared but the network: it works between pods, and with daemons that do not know about us.
  */
 import type { Flags } from '../../cli/flags.ts';
 import { ipFromText } from '../../net/ip.ts';

@@ -58,7 +58,7 @@ describe.each([
   { kind: 'health', directive: 'health', path: '/health', status: 200, endpoint: healthEndpoint },
   { kind: 'ready', directive: 'ready', path: '/ready', status: 503, endpoint: readyEndpoint },
 ])('a taken port of $kind', ({ kind, directive, path, status, endpoint }) => {
-  test('is told and counted, and served once it is free', async () => {
+  test('a taken port is logged and counted, and served once it is free', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     await admin.apply([endpoint(on(port))]);
     const taken = `listen tcp 127.0.0.1:${port}: bind: address already in use`;
@@ -76,7 +76,7 @@ describe.each([
     expect((await fetch(`http://${address}${path}`)).status).toBe(status);
   });
 
-  test('is no trouble any more when nobody wants it', async () => {
+  test('a taken port is no trouble any longer when no block asks for it', async () => {
     await admin.apply([endpoint(on(port))]);
     expect(troubles.lines()).toHaveLength(1);
     await admin.apply([]);
@@ -84,7 +84,7 @@ describe.each([
   });
 });
 
-test('what is served where is one line; /ready beside /health needs no server of its own', async () => {
+test('one line says where everything is served; /ready beside /health needs no server of its own', async () => {
   expect(admin.describe()).toBe('');
   await admin.apply([readyEndpoint(on(0)), healthEndpoint(on(0)), metricsEndpoint(on(0))]);
   expect(admin.describe()).toBe('HTTP: metrics on 127.0.0.1:0; health on 127.0.0.1:0');

@@ -1,7 +1,6 @@
 /**
- * Where the Corefile comes from: the file of `-conf`; and where there is a template
- * (`-basecorefile`), what that and the kube-dns ConfigMap make, written to that file first, as
- * node-cache does it.
+ * The source of the Corefile: the file of `-conf`; or, where there is a template (`-basecorefile`), the
+ * template filled in from the kube-dns ConfigMap, and written to that file first, as node-cache does.
  *
  * Owns:    following the template and the ConfigMap through kubelet's symlink swap.
  */
@@ -49,7 +48,7 @@ export class CorefileSource {
   #written: string | undefined;
   #standardInput: string | undefined;
 
-  /** `errors` counts what could not be read, expanded or written. */
+  /** `errors` counts failures to read, expand or write. */
   constructor(flags: Flags, log: Log, errors: Counter, troubles: Troubles) {
     this.#flags = flags;
     this.#log = log;
@@ -61,7 +60,7 @@ export class CorefileSource {
     this.#kubeDnsDirectory = given !== '' || existsSync(directory) ? directory : undefined;
   }
 
-  /** Reads the ConfigMap for the first time. Never rejects: what is wrong there is left out. */
+  /** Reads the ConfigMap for the first time. Never rejects: settings that are wrong are left out. */
   async prepare(): Promise<void> {
     if (!this.#hasTemplate || this.#kubeDnsDirectory === undefined) return;
     try {
@@ -81,7 +80,7 @@ export class CorefileSource {
     return this.#standardInput;
   }
 
-  /** What standard input held, which can be read once: a worker before us has read it. */
+  /** Takes the text of standard input, which can be read once: an earlier worker has read it. */
   recall(standardInput: string): void {
     this.#standardInput = standardInput;
   }
@@ -102,7 +101,7 @@ export class CorefileSource {
             try {
               this.#kubeDns = parseKubeDnsConfig(files);
             } catch (error) {
-              this.#refuse(error); // the one before stays in force
+              this.#refuse(error); // the previous one stays in force
               return;
             }
             this.#refused = '';
@@ -142,7 +141,7 @@ export class CorefileSource {
     return text;
   }
 
-  /** For those who look, and for a CoreDNS that may come back; we have the text ourselves. */
+  /** For people who look, and for a CoreDNS that may come back; we have the text ourselves. */
   #write(file: string, text: string): void {
     try {
       mkdirSync(dirname(file), { recursive: true });
@@ -154,7 +153,7 @@ export class CorefileSource {
     }
   }
 
-  /** A ConfigMap that is wrong is told once, by whichever reading comes first. */
+  /** Logs a ConfigMap that is wrong once, whichever reading comes first. */
   #refuse(error: unknown): void {
     const why = reasonOf(error);
     if (why === this.#refused) return;

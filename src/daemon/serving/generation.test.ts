@@ -71,7 +71,7 @@ describe('blocks are served at the addresses that they name', () => {
 });
 
 describe('blocks of one address share what they say of TCP clients', () => {
-  test('the last one that says a time counts', () => {
+  test('the last block that sets a time for TCP clients counts', () => {
     const generation = load(
       `a.test {\n${FORWARD}\ntimeouts {\nread 5s\nidle 20s\n}\n}\n` +
         `b.test {\n${FORWARD}\ntimeouts {\nread 6s\nmaxtcpqueries 128\n}\n}\n` +
@@ -85,7 +85,7 @@ describe('blocks of one address share what they say of TCP clients', () => {
   });
 });
 
-describe('what no set of blocks may say', () => {
+describe('sets of blocks that are refused', () => {
   test.each([
     ['', 'Corefile:1:1: there is no server block'],
     [
@@ -173,7 +173,7 @@ const inherited = (before: string, after: string): boolean => {
   return [...second.kept.values()].some((value) => made.has(value));
 };
 
-describe('what a block has made outlives a reload', () => {
+describe('a value that a block has made outlives a reload', () => {
   const text = blockOf('cache 30', FORWARD);
 
   test.each([
@@ -189,7 +189,7 @@ describe('what a block has made outlives a reload', () => {
 });
 
 describe('an address that is not ours', () => {
-  test('is not listened on, whatever bind says', () => {
+  test('an address that belongs to others is not listened on, whatever bind says', () => {
     const around = { ...surroundings(), ceded: new Set(['10.96.0.10']) };
     const bound = 'bind 169.254.20.10 10.96.0.10';
     const generation = load(blockOf(bound, FORWARD), undefined, around);
@@ -199,7 +199,7 @@ describe('an address that is not ours', () => {
   });
 });
 
-test('a generation that another has replaced is held by nobody', async () => {
+test('a generation that another has replaced is no longer held in memory', async () => {
   setFlagsFromString('--expose-gc');
   const collect = runInNewContext('gc') as () => void;
   const around = surroundings();
@@ -217,7 +217,7 @@ test('a generation that another has replaced is held by nobody', async () => {
   serving.stop();
 });
 
-describe('what must have answered before we are ready', () => {
+describe('blocks that must have answered before we are ready', () => {
   const block = (zone: string, lines: string): string =>
     `${zone} {\nbind 127.0.0.1\n${FORWARD}\n${lines}\n}\n`;
 

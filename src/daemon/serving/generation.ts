@@ -1,8 +1,8 @@
 /**
  * One loaded Corefile: its blocks as chains, by the address that each listens on.
  *
- * Owns:    everything that a reload replaces. What outlives it (sockets, counters, upstream
- *          connections, the caches of blocks that did not change) is handed in.
+ * Owns:    everything that a reload replaces. Sockets, counters, upstream connections and the caches of
+ *          blocks that did not change outlive it, and are handed in.
  * Is not:  running: nothing here listens until the worker says so.
  */
 import type { AddressIndex } from '../../query/address-index.ts';
@@ -44,7 +44,7 @@ export interface CorefileInput {
   readonly source: Source;
 }
 
-/** What outlives a generation. */
+/** The parts that outlive a generation. */
 export interface Surroundings {
   readonly log: Log;
   readonly metrics: Metrics;
@@ -64,7 +64,7 @@ export interface Served {
   /** Present where TLS is spoken. */
   readonly tls: TlsServing | undefined;
   readonly bindings: readonly ZoneBinding[];
-  /** What its blocks say of TCP clients, the last one of them first. */
+  /** The timeouts for TCP clients that its blocks set; the last block counts. */
   readonly timeouts: TimeoutSettings;
 }
 
@@ -72,11 +72,11 @@ export interface Generation {
   readonly corefile: Corefile;
   /** By `scheme host port`. */
   readonly served: ReadonlyMap<string, Served>;
-  /** What directives have contributed under a key, in the order of the blocks. */
+  /** The values that directives have contributed under a key, in the order of the blocks. */
   contributed<Value>(key: Contribution<Value>): readonly Value[];
   /** The blocks that must have answered before we are ready. */
   readonly proofs: readonly Proof[];
-  /** Kept by a reload: what the next generation may use again, by what it was made from. */
+  /** Kept by a reload: values that the next generation may use again, by the text they were made from. */
   readonly kept: ReadonlyMap<string, unknown>;
   /** Its handlers may begin to act: the addresses are served. */
   start(): void;
@@ -195,7 +195,7 @@ class Builder {
     };
   }
 
-  /** The one that the previous generation made from the same text, or a new one. */
+  /** The value that the previous generation made from the same text, or a new one. */
   #keep<T>(key: string, create: () => T): T {
     // The key holds what it is and all that it was made from, so it is of the type that was made.
     const made = (this.#before?.kept.get(key) as T | undefined) ?? create();

@@ -2,7 +2,7 @@
  * The open sockets of the daemon, by address: they outlive generations that serve the same address.
  *
  * Owns:    that a change of addresses opens all the new ones first, and changes nothing if one of
- *          them cannot be had.
+ *          them is unavailable.
  */
 import type { TlsServing } from '../../directives/contributions.ts';
 import type { HostPort } from '../../net/host-port.ts';
@@ -56,8 +56,7 @@ export class Listeners {
 
   /**
    * Without `sockets` Node opens them, and batches are unavailable. `journal` keeps the queries that
-   * are under way for a successor. Throws ListenError if `io` is
-   * `batch` and the system has none.
+   * are under way for the next worker. Throws ListenError if `io` is `batch` and the system has none.
    */
   constructor(
     metrics: Metrics,
@@ -80,8 +79,8 @@ export class Listeners {
   }
 
   /**
-   * Makes `generation` serve: sockets that it shares with the one before are kept as they are.
-   * Rejects with ListenError if an address cannot be had; the one before then goes on.
+   * Makes `generation` serve: sockets that it shares with the previous one are kept as they are.
+   * Rejects with ListenError if an address is unavailable; the previous one then serves on.
    */
   async apply(generation: Generation): Promise<void> {
     const places = new Map<string, Place>();
@@ -146,7 +145,7 @@ export class Listeners {
     await Promise.all(places.map(close));
   }
 
-  /** A full receive buffer costs clients 5 s each: the operator must hear of it. */
+  /** A full receive buffer costs clients 5 s each: the operator must know. */
   #checkDrops(): void {
     for (const place of this.#places.values()) {
       const drops = place.listeners[0]!.drops();
@@ -229,7 +228,7 @@ export class Listeners {
   }
 }
 
-/** Lets an address go: what was asked there is answered first. */
+/** Closes an address after the queries that came there are answered. */
 async function retire(place: Place): Promise<void> {
   for (const listener of place.listeners) listener.stop();
   const untilMs = nowMs() + RETIRE_MS;

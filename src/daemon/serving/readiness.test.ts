@@ -18,7 +18,7 @@ let readiness: Readiness;
 let isServing: boolean;
 let undiverted: string | undefined;
 let misconfigured: string[];
-/** What the next question is answered with. */
+/** The RCODE of the next answer; undefined if there is none. */
 let rcode: number | undefined;
 let asked: string[];
 let nowMs: number;
@@ -57,7 +57,7 @@ async function follow(...proofs: readonly Proof[]): Promise<void> {
 }
 
 describe('readiness', () => {
-  test('wants sockets, rules, a sound configuration and an answer; each missing one is told', async () => {
+  test('readiness needs sockets, rules, a sound configuration and an answer; missing ones are logged', async () => {
     expect(readiness.unready()).toEqual(['nothing is listened on yet']);
     [isServing, undiverted, misconfigured, rcode] = [false, 'no rules', ['no Service'], undefined];
     await follow(CLUSTER);
@@ -88,7 +88,7 @@ describe('readiness', () => {
     expect(asked[0]).toBe('cluster.local. at 169.254.20.10');
   });
 
-  test('is asked for once a second until there is an answer, and then no more', async () => {
+  test('readiness asks once a second until there is an answer, and then no longer', async () => {
     rcode = SERVFAIL;
     await follow(CLUSTER);
     await pass(3);
@@ -99,7 +99,7 @@ describe('readiness', () => {
     expect(asked.length).toBe(before + 1);
   });
 
-  test('does not flap: neither upstreams, nor rules, nor a refused Corefile withdraw it', async () => {
+  test('readiness does not flap: neither upstreams, nor rules, nor a refused Corefile withdraw it', async () => {
     await follow(CLUSTER);
     expect(readiness.unready()).toEqual([]);
     [undiverted, misconfigured, rcode] = ['the lock is held', ['refused'], undefined];
@@ -110,7 +110,7 @@ describe('readiness', () => {
     expect(readiness.unready()).toEqual([]);
   });
 
-  test('outlives the worker: one that replaces another asks no upstream again', async () => {
+  test('readiness outlives the worker: one that replaces another asks no upstream again', async () => {
     [undiverted, rcode] = ['no rules', undefined];
     readiness.resume();
     expect(readiness.unready()).toEqual(['nothing is listened on yet']);
@@ -121,7 +121,7 @@ describe('readiness', () => {
     expect(asked).toEqual([]);
   });
 
-  test('goes with sockets that no longer answer, and comes back with them', async () => {
+  test('readiness goes with sockets that no longer answer, and comes back with them', async () => {
     await follow();
     isServing = false;
     expect(readiness.unready()).toEqual(['our own queries are not answered']);
@@ -129,7 +129,7 @@ describe('readiness', () => {
     expect(readiness.unready()).toEqual([]);
   });
 
-  test('monitored continuously, goes after three failures in a row and comes with an answer', async () => {
+  test('readiness that is monitored continuously goes after three failures in a row and comes with an answer', async () => {
     await follow({ ...CLUSTER, continuously: true });
     expect(readiness.unready()).toEqual([]);
     rcode = SERVFAIL;
@@ -142,7 +142,7 @@ describe('readiness', () => {
     expect(readiness.unready()).toEqual([]);
   });
 
-  test('is withdrawn for good, whatever is true', async () => {
+  test('readiness is withdrawn for good, whatever else is true', async () => {
     await follow(CLUSTER);
     readiness.withdraw('shutting down');
     await follow(CLUSTER);

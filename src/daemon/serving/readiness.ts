@@ -4,9 +4,9 @@
  *
  *   waiting --all there--> ready --SIGTERM--> withdrawn
  *
- * Owns:    that it does not flap. What has stood once (the rules, an answer from each block that
- *          counts) is not asked again: an upstream's trouble later is answered from the cache, and who
- *          took us away for it would only do harm. The exceptions are `monitor continuously`, and
+ * Owns:    that it does not flap. A condition that held once (the rules, an answer from each block that
+ *          counts) is not asked again: when an upstream is in trouble later, the cache answers, and
+ *          withdrawing us would only do harm. The exceptions are `monitor continuously`, and
  *          sockets that no longer answer.
  */
 import type { Log } from '../../observe/log.ts';
@@ -20,7 +20,7 @@ export interface ReadinessSources {
   readonly isServing: () => boolean;
   /** Why queries are not diverted to us yet; undefined if they are, or need not be. */
   readonly undiverted: () => string | undefined;
-  /** What is wrong with the configuration so that clients should rather not come; a line each. */
+  /** Faults of the configuration for which clients should rather not come; a line each. */
   readonly misconfigured: () => readonly string[];
   readonly ask?: typeof askZone;
 }
@@ -44,7 +44,7 @@ export class Readiness {
   readonly #ask: typeof askZone;
   #watched: Watched[] | undefined;
   #diverted = false;
-  /** All was there once. */
+  /** Every condition held once. */
   #wasReady = false;
   #withdrawn: string | undefined;
   #asking = false;
@@ -85,7 +85,7 @@ export class Readiness {
     clearInterval(this.#timer);
   }
 
-  /** What is missing, a line each; empty if we are ready. */
+  /** The conditions that do not hold, a line each; empty if we are ready. */
   unready(): readonly string[] {
     const reasons = this.#reasons();
     if (reasons.length === 0) this.#wasReady = true;

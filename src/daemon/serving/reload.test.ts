@@ -13,7 +13,7 @@ let log: TestLog;
 let metrics: Metrics;
 let troubles: Troubles;
 let reloader: Reloader;
-/** What the file says now: a text, or why it cannot be parsed. */
+/** The file now: its text, or the reason why it cannot be parsed. */
 let file: string | Error;
 /** Why the next load fails. */
 let refusal: Error | undefined;
@@ -63,7 +63,7 @@ function versions(): string[] {
 }
 
 describe('a Corefile is looked at', () => {
-  test('at intervals, the jitter to either side; and the log says what serves', async () => {
+  test('a Corefile is read at intervals, with jitter to either side; the log names the one that serves', async () => {
     reloader.follow(EVERY_30S);
     expect(log.lines).toEqual([
       `[INFO] plugin/reload: Running configuration SHA512 = ${sha512('one')}`,
@@ -75,7 +75,7 @@ describe('a Corefile is looked at', () => {
     expect(loads).toBe(1);
   });
 
-  test('no more once it says so no longer, or the process ends', async () => {
+  test('a Corefile is not read once it no longer says reload, or once the process ends', async () => {
     reloader.follow(EVERY_30S);
     reloader.follow(undefined);
     file = 'two';
@@ -90,7 +90,7 @@ describe('a Corefile is looked at', () => {
 });
 
 describe('a Corefile that means something else is loaded', () => {
-  test('and the log names the new one', async () => {
+  test('a Corefile that means something else is loaded, and the log names it', async () => {
     file = 'two';
     await reloader.check();
     expect(loads).toBe(1);
@@ -108,14 +108,14 @@ describe('a Corefile that means something else is loaded', () => {
     expect(versions()).toEqual([sha512('one')]);
   });
 
-  test('and one that means the same is not', async () => {
+  test('a Corefile that means the same is not loaded', async () => {
     await reloader.check();
     expect([loads, log.lines]).toEqual([0, []]);
   });
 });
 
 describe('a Corefile that cannot serve changes nothing', () => {
-  test('if it cannot be parsed: told at each look, for it may be being written', async () => {
+  test('a Corefile that cannot be parsed is logged at each look, since it may be half written', async () => {
     file = new CorefileError('COREFILE_SYNTAX', undefined, 'no brace');
     await reloader.check();
     await reloader.check();
@@ -126,7 +126,7 @@ describe('a Corefile that cannot serve changes nothing', () => {
     expect(failures()).toBe(0);
   });
 
-  test('if it cannot be loaded: tried once, counted, and tried again when it has changed', async () => {
+  test('a Corefile that cannot be loaded is tried once, counted, and tried again when it has changed', async () => {
     file = 'two';
     refusal = new Error('address in use');
     await reloader.check();
@@ -151,13 +151,13 @@ describe('a Corefile that cannot serve changes nothing', () => {
 });
 
 describe('a signal', () => {
-  test('loads the file though it means the same', async () => {
+  test('a signal loads a Corefile that means the same', async () => {
     await reloader.force('SIGHUP');
     expect(loads).toBe(1);
     expect(log.lines.slice(0, 2)).toEqual(['[INFO] SIGHUP: Reloading', '[INFO] Reloading']);
   });
 
-  test('says what is wrong with it', async () => {
+  test('a signal for a Corefile that is wrong logs the reason', async () => {
     file = new Error('cut');
     refusal = new Error('cut');
     await reloader.force('SIGUSR1');

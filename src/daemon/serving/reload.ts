@@ -1,5 +1,5 @@
 /**
- * Follows the Corefile (`reload`): read at intervals, loaded when it means something else than the
+ * Follows the Corefile (`reload`): reads it at intervals, and loads it when its meaning differs from the
  * one that serves (CoreDNS's reload, without its side effects).
  *
  * Owns:    when the file is read, what is logged and counted of it.
@@ -12,13 +12,13 @@ import type { Log } from '../../observe/log.ts';
 import { reasonOf } from '../../observe/reason.ts';
 import type { Troubles } from '../../observe/troubles.ts';
 
-/** Of the trouble that a refused Corefile is. */
+/** The subject of the trouble that a refused Corefile is. */
 const SUBJECT = 'Corefile';
 
 export interface ReloadSource {
   /** The fingerprint of the file as it stands now. Throws CorefileError if it cannot be parsed. */
   fingerprint(): string;
-  /** Makes it serve. Rejects, having changed nothing, if that cannot be. */
+  /** Makes it serve. Rejects, having changed nothing, if it cannot serve. */
   load(): Promise<void>;
 }
 
@@ -27,7 +27,7 @@ export class Reloader {
   readonly #log: Log;
   readonly #metrics: Metrics;
   readonly #troubles: Troubles;
-  /** What serves now, and what was tried last and failed. */
+  /** The fingerprint that serves now, and the one that was tried last and failed. */
   #serving: string;
   #refused = '';
   #timer: NodeJS.Timeout | undefined;
@@ -102,7 +102,7 @@ export class Reloader {
     this.#log.error(`the Corefile is refused, the previous one serves on: ${reasonOf(error)}`);
   }
 
-  /** Resolves when a reload under way has ended, of which nothing is told; none begins after that. */
+  /** Resolves when a reload under way has ended, silently; none begins after that. */
   async stop(): Promise<void> {
     this.#stopped = true;
     clearInterval(this.#timer);
@@ -138,7 +138,7 @@ export class Reloader {
     this.#troubles.begin('configuration', SUBJECT, text);
   }
 
-  /** One at a time; who comes meanwhile is served by the one that runs. */
+  /** One at a time: a request that comes meanwhile gets the result of the one that runs. */
   #once(action: () => Promise<void>): Promise<void> {
     if (this.#stopped) return Promise.resolve();
     this.#busy ??= action().finally(() => {

@@ -9,7 +9,7 @@ import { SelfCheck, askZone } from './self-query.ts';
 let server: Socket;
 let at: { host: string; port: number };
 let seen: Buffer[];
-/** What answers are made of; undefined for none. */
+/** The RCODE of answers; undefined if there is no answer. */
 let rcode: number | undefined;
 
 beforeEach(async () => {
@@ -33,7 +33,7 @@ afterEach(() => {
 });
 
 describe('a query by way of a block', () => {
-  test('is SOA of its zone, and gives the RCODE of the answer', async () => {
+  test('a query by way of a block asks for the SOA of its zone, and gives the RCODE of the answer', async () => {
     rcode = REFUSED;
     expect(await askZone(at, 'cluster.local.', 1000)).toBe(REFUSED);
     expect(decodeMessage(seen[0]!)).toMatchObject({
@@ -44,7 +44,7 @@ describe('a query by way of a block', () => {
     expect(await askZone({ ...at, host: '0.0.0.0' }, '.', 1000)).toBe(SERVFAIL);
   });
 
-  test('gives nothing where nothing answers', async () => {
+  test('a query by way of a block gives nothing where nothing answers', async () => {
     rcode = undefined;
     expect(await askZone(at, '.', 20)).toBeUndefined();
   });
@@ -55,19 +55,22 @@ describe('the check of our own sockets', () => {
     { answers: true, reaches: true, serving: true },
     { answers: false, reaches: true, serving: false },
     { answers: false, reaches: false, serving: true },
-  ])('answered: $answers, ours to ask: $reaches', async ({ answers, reaches, serving }) => {
-    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'] });
-    if (!answers) rcode = undefined;
-    const check = new SelfCheck(
-      () => [at],
-      () => reaches,
-    );
-    expect(check.isServing).toBe(true);
-    for (let second = 0; second < 4; second++) {
-      vi.advanceTimersByTime(1000);
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
-    expect(check.isServing).toBe(serving);
-    check.close();
-  });
+  ])(
+    'a check that is answered: $answers, and ours to ask: $reaches, finds us serving: $serving',
+    async ({ answers, reaches, serving }) => {
+      vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval', 'performance', 'Date'] });
+      if (!answers) rcode = undefined;
+      const check = new SelfCheck(
+        () => [at],
+        () => reaches,
+      );
+      expect(check.isServing).toBe(true);
+      for (let second = 0; second < 4; second++) {
+        vi.advanceTimersByTime(1000);
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+      expect(check.isServing).toBe(serving);
+      check.close();
+    },
+  );
 });

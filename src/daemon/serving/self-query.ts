@@ -1,8 +1,8 @@
 /**
  * Queries to ourselves: whether the sockets that clients use are answered, by way of the kernel.
  *
- * That of `/health` has an opcode that we answer (NOTIMP) without any block, cache or upstream: what is
- * tested is that we read and write, and nothing else. That of `/ready` takes the way of a client's.
+ * The query for `/health` has an opcode that we answer (NOTIMP) without any block, cache or upstream: it
+ * tests that we read and write, and nothing else. The query for `/ready` takes the way of a client's.
  *
  * Owns:    how often we ask ourselves, and when silence counts as a fault.
  */
@@ -93,8 +93,8 @@ export class SelfCheck {
   readonly #timer: NodeJS.Timeout;
 
   /**
-   * `addresses` are those that are listened on now. One that `reaches` denies is taken on trust: what
-   * we ask there would go to somebody else.
+   * `addresses` are those that are listened on now. An address that `reaches` denies is taken on trust: our
+   * query there would go to another server.
    */
   constructor(
     addresses: () => readonly HostPort[],

@@ -1,7 +1,7 @@
 /**
- * What a tls:// listener has besides its socket: streams, and the certificate that they are made with.
+ * The parts of a tls:// listener besides its socket: streams, and the certificate for them.
  *
- * Owns:    following the files, over reloads of the Corefile too; what is logged and counted of that.
+ * Owns:    following the files, over reloads of the Corefile too; and what is logged and counted about them.
  */
 import type { TlsServing } from '../../directives/contributions.ts';
 import { FollowedCertificate } from '../../tls/certificate.ts';
@@ -78,7 +78,7 @@ export class TlsPlace {
   #failed(reason: string): void {
     this.#loads('failed').value++;
     this.#log.error(
-      `plugin/tls: ${this.#server}: could not load TLS cert, the one before stays: ${reason}`,
+      `plugin/tls: ${this.#server}: could not load TLS cert, the previous one stays: ${reason}`,
     );
   }
 

@@ -1,5 +1,5 @@
 /**
- * What the supervisor holds for the worker: descriptors by key. It opens none of them, and looks into
+ * The descriptors that the supervisor holds for the worker, by key. It opens none of them, and reads
  * none: they are listening sockets, and files in memory, whose meaning is the worker's
  * (daemon/ipc/supervisor-link.ts).
  *
@@ -10,7 +10,7 @@ import { DESCRIPTORS_MAX, closeDescriptor } from '../../sys/unix-socket.ts';
 /** Two for each address, of which a Corefile has a handful; more are a worker gone wrong. */
 export const HELD_MAX = 1024;
 
-/** As many as one message takes along. */
+/** As many descriptors as one message can carry. */
 export interface Batch {
   readonly keys: readonly string[];
   readonly descriptors: readonly number[];
@@ -47,12 +47,12 @@ export class HeldDescriptors {
     closeDescriptor(held);
   }
 
-  /** Drops those whose key satisfies `isGone`. */
+  /** Drops the descriptors whose key satisfies `isGone`. */
   dropWhere(isGone: (key: string) => boolean): void {
     for (const key of [...this.#byKey.keys()]) if (isGone(key)) this.drop(key);
   }
 
-  /** All of them, or those whose key is `wanted`, as messages take them; one batch if there are none. */
+  /** All descriptors, or those whose key is `wanted`, in messages' sizes; one batch if there are none. */
   batches(wanted: (key: string) => boolean = () => true): Batch[] {
     const all = [...this.#byKey].filter(([key]) => wanted(key));
     const batches: Batch[] = [];

@@ -2,12 +2,12 @@
  * The supervisor's few lines, in the form of the worker's log (observe/log.ts), which is not loaded
  * here for its size.
  *
- * Owns:    never blocking: whoever reads the log may have stopped.
+ * Owns:    that it never blocks: the reader of the log may have stopped.
  */
 import { write } from 'node:fs';
 import type { LogFormat } from '../../observe/log.ts';
 
-/** Lines on their way; those of some crash loop that nobody reads are dropped. */
+/** Lines on their way; beyond that, the lines of a crash loop that nobody reads are dropped. */
 const UNWRITTEN_MAX = 100;
 
 export class SupervisorLog {
@@ -42,7 +42,7 @@ export class SupervisorLog {
   #writeFirst(): void {
     const [first] = this.#unwritten;
     if (first === undefined) return;
-    // What cannot be written has no reader.
+    // A line that cannot be written has no reader.
     write(this.#descriptor, first, () => {
       this.#unwritten.shift();
       this.#writeFirst();

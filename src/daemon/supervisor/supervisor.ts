@@ -5,8 +5,8 @@
  * Owns:    copies of the listening sockets, never read; the worker's process: start, signs of life,
  *          end, another start; signals, the pidfile, the exit code; and when to leave the node to
  *          kube-dns.
- * Is not:  a reader of the Corefile, of queries or of any file but its own. It loads as little as can
- *          be, since it is there on every node all the time.
+ * Is not:  a reader of the Corefile, of queries or of any file but its own. It loads as little as
+ *          possible, since it runs on every node all the time.
  */
 import { rmSync, writeFileSync } from 'node:fs';
 import type { Flags } from '../../cli/flags.ts';
@@ -33,11 +33,14 @@ const PAUSES_MS: readonly number[] = [0, 100, 300, 1000];
 /** Then the node is left, and another start tried now and then. */
 const FAILED_STARTS_MAX = 5;
 const SLOW_PAUSE_MS = 10_000;
-/** Something must keep the process. */
+/** A timer must keep the process alive. */
 const IDLE_MS = 2 ** 30;
 
 const EXIT_FAILED = 1;
 const EXIT_INTERRUPTED_TWICE = 2;
+
+/** The signals that end the daemon, the weaker one first. */
+type EndSignal = 'SIGTERM' | 'SIGINT';
 
 export class Supervisor {
   readonly #flags: Flags;
@@ -47,16 +50,22 @@ export class Supervisor {
   readonly #restarts: Record<RestartReason, number> = { exit: 0, signal: 0, silent: 0, late: 0 };
   #state: WorkerState = 'waiting';
   #worker: WorkerProcess | undefined;
-  /** Whether any worker has served; until then a failed start is the daemon's. */
+  /**
+   * Whether any worker has served; until then a failed start is the daemon's. A fact that outlives every
+   * worker, so no state of one: each of the states would be there twice.
+   */
   #hasServed = false;
-  /** Whether the node is as a worker that served has made it. */
+  /**
+   * Whether the node is as a worker that served has made it, the incumbent's included. A fact about the
+   * node: it stays while workers come and go, and ends when the node is cleared.
+   */
   #nodeIsSetUp = false;
   #failedStarts = 0;
   #timer: NodeJS.Timeout | undefined;
-  #interrupted = false;
+  /** The strongest signal so far that asks the daemon to end. A second SIGINT ends it at once. */
+  #endSignal: 'none' | EndSignal = 'none';
   /** Present with `-handover`, once it is known whether there is an incumbent. */
   #handover: Handover | undefined;
-  #isToldToEnd = false;
 
   /** `argv` are the arguments behind the program's name, which `flags` were read from. */
   constructor(flags: Flags, argv: readonly string[]) {
@@ -72,15 +81,14 @@ export class Supervisor {
   async run(): Promise<void> {
     process.on('SIGTERM', () => this.#stop('SIGTERM'));
     process.on('SIGINT', () => {
-      if (this.#interrupted) this.#exitNow();
-      this.#interrupted = true;
+      if (this.#endSignal === 'SIGINT') this.#exitNow();
       this.#stop('SIGINT');
     });
     process.on('SIGUSR1', () => this.#tell({ say: 'reload', signal: 'SIGUSR1' }));
     process.on('SIGHUP', () => this.#tell({ say: 'reload', signal: 'SIGHUP' }));
     if (this.#flags.handover !== '') {
       await this.#askIncumbent();
-      if (this.#state !== 'waiting') return; // told to end meanwhile
+      if (this.#state !== 'waiting') return; // a signal has ended the daemon meanwhile
     }
     this.#start();
   }
@@ -211,7 +219,7 @@ export class Supervisor {
     const servedMs = worker?.servedMs === undefined ? 0 : nowMs() - worker.servedMs;
     this.#failedStarts = servedMs >= STEADY_MS ? 0 : this.#failedStarts + 1;
     if (worker !== undefined && exit !== undefined) this.#logEnd(worker, exit, reason);
-    // Whoever serves in our place does it better than we will.
+    // The incumbent that serves in our place does it better than we will.
     if (this.#failedStarts >= FAILED_STARTS_MAX && this.#handover?.isNewcomer === true) {
       process.exit(EXIT_FAILED);
     }
@@ -233,7 +241,7 @@ export class Supervisor {
     this.#timer = setTimeout(() => this.#start(), ms);
   }
 
-  /** No worker comes up: nobody shall be diverted to sockets that are not read. */
+  /** No worker comes up: no query may be diverted to sockets that are not read. */
   async #giveUpNode(): Promise<void> {
     const isFirst = this.#failedStarts === FAILED_STARTS_MAX;
     if (isFirst) {
@@ -260,10 +268,10 @@ export class Supervisor {
     this.#worker?.send(message);
   }
 
-  #stop(signal: string): void {
+  #stop(signal: EndSignal): void {
     if (this.#state === 'idle') process.exit(0);
-    const isFirst = !this.#isToldToEnd;
-    this.#isToldToEnd = true;
+    const isFirst = this.#endSignal === 'none';
+    if (this.#endSignal !== 'SIGINT') this.#endSignal = signal;
     if (this.#state === 'serving' && this.#handover?.isUnderWay === true) {
       if (isFirst) void this.#stopWhenSettled(signal);
     } else {
@@ -303,7 +311,7 @@ export class Supervisor {
     // Our replacement has written its own there.
     const isOurs = this.#handover?.sparesNode !== true;
     if (pidFile !== '' && isOurs) rmSync(pidFile, { force: true });
-    if (this.#handover?.isReplaced === true && !this.#isToldToEnd && inKubernetes()) {
+    if (this.#handover?.isReplaced === true && this.#endSignal === 'none' && inKubernetes()) {
       this.#idle();
     } else {
       process.exit(ending ?? code);

@@ -9,7 +9,7 @@ import { loadGeneration } from '../serving/generation.ts';
 
 const nothing = (): void => undefined;
 
-/** What is to be said of the Corefile was said when it was parsed. */
+/** Everything worth saying about the Corefile was said when it was parsed. */
 const SILENCE: Log = {
   log: nothing,
   debug: nothing,

@@ -24,7 +24,7 @@ export async function serveAlone(flags: Flags): Promise<void> {
   await worker.start();
 }
 
-/** The daemon is our supervisor, who gets the signals and writes the pidfile. Rejects likewise. */
+/** The daemon is our supervisor, which gets the signals and writes the pidfile. Rejects likewise. */
 export async function serveSupervised(flags: Flags): Promise<void> {
   ignoreSignals();
   const supervisor = await SupervisorLink.connect(CHANNEL_FD, sharesPorts(flags));
