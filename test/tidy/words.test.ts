@@ -13,12 +13,7 @@ const OPENINGS_OWED: readonly string[] = [
 ];
 
 /** Places where a word is still to be replaced. */
-const WORDS_OWED: readonly string[] = [
-  'src/cli',
-  'src/directives',
-  'src/tls',
-  'src/upstream',
-];
+const WORDS_OWED: readonly string[] = ['src/cli', 'src/directives', 'src/tls', 'src/upstream'];
 
 const FILES = ['src', 'test', 'bench', 'lab'].flatMap((directory) => filesBelow(directory, '.ts'));
 const PAGES = [
