@@ -1,5 +1,6 @@
 /**
- * The handlers below the cache: the cache sends its own queries there, and lets queries go on that have waited.
+ * The handlers below the cache. The cache sends its own queries there, and resumes queries that have
+ * waited.
  *
  * Owns: the shape of the cache's own queries: no client, and no handler above sees their responses.
  */

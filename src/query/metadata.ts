@@ -7,7 +7,7 @@
 export class Metadata {
   readonly #values = new Map<string, string | (() => string)>();
 
-  /** A later value of a label takes the place of an earlier one. A function is called when the label is read. */
+  /** A later value of a label replaces an earlier one. A function is called when the label is read. */
   set(label: string, value: string | (() => string)): void {
     this.#values.set(label, value);
   }

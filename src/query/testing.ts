@@ -29,7 +29,7 @@ export interface AskOptions {
   readonly localAddress?: string;
   /** On the monotonic clock. */
   readonly receivedMs?: number;
-  /** Nobody asked: a query of our own. */
+  /** Whether it is a query of our own, without a client. */
   readonly ours?: boolean;
 }
 

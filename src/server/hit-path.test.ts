@@ -11,7 +11,7 @@ const client: Client = {
   transport: UDP,
   family: 1,
   keep: () => {
-    throw new Error('nobody keeps it');
+    throw new Error('a hit path keeps no client');
   },
 };
 const handler = (name: string, onHits?: HitPart): Handler =>
@@ -19,7 +19,7 @@ const handler = (name: string, onHits?: HitPart): Handler =>
 
 describe('a block’s hits have a walk of their own', () => {
   test.each([
-    { handlers: [cache], has: true, because: 'nobody stands above the cache' },
+    { handlers: [cache], has: true, because: 'no handler stands above the cache' },
     { handlers: [handler('errors'), cache], has: true, because: 'errors has no use for hits' },
     { handlers: [handler('a')], has: false, because: 'there is no cache' },
     {

@@ -30,8 +30,8 @@ export interface RestoreOptions {
   readonly clockOffsetDs: number;
   /**
    * A snapshot is read before any client is served, the hottest entries last, so that they are the most
-   * recently used again. A journal is read while we may serve already, the newest segments first, and is where
-   * the caches write: entries read from it are not written again.
+   * recently used again. A journal is read while we may serve already, the newest segments first. The
+   * caches write to it too: entries read from it are not written again.
    */
   readonly from: 'snapshot' | 'journal';
 }
