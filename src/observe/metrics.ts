@@ -203,6 +203,11 @@ export const METRICS = {
     help: 'The number of errors during periodic network setup for node-cache',
     labels: ['errortype'],
   },
+  nodelocald_build_info: {
+    kind: 'gauge',
+    help: 'Always 1; the label is the version of nodelocald.',
+    labels: ['version'],
+  },
   nodelocald_cut_answers_total: {
     kind: 'counter',
     help: 'Counter of queries answered by the denial of a name above theirs.',

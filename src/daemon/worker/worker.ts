@@ -24,9 +24,9 @@ import { Listeners } from '../serving/listeners.ts';
 import { Readiness } from '../serving/readiness.ts';
 import { SelfCheck } from '../serving/self-query.ts';
 import { printBanner } from './banner.ts';
+import { countBuild } from './build-info.ts';
 import { Grace } from './grace.ts';
 import { type HowToEnd, type Part, partsInOrder, stopAll } from './parts.ts';
-import { VERSION } from './version.ts';
 
 /** The exit code, by how the worker ends. Without its supervisor the end is a failure. */
 const EXIT_CODES: Readonly<Record<HowToEnd, number>> = { stop: 0, retire: 0, abandon: 1 };
@@ -111,7 +111,7 @@ export class Worker {
 
   /** Serves the Corefile. Rejects with CorefileError, ListenError or a system error if it cannot. */
   async start(): Promise<void> {
-    showBuild(this.#metrics);
+    countBuild(this.#metrics);
     const ceded = await this.#look();
     await this.#source.prepare();
     await this.#begin(ceded);
@@ -236,12 +236,4 @@ function showRestarts(metrics: Metrics, { restarts }: SupervisorLink): void {
     const counter = metrics.counter('nodelocald_worker_restarts_total', { reason });
     counter.value = restarts[reason] ?? 0;
   }
-}
-
-function showBuild(metrics: Metrics): void {
-  metrics.gauge('coredns_build_info', {
-    version: VERSION,
-    revision: '',
-    goversion: `node ${process.version}`,
-  }).value = 1;
 }
