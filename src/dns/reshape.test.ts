@@ -13,6 +13,7 @@ import {
   redirect,
   reshape,
   translate,
+  withoutMappedAddresses,
 } from './reshape.ts';
 import { type NormalizedResponse, normalize } from './response.ts';
 import { type ResponseText, recordsToText, response } from './testing.ts';
@@ -285,5 +286,31 @@ describe('whatever is renamed', () => {
         expect(text(returned.wire)).toEqual(text(before.wire));
       }),
     );
+  });
+});
+
+describe('IPv4-mapped addresses (RFC 4291 section 2.5.5.2)', () => {
+  test('are left out of the answer section, and AD with them', () => {
+    const message = response({
+      question: 'q.a. AAAA',
+      flags: 0x8180 | AD,
+      answers: ['q.a. 9 AAAA ::ffff:192.0.2.1', 'q.a. 7 AAAA 2001:db8::1'],
+      additionals: ['ns.a. 9 AAAA ::ffff:192.0.2.1'],
+    });
+    const before = message.wire.slice();
+    const result = withoutMappedAddresses(message);
+    expect(message.wire).toEqual(before); // others may share it
+    expectNormal(result);
+    expect(result).toMatchObject({ qtype: 28, hasQtype: true, ttlMinSec: 7 });
+    expect(result.wire[3]! & AD).toBe(0);
+    expect(recordsToText(result.wire)).toEqual([
+      'q.a. 7 AAAA 2001:db8::1',
+      'ns.a. 9 AAAA 192.0.2.1', // the codec's spelling of ::ffff:192.0.2.1
+    ]);
+  });
+
+  test('leave a message as it is where there are none of them', () => {
+    const message = response({ question: 'q.a. AAAA', answers: ['q.a. 7 AAAA ::fffe:c000:201'] });
+    expect(withoutMappedAddresses(message)).toBe(message);
   });
 });

@@ -1,7 +1,7 @@
 /**
  * Responses made of responses: with another question, their records renamed, other TTLs (`reshape`);
  * or one's CNAME pointed elsewhere, and the records found there behind it (`redirect`); or its addresses
- * made longer (`translate`).
+ * made longer (`translate`), or some of them left out (`withoutMappedAddresses`).
  *
  * Owns:    where a record of each type holds the names that may be renamed.
  * Callers: give responses in normal form (dns/response.ts), and get new ones: what comes in is shared
@@ -144,10 +144,41 @@ export function translate(
   return draft.finish();
 }
 
+/**
+ * `message` without the AAAA records of its answer section that hold IPv4-mapped addresses
+ * (::ffff:0:0/96, RFC 4291 section 2.5.5.2), and without AD; `message` itself if it has none of them.
+ */
+export function withoutMappedAddresses(message: NormalizedResponse): NormalizedResponse {
+  const { wire } = message;
+  const mapped = new Set<number>();
+  forEachRecord(message, (section, at) => {
+    if (section === ANCOUNT_AT && holdsMappedAddress(wire, at)) mapped.add(at);
+  });
+  if (mapped.size === 0) return message;
+  const draft = new Draft(message, message.rcode);
+  draft.setFlags(wire[2]!, wire[3]! & ~AD);
+  if (message.nameOctets !== 0) {
+    draft.question(wire, HEADER_OCTETS, message.qtype, message.qclass);
+  }
+  forEachRecord(message, (section, at) => {
+    if (!mapped.has(at)) draft.record(wire, at, section, UNCHANGED);
+  });
+  return draft.finish();
+}
+
+/** Whether the record at `at` is an AAAA record with an address in ::ffff:0:0/96. */
+function holdsMappedAddress(wire: Uint8Array, at: number): boolean {
+  const typeAt = skipName(wire, at, wire.length);
+  if (readU16(wire, typeAt) !== AAAA || readU16(wire, typeAt + 2) !== IN) return false;
+  return MAPPED_PREFIX.every((octet, i) => wire[typeAt + 10 + i] === octet);
+}
+
 const same: Rename = (text) => text;
 const UNCHANGED: RecordChange = { owner: same, target: same, ttl: (ttlSec) => ttlSec };
 
 const AAAA_OCTETS = 16;
+/** The first 96 bits of an IPv4-mapped address. */
+const MAPPED_PREFIX: readonly number[] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
 /** A record is written before it is known whether it fits: an owner, three names, and RDATA. */
 const ROOM_OCTETS = 4 * NAME_OCTETS_MAX + MESSAGE_OCTETS_MAX;
 

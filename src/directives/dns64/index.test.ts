@@ -198,6 +198,23 @@ describe('which responses are translated (RFC 6147 section 5.1)', () => {
       is: null,
     },
     {
+      what: 'an IPv4-mapped address alone (RFC 6147 section 5.1.4)',
+      aaaa: { ...V6, answers: ['a.test. 60 AAAA ::ffff:192.0.2.7'] },
+      is: null,
+    },
+    {
+      what: 'an IPv4-mapped address beside another one',
+      aaaa: {
+        ...V6,
+        answers: [
+          'a.test. 5 CNAME b.test.',
+          'b.test. 60 AAAA ::ffff:192.0.2.7',
+          'b.test. 60 AAAA ::fffe:c000:207',
+        ],
+      },
+      is: ['0 dns64', 'a.test. 5 CNAME b.test.', 'b.test. 60 AAAA ::fffe:c000:207'],
+    },
+    {
       what: 'NXDOMAIN with an SOA',
       aaaa: { ...NODATA, rcode: NXDOMAIN },
       is: ['3 dns64', 'test. 40 SOA 5'],

@@ -20,7 +20,8 @@ import { badValue, parseCidr } from '../../corefile/values.ts';
 import { OPCODE_QUERY } from '../../dns/header.ts';
 import type { QueryView } from '../../dns/question.ts';
 import { NXDOMAIN } from '../../dns/rcode.ts';
-import { type Embed, translate } from '../../dns/reshape.ts';
+import { type Embed, translate, withoutMappedAddresses } from '../../dns/reshape.ts';
+import type { NormalizedResponse } from '../../dns/response.ts';
 import { A, AAAA, IN } from '../../dns/rrtype.ts';
 import type { Counter } from '../../observe/counters.ts';
 import { lookUp } from '../../query/lookup.ts';
@@ -136,32 +137,35 @@ class Dns64 implements Handler {
     return this.#config.allowIpv4 || family === 2;
   }
 
-  /** The response to the question as asked: it is passed on, or another question is asked. */
+  /**
+   * Passes on the response to the question as asked, or asks for IPv4 addresses instead. IPv4-mapped
+   * addresses count as none, and never reach the client (RFC 6147 section 5.1.4).
+   */
   #judge(query: Query, response: Response): void {
     if (response.failure !== undefined) {
       query.answer(response);
-    } else if (this.#isFinal(response)) {
-      query.answer(response.with(response.message, this.name));
-    } else {
-      lookUp(query, { qtype: A }, (addresses) => this.#translate(query, response, addresses));
+      return;
     }
+    const message = withoutMappedAddresses(response.message);
+    if (this.#isFinal(message)) query.answer(response.with(message, this.name));
+    else lookUp(query, { qtype: A }, (addresses) => this.#translate(query, message, addresses));
   }
 
-  /** Errors count as an empty answer (RFC 6147 section 5.1.2), but that the name does not exist. */
-  #isFinal({ message }: Response): boolean {
+  /** An error counts as an empty answer (RFC 6147 section 5.1.2), except that the name does not exist. */
+  #isFinal(message: NormalizedResponse): boolean {
     if (message.rcode === NXDOMAIN && message.hasSoa) return true;
-    // That the type is there, and not just the CNAMEs towards it, is what hasQtype says.
+    // hasQtype: the type itself is there, and not just the CNAMEs towards it.
     return message.hasQtype && !this.#config.translateAll;
   }
 
-  #translate(query: Query, asked: Response, addresses: Response): void {
+  #translate(query: Query, asked: NormalizedResponse, addresses: Response): void {
     if (addresses.failure !== undefined) {
       const { message } = addresses.failure;
       query.answer(Response.failed(query, addresses.rcode, message));
       return;
     }
     this.#translated[query.addressIndex]!.value++;
-    const ttlMaxSec = asked.message.hasSoa ? asked.message.soaTtlSec : TTL_MAX_SEC;
+    const ttlMaxSec = asked.hasSoa ? asked.soaTtlSec : TTL_MAX_SEC;
     const translated = translate(addresses.message, query, this.#embed, ttlMaxSec);
     query.answer(new Response(translated, this.name));
   }
