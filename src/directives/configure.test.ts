@@ -84,7 +84,7 @@ describe('a caller that wants every error gets them all', () => {
     expect(allErrors(text).lines).toEqual(lines);
   });
 
-  test('and the blocks in which nothing is wrong', () => {
+  test('a caller that wants every error gets the blocks without errors as well', () => {
     const { blocks } = allErrors('a.test {\n cache 0\n}\nb.test {\n cache 30\n}');
     expect(blocks.map(({ block }) => block.keys[0]!.zone)).toEqual(['b.test.']);
   });
@@ -100,7 +100,7 @@ describe('tls:// keys', () => {
   const first = `tls ${file('a.crt', FIRST.cert)} ${file('a.key', FIRST.key)}`;
   const second = `tls ${file('b.crt', SECOND.cert)} ${file('b.key', SECOND.key)}`;
 
-  test('are listened on beside others of their block, on 853', () => {
+  test('tls:// keys are listened on beside others of their block, on 853', () => {
     const text = `tls://a.test a.test:53 tls://b.test:8853 {\n bind 127.0.0.1 ::1\n ${first}\n}`;
     const [block] = configure(read(text), quiet);
     expect(block!.listeners.map(labelOf)).toEqual([

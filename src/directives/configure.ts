@@ -17,10 +17,10 @@ import { DIRECTIVES } from './index.ts';
 /** The names that a Corefile may use. */
 export const DIRECTIVE_NAMES: ReadonlySet<string> = new Set(DIRECTIVES.map(({ name }) => name));
 
-/** What a directive has said in one block. */
+/** The uses of one directive in one block, as it has read them. */
 export interface Said {
   readonly directive: Directive<unknown>;
-  /** What its `parse` has made of each use that counts. */
+  /** The result of its `parse` for each use that counts. */
   readonly configs: readonly unknown[];
   readonly uses: readonly DirectiveUse[];
 }

@@ -1,5 +1,5 @@
 /**
- * What directives contribute to the server on behalf of their block, besides handlers: addresses to
+ * The contributions of directives to the server on behalf of their block, besides handlers: addresses to
  * listen on, a certificate, pages over HTTP. Each kind is a key that the server offers here; a directive
  * adds values under it, and the server reads the keys without knowing who added what.
  *
@@ -24,13 +24,13 @@ function contribution<Value>(name: string): Contribution<Value> {
 /** An address that the block listens on; every address if there is none. */
 export const LISTEN_ADDRESS: Contribution<string> = contribution('listen address');
 
-/** What the block's tls:// keys are served with. One in a block, the same for all at an address. */
+/** The certificate for the block's tls:// keys. One in a block, the same for all at an address. */
 export const TLS_SERVING: Contribution<TlsServing> = contribution('TLS serving');
 
 /** How TCP clients are treated. Options of later ones count, over all blocks of an address. */
 export const TCP_TIMEOUTS: Contribution<TimeoutSettings> = contribution('TCP timeouts');
 
-/** What is served over HTTP, and where. Blocks may name the same one: it is served once. */
+/** A page served over HTTP, with its address. Blocks may name the same one: it is served once. */
 export const HTTP_ENDPOINT: Contribution<Endpoint> = contribution('HTTP endpoint');
 
 /** How long to go on serving after SIGTERM, in ms. The longest counts. */

@@ -22,7 +22,7 @@ import type { Upstreams } from '../upstream/upstreams.ts';
 import type { Contributions } from './contributions.ts';
 
 /**
- * What a second use in one server block means: an error; another item of a list; or only the first
+ * The meaning of a second use in one server block: an error; another item of a list; or only the first
  * or the last one counts, in silence (CoreDNS decided, directive by directive).
  */
 export type Repeat = 'refuse' | 'accumulate' | 'first' | 'last';
@@ -80,7 +80,7 @@ export interface BuildContext {
   readonly zones: readonly string[];
   /** Labels of the servers that the block belongs to, as metrics have them: `dns://127.0.0.1:53`. */
   readonly servers: readonly string[];
-  /** Those that serve plain DNS. */
+  /** The listeners that serve plain DNS. */
   readonly listeners: readonly HostPort[];
   readonly log: Log;
   readonly metrics: Metrics;
@@ -96,7 +96,7 @@ export interface BuildContext {
   onStop(action: () => void): void;
   /** For what is amiss while the block is served; what it begins, it ends. */
   readonly troubles: Troubles;
-  /** What `loop` does where it does not say. */
+  /** The action of `loop` where the Corefile names none. */
   readonly onLoop: 'exit' | 'disable';
   /** Ends the process with exit code 1 after logging the reason: `loop` found a loop. */
   readonly fatal: (message: string) => void;
@@ -109,7 +109,7 @@ export interface BuildContext {
 export interface Handler {
   /** The directive's name: for the label `plugin`, and for errors. */
   readonly name: string;
-  /** Told once where it stands: for handlers that send queries of their own into what is below. */
+  /** Receives its place, once: for handlers that send queries of their own into the chain below. */
   attach?(chain: QueryChain, depth: number): void;
   /**
    * Answers (`query.answer`, then ANSWERED), keeps the query for later (LATER), or passes. Never
@@ -133,12 +133,12 @@ export interface Handler {
   isReachable?(): boolean;
   /** In the cache's handler: what the server asks before it makes a query walk the chain. */
   readonly hits?: HitSource | undefined;
-  /** What it does, above the cache, to hits that it need not see as queries. */
+  /** Its effect, above the cache, on hits that it need not see as queries. */
   readonly onHits?: HitPart;
 }
 
 /**
- * What a handler above the cache does to hits on their own short walk, in place of being asked and
+ * The part of a handler above the cache in hits, on their own short walk, in place of being asked and
  * shown the response. Hot path: no allocation, no throw.
  */
 export interface HitPart {

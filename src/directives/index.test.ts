@@ -9,7 +9,7 @@ const PLUGIN_CFG = (
 ).split(' ');
 
 describe('the chain', () => {
-  test('has the order of plugin.cfg, which Corefiles rely on', () => {
+  test('the chain has the order of plugin.cfg, which Corefiles rely on', () => {
     const names = DIRECTIVES.map(({ name }) => name);
     const theirs = names.filter((name) => PLUGIN_CFG.includes(name));
     expect(theirs).toEqual(PLUGIN_CFG.filter((name) => names.includes(name)));

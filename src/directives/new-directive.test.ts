@@ -149,7 +149,7 @@ afterAll(async () => {
 });
 
 describe('a directive that is a folder and its entry in the list', { timeout: 120_000 }, () => {
-  test('is listed by -plugins, found correct by check, and explained by explain', () => {
+  test('a new directive is listed by -plugins, found correct by check, and explained by explain', () => {
     expect(inTree('dist/main.js', '-plugins')).toMatch(/^example$/m);
     expect(inTree('dist/main.js', 'check', 'Corefile')).toMatch(/1 server block, no error$/m);
     expect(inTree('dist/main.js', 'explain', 'Corefile')).toMatch(
@@ -157,14 +157,14 @@ describe('a directive that is a folder and its entry in the list', { timeout: 12
     );
   });
 
-  test('has its manual page where its errors say', () => {
+  test('a new directive has its manual page where its errors say', () => {
     execFileSync('sh', ['deploy/pack-pages.sh', 'docs/directives'], { cwd: tree });
     const [page] = /docs\/directives\/\w+\.md/.exec(complaint('dist/main.js', 'check', 'broken'))!;
     expect(readFileSync(join(tree, page), 'utf8')).toBe(FOLDER['README.md']);
     rmSync(join(tree, 'docs/directives'), { recursive: true });
   });
 
-  test('answers a query that comes through a socket', async () => {
+  test('a new directive answers a query that comes through a socket', async () => {
     const running = spawn(process.execPath, ['dist/main.js', '-conf', 'Corefile'], {
       cwd: tree,
       stdio: ['ignore', 'pipe', 'ignore'],
@@ -185,7 +185,7 @@ describe('a directive that is a folder and its entry in the list', { timeout: 12
     ]);
   });
 
-  test('passes its own test and the rules for all the tree', () => {
+  test('a new directive passes its own test and the rules for all the tree', () => {
     const rules = readdirSync(join(tree, 'test/tidy'))
       .filter((name) => name.endsWith('.test.ts') && name !== 'commits.test.ts') // a copy has none
       .map((name) => `test/tidy/${name}`);
@@ -195,7 +195,7 @@ describe('a directive that is a folder and its entry in the list', { timeout: 12
     expect(inTree(...vitest, ...own, ...rules)).toMatch(/Test Files .*passed/);
   });
 
-  test('is of the types that the compiler wants', () => {
+  test('a new directive has the types that the compiler wants', () => {
     // Files beyond those that the list and the folder import cannot see the directive.
     const include = ['src/directives/index.ts', 'src/directives/example'];
     const config = JSON.stringify({ extends: './tsconfig.json', include });

@@ -53,13 +53,13 @@ describe('bind', () => {
     expect(read).toThrow(message);
   });
 
-  test('uses add up, in their order', () => {
+  test('several uses of bind add up, in their order', () => {
     const uses = ['bind 192.0.2.2', 'bind 192.0.2.1 ::1'];
     const addresses = contributed(bind, LISTEN_ADDRESS, ...uses);
     expect(addresses).toEqual(['192.0.2.2', '192.0.2.1', '::1']);
   });
 
-  test('the interfaces are those of the machine', () => {
+  test('an unknown interface is refused with those of the machine', () => {
     expect(refusal(bind, 'bind no-such-interface')).toContain('interfaces here: ');
   });
 });

@@ -25,7 +25,7 @@ describe('SIZE', () => {
     expect(refusal(bufsize, use)).toContain(message);
   });
 
-  test('of the first use counts', () => {
+  test('the SIZE of the first use of bufsize counts', () => {
     expect(bufsize.repeat).toBe('first');
   });
 });
@@ -47,13 +47,13 @@ describe('the payload size of a query (RFC 6891 section 6.2.3)', () => {
     expect(query.payloadOctets).toBe(octets);
   });
 
-  test('is what the upstream is offered', () => {
+  test('bufsize lowers the payload size that the upstream is offered', () => {
     const { query } = askQuery('a.test.', 'A', { edns: 4096, dnssecOk: true });
     handler.onQuery!(query);
     expect(readU16(query.toForward(), query.optAt + 3)).toBe(1232);
   });
 
-  test('counts for hits too, which have their own walk', () => {
+  test('bufsize counts for hits too, which have their own walk', () => {
     expect(handler).toMatchObject({ seesHits: false, onHits: { payloadOctetsMax: 1232 } });
   });
 });

@@ -9,7 +9,7 @@ import type { Query } from '../../query/query.ts';
 import { PASS } from '../../query/verdict.ts';
 import type { Directive, Handler, HitPart } from '../directive.ts';
 
-/** What fits into a packet of IPv6's least MTU, 1,280 octets, with headers (DNS flag day 2020). */
+/** The size that fits into a packet of IPv6's least MTU, 1,280 octets, with headers (DNS flag day 2020). */
 const DEFAULT_OCTETS = 1232;
 const OCTETS_MAX = 4096;
 

@@ -4,7 +4,7 @@ import { contributed, refusal } from '../testing.ts';
 import { debug } from './index.ts';
 
 describe('debug', () => {
-  test('switches the level on', () => {
+  test('debug switches the level debug on', () => {
     expect(contributed(debug, DEBUG_LOG, 'debug')).toEqual([true]);
   });
 
@@ -15,7 +15,7 @@ describe('debug', () => {
     expect(refusal(debug, use)).toContain(message);
   });
 
-  test('may stand twice, and handles no queries', () => {
+  test('debug may stand twice, and handles no queries', () => {
     expect(debug.repeat).toBe('last');
     expect('build' in debug).toBe(false);
   });

@@ -55,7 +55,7 @@ describe('options', () => {
     expect(refusal(dns64, use)).toContain(message);
   });
 
-  test('the last use counts', () => {
+  test('of several uses of dns64 the last one counts', () => {
     expect(dns64.repeat).toBe('last');
   });
 });
@@ -85,8 +85,9 @@ interface Exchange {
   readonly use?: string;
   readonly asks?: AskOptions;
   readonly name?: string;
-  /** What is below answers, or the RCODE that it returns; and what a lookup for A finds. */
+  /** The answer of the handler below, or the RCODE that it returns. */
   readonly aaaa: ResponseText | number;
+  /** The result of a lookup for A. */
   readonly a?: ResponseText | number;
 }
 
@@ -126,7 +127,7 @@ function run({ use = 'dns64', asks = IPV6, name = 'a.test.', aaaa, a }: Exchange
 }
 
 /** RCODE, who wrote it, and the records. */
-function told({ response: is }: Outcome): string[] {
+function summaryOf({ response: is }: Outcome): string[] {
   if (is === undefined) return [];
   return [`${is.rcode} ${is.writer}`, ...recordsToText(is.message.wire)!];
 }
@@ -163,7 +164,7 @@ describe('which questions are translated', () => {
     expect(asked.length).toBe(is ? 2 : 0);
   });
 
-  test('those for other types are not, and of hits it wants those alone that it translates', () => {
+  test('dns64 passes on questions for other types, and wants only the hits that it translates', () => {
     const handler = dns64.build!([parseAs(dns64, 'dns64')], testBuilding())!;
     expect(handler.onQuery!(askQuery('a.test.', 'A', IPV6).query)).toBe(PASS);
     const wants = (qtype: number, family: 1 | 2, qclass = IN): boolean => {
@@ -179,7 +180,7 @@ describe('which questions are translated', () => {
     ]);
   });
 
-  test('the question goes below first, then one for A through the whole server, flags and OPT kept', () => {
+  test('dns64 asks the chain below first, then the whole server for A, with the same flags and OPT', () => {
     const asks = { ...IPV6, edns: 1232, dnssecOk: true };
     const { asked } = run({ name: 'A.Test.', asks, aaaa: NODATA, a: ADDRESSES });
     expect(asked).toEqual(['4: a.test. AAAA', 'a.test. A do']);
@@ -233,7 +234,7 @@ describe('which responses are translated (RFC 6147 section 5.1)', () => {
   ])('$what: $is', ({ use = 'dns64', aaaa, is }) => {
     const outcome = run({ use, aaaa, a: ADDRESSES });
     expect(outcome.asked.length).toBe(is === null ? 2 : 1);
-    if (is !== null) expect(told(outcome)).toEqual(is);
+    if (is !== null) expect(summaryOf(outcome)).toEqual(is);
     const translated = outcome.context.metrics.counter('coredns_dns64_requests_translated_total', {
       server: 'dns://:53',
     });
@@ -294,10 +295,10 @@ describe('the answer that is made', () => {
       is: ['2 '],
     },
   ])('$what', ({ exchange, is }) => {
-    expect(told(run(exchange))).toEqual(is);
+    expect(summaryOf(run(exchange))).toEqual(is);
   });
 
-  test('repeats the question as asked, is not authoritative, and truncated if the second answer was', () => {
+  test('a translated answer repeats the question as asked, is not authoritative, and truncated if the second was', () => {
     const asks = { ...IPV6, checkingDisabled: true };
     const flags = (0x85 | TC) << 8;
     const { response: is } = run({
@@ -311,7 +312,7 @@ describe('the answer that is made', () => {
     expect(decoded.questions).toEqual([{ name: 'A.tesT.', qtype: AAAA, qclass: IN }]);
   });
 
-  test('says why there is none', () => {
+  test('a translation that fails gives the reason of the second failure', () => {
     const { response: is } = run({ aaaa: NODATA, a: REFUSED });
     expect(is!.failure?.message).toBe('i/o timeout');
   });

@@ -45,7 +45,7 @@ export class Consolidation {
     this.#timer.unref();
   }
 
-  /** Logs what has been counted, and begins anew. */
+  /** Logs what has been counted, and starts counting again. */
   flush(): void {
     clearTimeout(this.#timer);
     const { pattern, periodMs, level, showFirst } = this.#config;

@@ -42,7 +42,7 @@ describe('an error that a directive returned is logged', () => {
     expect(lines).toEqual([`[ERROR] plugin/errors: ${line}`]);
   });
 
-  test('but not a message with an error RCODE, nor a bare RCODE without a reason', () => {
+  test('a message with an error RCODE, or a bare RCODE without a reason, is not logged as an error', () => {
     const context = testBuilding();
     const handler = errors.build!([parseAs(errors, 'errors stdout')], context)!;
     const { query } = askQuery('a.', 'A');
@@ -53,7 +53,7 @@ describe('an error that a directive returned is logged', () => {
 });
 
 describe('consolidate', () => {
-  test('counts what its pattern matches, from the first one on for its duration', () => {
+  test('consolidate counts the errors that its pattern matches, from the first one on for its duration', () => {
     const { fail, lines } = serve('consolidate 1m30s "i/o timeout$" warning');
     fail('read udp: i/o timeout');
     vi.advanceTimersByTime(60_000);
@@ -71,7 +71,7 @@ describe('consolidate', () => {
     expect(lines[2]).toContain("1 errors like 'i/o timeout$'");
   });
 
-  test('takes the first pattern that matches', () => {
+  test('consolidate counts an error under the first pattern that matches', () => {
     const { fail, lines } = serve('consolidate 1s a info\nconsolidate 2s . debug');
     fail('a');
     fail('b');
@@ -82,7 +82,7 @@ describe('consolidate', () => {
     ]);
   });
 
-  test('logs its counts at the end, and all errors after it in full', () => {
+  test('consolidate logs its counts at the end, and all errors after it in full', () => {
     const { fail, lines, stop } = serve('consolidate 1h .');
     fail('x');
     stop();
@@ -95,7 +95,7 @@ describe('consolidate', () => {
     expect(lines.length).toBe(2);
   });
 
-  test('with show_first logs the first in full, and no count if there were no others', () => {
+  test('show_first logs the first error in full, and no count if there were no others', () => {
     const { fail, lines } = serve('consolidate 1s . info show_first');
     fail('x');
     vi.advanceTimersByTime(1000);
@@ -109,7 +109,7 @@ describe('consolidate', () => {
     ]);
   });
 
-  test('keeps ten thousand failures a second under five lines', () => {
+  test('consolidate keeps ten thousand failures a second under five lines', () => {
     const { fail, lines } = serve('consolidate 30s timeout show_first');
     for (let i = 0; i < 10_000; i++) fail('i/o timeout');
     vi.advanceTimersByTime(30_000);

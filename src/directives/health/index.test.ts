@@ -32,7 +32,7 @@ describe('health', () => {
     expect(refusal(health, use)).toContain(message);
   });
 
-  test('the last use counts', () => {
+  test('of several uses of health the last one counts', () => {
     const uses = ['health :1 {\nlameduck 5s\n}', 'health :2'];
     const at = { host: '', port: 2 };
     expect(contributed(health, HTTP_ENDPOINT, ...uses)).toMatchObject([{ at, kind: 'health' }]);

@@ -79,7 +79,7 @@ describe('options', () => {
     expect(parseAs(hosts, text)).toEqual({ ...base, ...config });
   });
 
-  test('zones default to those of the block', () => {
+  test('the zones of hosts default to those of the block', () => {
     expect(parseAs(hosts, 'hosts', testParsing(['x.'])).zones).toEqual(['x.']);
   });
 
@@ -97,7 +97,7 @@ describe('options', () => {
     expect(refusal(hosts, `hosts {\n${options}\n}`)).toContain(message);
   });
 
-  test('a file that is missing, or is a directory, is told and served without', () => {
+  test('a hosts file that is missing, or is a directory, is logged, and hosts serves without it', () => {
     const context = testParsing();
     parseAs(hosts, `hosts ${directory}/none`, context);
     parseAs(hosts, `hosts ${directory}`, context);
@@ -107,20 +107,20 @@ describe('options', () => {
     ]);
   });
 
-  test('a file that cannot be looked at is refused', () => {
+  test('a hosts file that cannot be looked at is refused', () => {
     expect(refusal(hosts, `hosts ${file}/below`)).toContain(
       `Corefile:1:7: hosts: unable to access hosts file '${file}/below': ENOTDIR`,
     );
   });
 
-  test('a line that is neither option nor address is ignored, and told', () => {
+  test('a line that is neither option nor address is ignored, with a warning', () => {
     const context = testParsing();
     parseAs(hosts, 'hosts {\nfallthrou\n}', context);
     expect(context.warnings[0]).toContain('Corefile:2: ignored');
     expect(context.warnings[0]).toContain('did you mean the option fallthrough?');
   });
 
-  test('fallthrough_unsupported without fallthrough is told', () => {
+  test('fallthrough_unsupported without fallthrough gives a warning', () => {
     const context = testParsing();
     parseAs(hosts, `hosts ${file} {\nfallthrough_unsupported\n}`, context);
     expect(context.warnings.at(-1)).toContain('fallthrough_unsupported requires fallthrough');
@@ -178,7 +178,7 @@ describe('answers', () => {
     expect(ask(served, '1.2.0.192.in-addr.arpa.', 'PTR')).toMatch(/a\.example\.$/);
   });
 
-  test('without reverse entries, reverse names are passed on', () => {
+  test('hosts without reverse entries passes reverse names on', () => {
     const served = serve('no_reverse\n192.0.2.1 a.example');
     expect(ask(served, '1.2.0.192.in-addr.arpa.', 'PTR')).toBe('next');
   });
@@ -210,7 +210,7 @@ describe('answers', () => {
 });
 
 describe('the file', () => {
-  test('is read again when its time or size has changed, and kept when it has gone', async () => {
+  test('the hosts file is read again when its time or size has changed, and kept when it has gone', async () => {
     writeFileSync(file, '192.0.2.1 a.example');
     const served = serve('reload 5ms');
     served.context.start();
@@ -229,7 +229,7 @@ describe('the file', () => {
     expect(ask(served, 'a.example.', 'A')).toContain('192.0.2.33');
   });
 
-  test('is read once with reload 0s', async () => {
+  test('the hosts file is read once with reload 0s', async () => {
     const served = serve('reload 0s');
     served.context.start();
     writeFileSync(file, '192.0.2.1 a.example');
@@ -238,7 +238,7 @@ describe('the file', () => {
     served.context.stop();
   });
 
-  test('is counted, names and reverse entries, and its time told', () => {
+  test('the hosts file has its entries counted, and its time in a metric', () => {
     writeFileSync(file, '192.0.2.1 a.example b.example');
     utimesSync(file, 1000, 1000.5);
     const { context } = serve('192.0.2.2 a.example');

@@ -1,5 +1,5 @@
 /**
- * What a hosts file and inline lines say, made ready for lookup (hosts(5)).
+ * The entries of a hosts file and of inline lines, made ready for lookup (hosts(5)).
  *
  * Owns:    the line format, the order of addresses and names, wildcards, reverse names.
  * Is not:  the file: watched-file.ts reads it.

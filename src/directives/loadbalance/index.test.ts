@@ -120,7 +120,7 @@ describe('options', () => {
     expect(refusal(loadbalance, use)).toContain(message);
   });
 
-  test('the last use counts', () => {
+  test('of several uses of loadbalance the last one counts', () => {
     expect(loadbalance.repeat).toBe('last');
   });
 });
@@ -129,7 +129,7 @@ describe.each([
   { walk: 'a miss', records: missed },
   { walk: 'a hit', records: hit },
 ])('round_robin, on the walk of $walk', ({ records }) => {
-  test('every order of addresses comes, about as often', () => {
+  test('each order of addresses comes about as often as any other', () => {
     const handler = build('loadbalance');
     const seen = new Map<string, number>();
     for (let i = 0; i < 3000; i++) {
@@ -166,7 +166,7 @@ describe.each([
     expect(new Set(orders.map((order) => order[7])).size).toBe(2);
   });
 
-  test('each section for itself', () => {
+  test('the addresses of each section are ordered by themselves', () => {
     const handler = build('loadbalance');
     const text = {
       question: 'b.test. NS',
@@ -193,7 +193,7 @@ describe.each([
     for (let i = 0; i < 20; i++) expect(records(handler, text)).toEqual(before);
   });
 
-  test('loses and makes no record, whatever they are', () => {
+  test('an order by loadbalance loses and adds no record', () => {
     const handler = build('loadbalance {\nprefer 192.0.2.0/25\n}');
     const owner = fc.constantFrom('a.test.', 'A.test.', 'b.a.test.', 'c.example.', '.');
     const data = fc.oneof(
@@ -230,10 +230,10 @@ function lower(line: string): string {
   return line.toLowerCase();
 }
 
-describe('what is written anew', () => {
+describe('a hit in another order', () => {
   const answers = ['x.test. 5 A 192.0.2.1', 'y.test. 5 A 192.0.2.2'];
 
-  test('and does not fit into the send buffer stays as it is', () => {
+  test('a reordered hit that does not fit into the send buffer stays as it is', () => {
     const handler = build('loadbalance');
     const { length } = response({ answers }).wire;
     const orders = Array.from({ length: 50 }, () => hit(handler, { answers }, length - 1).join());
@@ -241,7 +241,7 @@ describe('what is written anew', () => {
   });
 });
 
-test('a bare RCODE passes as it is', () => {
+test('a bare RCODE passes through loadbalance as it is', () => {
   const failed = Response.failed(query, SERVFAIL, 'x');
   expect(build('loadbalance').onResponse!(query, failed)).toBe(failed);
 });
@@ -276,7 +276,7 @@ describe('weighted', () => {
     }
   });
 
-  test('IPv6 addresses have weights too, and names behind a CNAME', () => {
+  test('IPv6 addresses and names behind a CNAME have weights too', () => {
     writeFileSync(file, 'b.test.\n2001:db8::2 255\nc.test\n');
     const handler = build(`loadbalance weighted ${file}`);
     const answers = [
@@ -321,7 +321,7 @@ describe('weighted', () => {
     expect(refused).toContain(`Corefile:1:22: loadbalance: ${message.replace('FILE', file)}`);
   });
 
-  test('a missing file is told, and refused if it is not looked for again', () => {
+  test('a missing weights file is logged, and refused if it is not looked for again', () => {
     const parsing = testParsing();
     parseAs(loadbalance, `loadbalance weighted ${file} {\nreload 90s\n}`, parsing);
     expect(parsing.warnings[0]).toContain(
@@ -332,7 +332,7 @@ describe('weighted', () => {
     );
   });
 
-  test('the file is read again when it has changed; what is wrong then is told and changes nothing', async () => {
+  test('the weights file is read again when it has changed; a fault in it is logged and changes nothing', async () => {
     const handler = build(`loadbalance weighted ${file} {\nreload 5ms\n}`);
     context.start();
     const text = { answers: a(1, 2) };
@@ -354,7 +354,7 @@ describe('weighted', () => {
 });
 
 describe('prefer', () => {
-  test('puts addresses into the order of the networks that hold them', () => {
+  test('prefer puts addresses into the order of the networks that hold them', () => {
     const handler = build(
       'loadbalance {\nprefer 192.0.2.128/25 2001:db8:1::/48\nprefer 192.0.2.0/31\n}',
     );
@@ -381,7 +381,7 @@ describe('prefer', () => {
     }
   });
 
-  test('leaves the authority section alone', () => {
+  test('prefer leaves the authority section alone', () => {
     const handler = build(`loadbalance weighted /dev/null {\nprefer 192.0.2.2/32\n}`);
     const text = { authorities: a(1, 2), additionals: a(1, 2) };
     const order = hit(handler, text)

@@ -14,7 +14,7 @@ import type { RecordTable } from '../../dns/records.ts';
 import { A } from '../../dns/rrtype.ts';
 
 const DEFAULT_WEIGHT = 1;
-/** What a weight fits into. */
+/** The largest weight: one octet holds it. */
 const WEIGHT_MAX = 255;
 const HASH_SEED = 0;
 
@@ -57,7 +57,7 @@ export class Weights {
     return weights;
   }
 
-  /** What the address in a record of the message at `msg[at]` weighs: 1 to 255. Hot path. */
+  /** The weight of the address in a record of the message at `msg[at]`: 1 to 255. Hot path. */
   of(table: RecordTable, record: number, msg: Uint8Array, at: number): number {
     const domains = this.#byHash.get(bucket(table.ownerHash(record, HASH_SEED)));
     if (domains === undefined) return DEFAULT_WEIGHT;

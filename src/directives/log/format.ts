@@ -17,11 +17,11 @@ const COMMON =
 const COMBINED = `${COMMON} "{>opcode}"`;
 export const DEFAULT_FORMAT = '{common}';
 
-/** What a placeholder shows of a query and its response, which took `durationMs`. */
+/** Gives the text of a placeholder for a query and its response, which took `durationMs`. */
 type Show = (query: Query, response: Response, durationMs: number) => string;
 
 const NONE = '-';
-/** What CoreDNS shows as the UDP size of a query over TCP. */
+/** The UDP size that CoreDNS shows for a query over TCP. */
 const TCP_BUFSIZE = '65535';
 
 /** `{local}` on a wildcard listener, as Go shows it. */

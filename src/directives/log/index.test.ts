@@ -55,7 +55,7 @@ function lines(uses: readonly string[], exchange: Exchange = {}): string[] {
 }
 
 describe('the line', () => {
-  test('is that of CoreDNS', () => {
+  test('the line of log is that of CoreDNS', () => {
     const [line] = lines(['log'], { id: 34847, receivedMs: nowMs() - 1 });
     expect(line).toMatch(
       /^\[INFO\] 127\.0\.0\.1:43008 - 34847 "A IN a\.test\. udp 24 false 512" NOERROR qr,aa,rd 46 0\.\d{1,9}s$/,
@@ -166,7 +166,7 @@ describe('rules', () => {
     expect(lines(uses, { name }).length).toBe(logged ? 1 : 0);
   });
 
-  test('the format belongs to its own line', () => {
+  test('the format of a log rule belongs to that rule alone', () => {
     const uses = ['log b.test "b"', 'log . "{name}"', 'log . "c {name}"'];
     expect(lines(uses)).toEqual(['[INFO] a.test.']);
   });
@@ -219,7 +219,7 @@ describe('what is refused or doubted', () => {
     expect(refusal(log, use)).toContain(message);
   });
 
-  test('a lone format is taken as a name, and told', () => {
+  test('a lone format is taken as a name, with a warning', () => {
     const context = testParsing();
     parseAs(log, 'log {combined}', context);
     expect(context.warnings[0]).toContain('Corefile:1: a single argument is a name');

@@ -14,7 +14,7 @@ let server: Socket;
 let context: TestBuilding;
 let handler: Handler;
 
-/** A server that keeps silent until told otherwise. */
+/** A server that keeps silent until a test makes it answer. */
 beforeEach(async () => {
   server = createSocket('udp4');
   server.bind(0, '127.0.0.1');
@@ -46,7 +46,7 @@ function see(name: string, type = 'HINFO'): void {
 }
 
 describe('loop', () => {
-  test('asks HINFO for a name of its own below the first zone', async () => {
+  test('loop asks HINFO for a name of its own below the first zone', async () => {
     context.start();
     const { name, msg } = await probe();
     expect(name).toMatch(/^\d{1,19}\.\d{1,19}\.example\.$/);
@@ -57,7 +57,7 @@ describe('loop', () => {
     });
   });
 
-  test('is fatal when the question is seen a third time', async () => {
+  test('a loop is fatal when the question is seen a third time', async () => {
     context.start();
     const { name } = await probe();
     see('1.2.example.');
@@ -74,7 +74,7 @@ describe('loop', () => {
     ]);
   });
 
-  test('is off for good once any answer has come', async () => {
+  test('loop is off for good once any answer has come', async () => {
     context.start();
     const { name, msg, port } = await probe();
     const answer = Buffer.from(msg);
@@ -85,7 +85,7 @@ describe('loop', () => {
     expect(context.fatals).toEqual([]);
   });
 
-  test('asks again when its port was closed, and begins to count anew', async () => {
+  test('loop asks again when its port was closed, and starts counting from 0', async () => {
     const { port } = server.address();
     await new Promise<void>((resolve) => void server.close(() => resolve()));
     context.start();
@@ -96,7 +96,7 @@ describe('loop', () => {
     expect(name).toMatch(/example\.$/);
   });
 
-  test('of the root zone shows no second dot', async () => {
+  test('the message about a loop of the root zone shows no second dot', async () => {
     const target = { host: '127.0.0.1', port: server.address().port };
     const root = testBuilding(['.'], [target]);
     loop.build!([{ action: undefined }], root);
@@ -105,7 +105,7 @@ describe('loop', () => {
     root.stop();
   });
 
-  test('takes no arguments, and an action in its block', () => {
+  test('loop takes no arguments, and an action in its block', () => {
     expect(parseAs(loop, 'loop')).toEqual({ action: undefined });
     expect(parseAs(loop, 'loop {\n}')).toEqual({ action: undefined });
     expect(parseAs(loop, 'loop {\naction exit\n}')).toEqual({ action: 'exit' });
@@ -150,7 +150,7 @@ describe('with the action disable, a loop', () => {
     server.send(answer, port, '127.0.0.1');
   }
 
-  test('keeps the block from forwarding, is told once, and looked for again every 30 s', async () => {
+  test('a loop under action disable stops forwarding, is logged once, and is looked for again every 30 s', async () => {
     context.start();
     expect(forwards()).toBe(true);
     await round(3);

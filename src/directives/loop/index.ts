@@ -33,7 +33,7 @@ import type { BuildContext, Directive, Handler } from '../directive.ts';
 import { type HostPort, formatHostPort, reachableHost } from '../../net/host-port.ts';
 
 export interface LoopConfig {
-  /** What a loop leads to; undefined for what the daemon holds right ({@link BuildContext.onLoop}). */
+  /** The action after a loop; undefined for the daemon's choice ({@link BuildContext.onLoop}). */
   readonly action: 'exit' | 'disable' | undefined;
 }
 

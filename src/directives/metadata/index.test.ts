@@ -14,13 +14,13 @@ describe('the zones', () => {
     expect(parseAs(metadata, use, testParsing(['x.']))).toEqual({ zones });
   });
 
-  test('a block is refused', () => {
+  test('a block of options after metadata is refused', () => {
     expect(refusal(metadata, 'metadata {\nfoo\n}')).toContain(
       "Corefile:2:1: metadata: Wrong argument count or unexpected line ending after '{'",
     );
   });
 
-  test('a second use is refused', () => {
+  test('a second use of metadata is refused', () => {
     expect(metadata.repeat).toBe('refuse');
   });
 });

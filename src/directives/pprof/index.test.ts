@@ -29,7 +29,7 @@ describe('pprof', () => {
     expect(refusal(pprof, use)).toContain(message);
   });
 
-  test('may stand once in a block', () => {
+  test('pprof may stand once in a block', () => {
     expect(pprof.repeat).toBe('refuse');
   });
 });

@@ -16,7 +16,7 @@ describe('prometheus', () => {
     expect(parseAs(prometheus, use)).toEqual(place);
   });
 
-  test('serves metrics at its address, and has the queries of its block counted', () => {
+  test('prometheus serves metrics at its address, and has the queries of its block counted', () => {
     const use = 'prometheus :1 {\ntls web.yml\n}';
     const [endpoint] = contributed(prometheus, HTTP_ENDPOINT, use);
     expect(endpoint).toMatchObject({

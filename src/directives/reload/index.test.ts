@@ -25,7 +25,7 @@ describe('reload', () => {
     expect(refusal(reload, use)).toContain(message);
   });
 
-  test('the first use counts', () => {
+  test('of several uses of reload the first one counts', () => {
     const settings = contributed(reload, RELOAD_INTERVAL, 'reload 5s', 'reload 6s');
     expect(settings).toEqual([{ intervalMs: 5000, jitterMs: 2500 }]);
   });

@@ -12,21 +12,21 @@ import { type Change, derive, optOf } from '../../query/derive.ts';
 import type { Query } from '../../query/query.ts';
 import type { Replace } from './match.ts';
 
-/** What is done to the response; those of the last rule are the first. */
+/** A change to the response; changes of the last rule are the first. */
 export type ResponseRule =
   | { readonly kind: 'owner' | 'target'; readonly replace: Replace }
   | { readonly kind: 'ttl'; readonly minSec: number; readonly maxSec: number }
   | { readonly kind: 'rcode'; readonly from: number; readonly to: number }
   | { readonly kind: 'cname'; readonly replace: Replace };
 
-/** What CoreDNS offers upstream where the client has not sent an OPT. */
+/** The payload size that CoreDNS offers upstream where the client has sent no OPT. */
 const PAYLOAD_OCTETS = 4096;
 
 export class Draft {
   readonly query: Query;
   /** In the order of the rules. */
   readonly responseRules: ResponseRule[] = [];
-  /** What a rule made of the name, if that is no name. */
+  /** The result of a rule for the name, if that is no name. */
   invalidName: string | undefined;
   qtype: number;
   qclass: number;

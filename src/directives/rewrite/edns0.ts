@@ -23,7 +23,7 @@ import { type Action, type Words, wrongCount } from './rule.ts';
 type EdnsAction = 'append' | 'replace' | 'set' | 'unset';
 const ACTIONS: readonly EdnsAction[] = ['append', 'replace', 'set', 'unset'];
 
-/** What an option is to hold for one query; undefined if that is not known, and the rule then rests. */
+/** Gives the data of an option for one query; undefined if they are not known, and the rule then rests. */
 type Data = (draft: Draft) => Uint8Array | undefined;
 
 export function parseEdns0(words: Words): Action {
@@ -162,7 +162,7 @@ function parseData(token: Token): Uint8Array {
   return Uint8Array.from(Buffer.from(digits, 'hex'));
 }
 
-/** What Go's ParseUint takes with base 0: decimal, or with `0x`, `0o`, `0b`, or `0` for octal. */
+/** Reads as Go's ParseUint with base 0: decimal, or with `0x`, `0o`, `0b`, or `0` for octal. */
 function parseUnsigned16(token: Token): number {
   const { text } = token;
   const plain = text.replaceAll(/(?<=[\da-f])_(?=[\da-f])|(?<=^0[xob]?)_/gi, '');

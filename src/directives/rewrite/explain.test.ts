@@ -3,7 +3,7 @@ import { A, AAAA } from '../../dns/rrtype.ts';
 import { parseAs } from '../testing.ts';
 import { rewrite } from './index.ts';
 
-describe('what is told of a query', () => {
+describe('the lines of explain about a query', () => {
   test.each<{ lines: string[]; says: string[]; below?: string }>([
     { lines: ['name x.test y.test'], says: [] },
     {
@@ -44,7 +44,7 @@ describe('what is told of a query', () => {
     expect(rewrite.asksInstead!(rules, asked)).toEqual({ name: below, qtype });
   });
 
-  test('without a question the Corefile speaks for itself', () => {
+  test('explain without a question shows the rules of rewrite as the Corefile has them', () => {
     expect(rewrite.explain!([parseAs(rewrite, 'rewrite name a b')], undefined)).toBeUndefined();
   });
 });

@@ -1,5 +1,5 @@
 /**
- * What `rewrite` makes of a question, for people: `nodelocald explain`.
+ * The effect of `rewrite` on a question, for people: `nodelocald explain`.
  *
  * Owns:    the wording; the rules themselves are applied as the handler does.
  */

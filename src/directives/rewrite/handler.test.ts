@@ -1,4 +1,4 @@
-/** What rules do to EDNS, and what holds for any rule; test/scenarios/rewrite.test.ts has the rest. */
+/** The effects of rules on EDNS, and properties of all rules; test/scenarios/rewrite.test.ts has the rest. */
 import { FIRST_ADDRESS } from '../../query/address-index.ts';
 import * as fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
@@ -24,7 +24,7 @@ import type { Rule } from './rule.ts';
 interface Asked {
   /** The client's. */
   readonly query: Query;
-  /** What the handler below got; undefined if it got none. */
+  /** The query that the handler below got; undefined if it got none. */
   readonly seen: Query | undefined;
   readonly responses: Response[];
 }
@@ -109,7 +109,7 @@ describe('edns0 local', () => {
     ['set 65001 new revert', {}, ['65001 new']],
     ['unset 65001', TWO, ['3 ']],
     ['unset 65001', {}, undefined],
-    // What depends on the query is not added beside an option that is there.
+    // Data that depend on the query are not added beside an option that is there.
     ['append 65001 {qname}', ONE, ['65001 old']],
     ['append 65001 {qname}', NONE, ['65001 A.Test.']],
     ['replace 65001 {protocol}', ONE, ['65001 udp']],
@@ -126,7 +126,7 @@ describe('edns0 local', () => {
     expect(optionsSeen(ask([rule(`edns0 local ${words}`)], asked))).toEqual(options);
   });
 
-  test('a label of metadata is what it is when the query comes', () => {
+  test('a label of metadata has its value of the moment when the query comes', () => {
     const metadata = new Metadata();
     metadata.set('x/y', 'value');
     metadata.set('x/empty', '');
@@ -139,7 +139,7 @@ describe('edns0 local', () => {
     expect(asked.seen!.metadata).toBe(metadata);
   });
 
-  test('{qname} and {qtype} are those of the moment', () => {
+  test('{qname} and {qtype} are those of the moment when the rule runs', () => {
     const rules = [
       'continue edns0 local set 1 {qname}',
       'continue name a.test b.test',
@@ -150,7 +150,7 @@ describe('edns0 local', () => {
     expect(optionsSeen(ask(rules))).toEqual(['1 A.Test.', '2 b.test.', '3 \u0000\u000f']);
   });
 
-  test('a query that would be too large is answered SERVFAIL', () => {
+  test('a query that a rule would make too large is answered SERVFAIL', () => {
     const data = 'x'.repeat(40_000);
     const rules = [
       rule(`continue edns0 local append 1 ${data}`),
@@ -190,7 +190,7 @@ describe('edns0 nsid and subnet', () => {
 });
 
 describe('the query that is asked instead', () => {
-  test('has the client, the deadline, the flags and the lowered payload of the first', () => {
+  test('a rewritten query has the client, the deadline, the flags and the lowered payload of the first', () => {
     const rules = [rule('name a.test b.test')];
     const { query, seen } = ask(rules, { edns: 4096, dnssecOk: true, checkingDisabled: true });
     expect(seen).not.toBe(query);
@@ -209,14 +209,14 @@ describe('the query that is asked instead', () => {
     expect(lowered.child(lowered, 0, { deliver: () => undefined }).payloadOctets).toBe(1232);
   });
 
-  test('offers 4,096 octets where the client has no EDNS, which gets none back', () => {
+  test('a rewritten query offers 4,096 octets where the client has no EDNS, which gets none back', () => {
     const { query, seen, responses } = ask([rule('edns0 nsid set')]);
     expect([query.hasEdns, seen!.hasEdns, seen!.payloadOctets]).toEqual([false, true, 4096]);
     seen!.answer(new Response(response({ edns: { options: Uint8Array.of(0, 3, 0, 0) } }), 'x'));
     expect(decodeMessage(responses[0]!.message.wire)!.additionals).toEqual([]);
   });
 
-  test('is the client’s own where no rule matches, or none has an effect', () => {
+  test('the query below is the client’s own where no rule matches, or none has an effect', () => {
     for (const rules of [
       [],
       [rule('name b.test c.test'), rule('ttl b.test 5'), rule('type MX A'), rule('class CH IN')],
@@ -227,7 +227,7 @@ describe('the query that is asked instead', () => {
     }
   });
 
-  test('is answered by rewrite, whoever wrote the answer; a failure by nobody', () => {
+  test('the answer to a rewritten query has rewrite as its writer, and a failure has none', () => {
     const good = ask([rule('name a.test b.test')]);
     good.seen!.answer(new Response(response({ question: 'b.test. A' }), 'forward'));
     expect(good.responses).toMatchObject([{ writer: 'rewrite', failure: undefined }]);
@@ -288,7 +288,7 @@ describe('any rules and any answer', () => {
     fc.tuple(name, name).map(([owner, target]) => `${owner} 9 MX 1 ${target}`),
   );
 
-  test('give one well-formed answer to the client’s question', () => {
+  test('any rules and any answer give one well-formed answer to the client’s question', () => {
     fc.assert(
       fc.property(rules, name, fc.array(record, { maxLength: 4 }), (lines, asked, records) => {
         let parsed: Rule[];
@@ -318,7 +318,7 @@ describe('any rules and any answer', () => {
     );
   });
 
-  test('one that is undone by itself gives the names of the question back', () => {
+  test('a rule that undoes itself gives the names of the question back', () => {
     const label = fc.stringMatching(/^[a-z0-9-]{1,10}$/);
     const form: Readonly<Record<string, (first: string, name: string) => string>> = {
       exact: (_, name) => `${name} other`,

@@ -1,5 +1,5 @@
 /**
- * What `rewrite` does with queries: one that a rule matches is asked as another (a child, sent through
+ * The handler of `rewrite`: a query that a rule matches is asked as another (a child, sent through
  * the chain below), and the response to that is made the answer to the query as it came.
  *
  * So everything above, the cache, the log and the client, knows the client's question only, and below
@@ -108,7 +108,7 @@ function fail(query: Query, message: string): typeof ANSWERED {
   return ANSWERED;
 }
 
-/** The same failure, as one of the query that the client has sent. */
+/** Passes the failure on as one of the query that the client has sent. */
 function answerFailed(query: Query, { failure }: Response, rcode: number): void {
   const { message, restSec } = failure!;
   query.answer(Response.failed(query, rcode, message, restSec));
@@ -145,7 +145,7 @@ function isOfRecords({ kind }: ResponseRule): boolean {
   return kind === 'owner' || kind === 'target' || kind === 'ttl';
 }
 
-/** What the rules do to each record, the last rule's change first. */
+/** The change of the rules to each record, the last rule's first. */
 function changeOfRecords(rules: readonly ResponseRule[]): RecordChange {
   const renamed =
     (wanted: 'owner' | 'target'): Rename =>

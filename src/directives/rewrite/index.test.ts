@@ -71,7 +71,7 @@ describe('what is accepted', () => {
     expect(parseAs(rewrite, use).continues).toBe(continues);
   });
 
-  test('a code that answers cannot carry is told', () => {
+  test('an RCODE that answers cannot carry gives a warning', () => {
     const context = testParsing();
     parseAs(rewrite, 'rewrite rcode a SERVFAIL BADVERS', context);
     expect(context.warnings).toEqual([

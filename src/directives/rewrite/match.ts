@@ -3,7 +3,7 @@
  *
  * Owns:    the words, and CoreDNS's reading of them: all but `regex` compare text, with dots, whose
  *          final dot is added; so `prefix foo-` means names that begin with `foo-.`
- * Is not:  aware of labels. What comes out may be no name; whoever uses it looks.
+ * Is not:  aware of labels. The result may be no name; callers check it.
  */
 import { CorefileError } from '../../corefile/error.ts';
 import type { GoMatch, GoRegexp } from '../../corefile/go-regexp.ts';
@@ -13,7 +13,7 @@ import { lowerText, nameFromText, nameToText } from '../../dns/name.ts';
 export type MatchKind = (typeof KINDS)[number];
 const KINDS = ['exact', 'prefix', 'suffix', 'substring', 'regex'] as const;
 
-/** What a name becomes, or undefined if it does not match. */
+/** Gives the new form of a name, or undefined if the name does not match. */
 export type Replace = (name: string) => string | undefined;
 
 /** The kind that a word names, in any case. */

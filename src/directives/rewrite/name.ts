@@ -91,13 +91,13 @@ function remap(from: string, to: string): Replace {
   return (name) => {
     const lowered = lowerText(name);
     if (lowered === from) return to;
-    // What is below the root is everything, and nothing of it is what was asked for.
+    // Everything is below the root, so that nothing would remain of the name.
     if (from === '.' || !isInZone(lowered, from)) return undefined;
     return name.slice(0, name.length - from.length) + (to === '.' ? '' : to);
   };
 }
 
-/** What ends in `from` ends in `to` instead. */
+/** Replaces the ending `from` by `to`. */
 function endsOf(from: string, to: string): Replace {
   return (name) =>
     lowerText(name).endsWith(from) ? name.slice(0, name.length - from.length) + to : undefined;

@@ -1,9 +1,9 @@
-/** What a rule is to the directive, and how the forms of rules read their words. */
+/** A rule as the directive sees it, and the reading of the words of all forms of rules. */
 import { CorefileError, type Place } from '../../corefile/error.ts';
 import type { Token } from '../../corefile/tokens.ts';
 import type { Draft } from './draft.ts';
 
-/** What a rule does, whether or not others follow. */
+/** The effect of a rule, whether or not others follow. */
 export interface Action {
   /** The only name for which it acts: then others do not cost it a look. */
   readonly onlyName: string | undefined;
@@ -16,7 +16,7 @@ export interface Rule extends Action {
   readonly continues: boolean;
 }
 
-/** What stands behind the word that names the form. */
+/** The words after the one that names the form. */
 export interface Words {
   readonly args: readonly Token[];
   /** That word, for what is missing behind it. */

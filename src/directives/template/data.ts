@@ -1,5 +1,5 @@
 /**
- * What a template is executed with: CoreDNS's `templateData`, and what of miekg/dns can be reached from
+ * The data that a template is executed with: CoreDNS's `templateData`, and the parts of miekg/dns reached from
  * it. Names of fields and types are those of CoreDNS, whose templates are written for them.
  *
  * Owns:    the fields and methods that a template can reach, and the functions besides Go's.
@@ -103,7 +103,7 @@ const TEMPLATE_DATA: StructType<Matched> = {
   print: () => TEMPLATE_DATA.name,
 };
 
-/** What is behind `.Message` and `.Question`, for a look at a template before it is executed. */
+/** The types behind `.Message` and `.Question`, for checking a template before it is executed. */
 const BEHIND: Readonly<Record<string, StructType<Query>>> = {
   Message: MESSAGE,
   Question: QUESTION,
@@ -124,7 +124,7 @@ export function faultOfPath([first, second]: readonly string[]): PathFault {
   return known ? undefined : 'unsupported';
 }
 
-/** What CoreDNS adds to Go's own functions. */
+/** The functions that CoreDNS adds to Go's own. */
 export const FUNCTIONS: Readonly<Record<string, TemplateFunction>> = {
   parseInt: {
     parameters: ['string', 'int', 'int'],
@@ -156,7 +156,7 @@ function parseUnsigned(text: string, base: bigint, bits: bigint): Integer {
   for (const character of digits.toLowerCase()) {
     const digit = DIGITS.indexOf(character);
     if (digit === -1 || BigInt(digit) >= radix) throw fault('invalid syntax');
-    // What is wrong further on counts for more than the range.
+    // A bad digit further on is reported rather than the range.
     if (value <= max) value = value * radix + BigInt(digit);
   }
   if (value > max) throw fault('value out of range');

@@ -26,7 +26,7 @@ const handler = template.build!(
   testBuilding(),
 )!;
 
-test('whatever is asked, a template answers once, with a well-formed message', () => {
+test('a template answers any question once, with a well-formed message', () => {
   fc.assert(
     fc.property(name, qtype, fc.boolean(), (asked, type, edns) => {
       const { query, responses } = askQuery(asked, type, edns ? { edns: 1232 } : {});

@@ -105,7 +105,7 @@ describe('which query is answered', () => {
     },
   );
 
-  test('the class counts, and ANY is every class', () => {
+  test('the class of a template counts, and ANY is every class', () => {
     const ch = { qclass: 'CH' };
     expect(asked('template IN TXT', 'a. TXT', ch)).toBe('next');
     expect(asked('template CH TXT', 'a. TXT', ch)).toBe('NOERROR');
@@ -151,7 +151,7 @@ describe('the data of a template', () => {
     expect(rdata.kind === 'texts' && Buffer.concat(rdata.texts).toString()).toBe(is);
   });
 
-  test('ANY in the question is answered as what the template is for', () => {
+  test('a question for ANY is answered with the type of the template', () => {
     const uses =
       'template CH MX {\n answer "{{ .Name }} {{ .Class }} TXT {{ .Class }}/{{ .Type }}"\n}';
     expect(asked(uses, 'a. ANY', { qclass: 'ANY' })).toContain('TXT');
@@ -160,7 +160,7 @@ describe('the data of a template', () => {
     );
   });
 
-  test('labels of metadata are there, where the block has them', () => {
+  test('a template sees labels of metadata where the block has them', () => {
     const { query, responses } = askQuery('a.', 'A');
     query.metadata = new Metadata();
     query.metadata.set('who/address', () => '192.0.2.9');
@@ -173,7 +173,7 @@ describe('the data of a template', () => {
     ]);
   });
 
-  test('the longest zone is the one', () => {
+  test('.Zone is the longest zone of the template that holds the name', () => {
     const uses = 'template IN A b. a.b. . {\n answer "{{ .Zone }} A 1.2.3.4"\n}';
     expect(asked(uses, 'x.a.b. A')).toBe('NOERROR | a.b. 3600 IN A 1.2.3.4');
   });
@@ -316,7 +316,7 @@ describe('a template that fails', () => {
   });
 });
 
-test('what matches is counted by zone, class and type; types without a name share a label', () => {
+test('template counts matches by zone, class and type, and types without a name share a label', () => {
   const context = testBuilding();
   const handler = build('template IN ANY b . {\n match x\n fallthrough\n}', context);
   for (const question of [

@@ -46,7 +46,7 @@ export interface TemplateConfig {
 }
 
 const ANY = 255;
-/** What CoreDNS puts in the place of a missing `match`. */
+/** The expression that CoreDNS puts in the place of a missing `match`. */
 const EVERYTHING = '.*';
 const NO_GROUPS: ReadonlyMap<string, number> = new Map();
 
@@ -92,7 +92,7 @@ class OneTemplate {
   /** PASS means: the next template. */
   onQuery(query: Query): Verdict {
     const { qclass, qtype, zones, patterns, fallthrough } = this.#config;
-    // What most queries fail at comes first, before there is a text of their name.
+    // The test that most queries fail comes first, before a text of their name is made.
     if (qtype !== ANY && query.qtype !== ANY && query.qtype !== qtype) return PASS;
     if (qclass !== ANY && query.qclass !== ANY && query.qclass !== qclass) return PASS;
     const { name } = query;

@@ -73,14 +73,14 @@ describe('what is accepted', () => {
     expect(parsed(text)).toEqual({ ...base, ...config });
   });
 
-  test('zones default to those of the block', () => {
+  test('the zones of a template default to those of the block', () => {
     expect(parsed('template IN AAAA', ['a.', 'b.'])['zones']).toEqual(['a.', 'b.']);
   });
 
   test.each([
     ['{{ .Foo }} A 1.2.3.4', '.Foo'],
     ['{{ if eq $.Bar 1 }}{{ end }}', '.Bar'],
-  ])('%s is told to fail at every query, as it does in CoreDNS', (text, field) => {
+  ])('%s gives a warning that it fails at every query, as it does in CoreDNS', (text, field) => {
     const context = testParsing();
     parseAs(template, `template IN A {\nanswer "${text}"\n}`, context);
     expect(context.warnings).toEqual([

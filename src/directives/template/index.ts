@@ -1,8 +1,8 @@
 /**
  * `template CLASS TYPE [ZONES...] { ... }`: answers made of the question, by Go templates.
  *
- * Owns:    the syntax; templates and expressions are compiled here, so that what they cannot do is told
- *          with its place.
+ * Owns:    the syntax; templates and expressions are compiled here, so that faults in them are reported
+ *          with their place.
  * Is not:  the engine (gotemplate/), its data (data.ts), nor what is done to a query (handler.ts).
  */
 import type { DirectiveUse, OptionLine } from '../../corefile/blocks.ts';
@@ -171,7 +171,7 @@ function compile(draft: Draft, section: Section, tokens: readonly Token[]): void
   }
 }
 
-/** What would be a SERVFAIL for each query is told now; what only CoreDNS can do is refused. */
+/** Warns of fields that would cost each query a SERVFAIL, and refuses those that only CoreDNS has. */
 function checkFields(context: ParseContext, { fields }: Template, token: Token): void {
   for (const path of fields) {
     const fault = faultOfPath(path);

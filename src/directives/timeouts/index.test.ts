@@ -44,7 +44,7 @@ describe('timeouts', () => {
     expect(refusal(timeouts, use)).toContain(message);
   });
 
-  test('of several uses the later one overrides what it says', () => {
+  test('of several uses of timeouts a later one overrides the options that it names', () => {
     const uses = ['timeouts {\nread 2s\nidle 20s\n}', 'timeouts {\nread 4s\n}'];
     const times = contributed(timeouts, TCP_TIMEOUTS, ...uses);
     expect(Object.assign({}, ...times)).toEqual({ firstMs: 4000, idleMs: 20_000 });

@@ -80,7 +80,7 @@ describe('options', () => {
     expect(refusal(trace, use)).toContain(message);
   });
 
-  test('the last use counts, and every 0 needs no handler', () => {
+  test('of several uses of trace the last one counts, and every 0 needs no handler', () => {
     expect(trace.repeat).toBe('last');
     expect(trace.build!([parseAs(trace, 'trace {\nevery 0\n}')], testBuilding())).toBeUndefined();
   });
@@ -137,7 +137,7 @@ function ask(handler: Handler, options: AskOptions = {}, answer?: Handler['onQue
 }
 
 describe('a traced query', () => {
-  test('has a root span that says what was asked and answered, and one for each handler', async () => {
+  test('a traced query has a root span with its question and RCODE, and one for each handler', async () => {
     const id = ask(build('service node-dns'), { transport: 'tcp', remoteAddress: '2001:db8::1' });
     expect(id).toMatch(/^[0-9a-f]{16}$/);
     await vi.waitFor(() => expect(spans.length).toBe(3));
@@ -161,7 +161,7 @@ describe('a traced query', () => {
     expect(hosts).toMatchObject({ name: 'hosts', traceId: id, parentId: errors!.id });
   });
 
-  test('that fails says so', async () => {
+  test('the root span of a query that fails has its RCODE and the reason', async () => {
     ask(build(), {}, (query) => {
       query.answer(Response.failed(query, SERVFAIL, 'no healthy proxies'));
       return ANSWERED;
@@ -175,13 +175,13 @@ describe('a traced query', () => {
 });
 
 describe('which queries are traced', () => {
-  test('every so many', () => {
+  test('one query in so many is traced', () => {
     const handler = build('every 3');
     const traced = Array.from({ length: 9 }, () => ask(handler) !== 'none');
     expect(traced).toEqual([false, false, true, false, false, true, false, false, true]);
   });
 
-  test('those of our own and those asked for another query are a part of none', () => {
+  test('our own queries, and queries asked for another query, start no trace', () => {
     const handler = build();
     expect(ask(handler, { ours: true })).toBe('none');
     const { query } = askQuery('a.', 'A');
@@ -190,7 +190,7 @@ describe('which queries are traced', () => {
     expect(query.trace).toBeUndefined();
   });
 
-  test('hits count too, and walk the chain only if they are traced', () => {
+  test('hits count towards the traced ones, and walk the chain only if they are traced', () => {
     const handler = build('every 2');
     const wants = (): boolean =>
       handler.onHits!.wants!({} as QueryView, { transport: UDP, family: 1 } as Client);

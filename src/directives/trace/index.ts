@@ -36,7 +36,7 @@ import { Reporter } from './reporter.ts';
 
 const DEFAULT_ENDPOINT = 'localhost:9411';
 const DEFAULT_SERVICE = 'coredns';
-/** Those of Zipkin's client, which CoreDNS uses. */
+/** The defaults of Zipkin's client, which CoreDNS uses: for backlog, batch and interval. */
 const DEFAULT_BACKLOG = 1000;
 const DEFAULT_BATCH = 100;
 const DEFAULT_INTERVAL_MS = 1000;

@@ -15,7 +15,7 @@ interface Posted {
 
 let collector: Server;
 let posted: Posted[];
-/** What the collector answers with; 0 is nothing. */
+/** The status that the collector answers with; 0 for no answer. */
 let status: number;
 let log: TestLog;
 let dropped: Counter;
@@ -52,7 +52,7 @@ const spans = (...ids: readonly number[]): Span[] =>
 const sent = (): string[] => posted.map((post) => post.spans.map(({ id }) => id).join());
 
 describe('spans', () => {
-  test('wait for more, and go to the collector as Zipkin has them', async () => {
+  test('spans wait for more, and go to the collector as Zipkin has them', async () => {
     const reporting = reporter();
     reporting.add(spans(1, 2));
     reporting.add(spans(3));
@@ -65,7 +65,7 @@ describe('spans', () => {
     expect([dropped.value, log.lines]).toEqual([0, []]);
   });
 
-  test('are sent at once when they are a batch, a request after the other', async () => {
+  test('spans are sent at once when they are a batch, one request after the other', async () => {
     const reporting = reporter({ batchMax: 2, intervalMs: 60_000 });
     reporting.add(spans(1));
     reporting.add(spans(2, 3));
@@ -73,7 +73,7 @@ describe('spans', () => {
     await vi.waitFor(() => expect(sent()).toEqual(['1,2', '3,4', '5']));
   });
 
-  test('are sent at the end', async () => {
+  test('spans that wait are sent at the end', async () => {
     const reporting = reporter({ intervalMs: 60_000 });
     reporting.add(spans(1));
     await reporting.flush();
@@ -81,8 +81,8 @@ describe('spans', () => {
   });
 });
 
-describe('a collector that', () => {
-  test('is slow costs no more than the backlog, whose oldest are dropped', async () => {
+describe('a collector', () => {
+  test('a slow collector costs no more than the backlog, whose oldest spans are dropped', async () => {
     status = 0;
     const reporting = reporter({ backlogMax: 3, batchMax: 2 });
     reporting.add(spans(1, 2));
@@ -93,7 +93,7 @@ describe('a collector that', () => {
     expect(posted.length).toBe(1); // one request at a time
   });
 
-  test('is not there is told once, and what it missed is counted', async () => {
+  test('a missing collector is logged once, and the spans that it missed are counted', async () => {
     const reporting = reporter();
     collector.close();
     for (let i = 0; i < 3; i++) {
@@ -108,7 +108,7 @@ describe('a collector that', () => {
     ]);
   });
 
-  test('refuses spans is told too', async () => {
+  test('a collector that refuses spans is logged too', async () => {
     status = 500;
     const reporting = reporter();
     reporting.add(spans(1));

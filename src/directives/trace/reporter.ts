@@ -12,8 +12,8 @@ import type { Span } from '../../query/trace.ts';
 
 /** Zipkin's own client waits as long. */
 const REQUEST_MS = 5000;
-/** What goes wrong is told that often at most. */
-const TOLD_EVERY_MS = 60_000;
+/** The shortest time between two log lines about failures. */
+const LOGGED_EVERY_MS = 60_000;
 const ACCEPTED = 300;
 
 export interface ReporterSettings {
@@ -105,7 +105,7 @@ export class Reporter {
 
   #tell(failure: string): void {
     const now = performance.now();
-    if (now - this.#toldMs < TOLD_EVERY_MS) return;
+    if (now - this.#toldMs < LOGGED_EVERY_MS) return;
     this.#toldMs = now;
     const { url } = this.#settings;
     this.#log.warning(`plugin/trace: failed to send spans to ${url.href}: ${failure}`);

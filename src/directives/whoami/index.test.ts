@@ -62,13 +62,13 @@ describe('whoami tells a client its address and port', () => {
     expect(answer(name, type, options)).toEqual(is);
   });
 
-  test('that asks for a name too long to stand below _udp gets SERVFAIL', () => {
+  test('a client that asks whoami for a name too long to stand below _udp gets SERVFAIL', () => {
     const { query, responses } = askQuery('a.'.repeat(126), 'A');
     handler.onQuery!(query);
     expect(responses[0]).toMatchObject({ rcode: SERVFAIL, failure: { restSec: 0 } });
   });
 
-  test('but not ourselves: a query of our own is passed on', () => {
+  test('whoami passes a query of our own on', () => {
     expect(handler.onQuery!(askQuery('a.', 'A', { ours: true }).query)).toBe(PASS);
   });
 });
