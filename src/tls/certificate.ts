@@ -23,6 +23,8 @@ export class FollowedCertificate {
   readonly files: KeyPairFiles;
   readonly #events: CertificateEvents;
   readonly #poll: Poll = new Poll(() => this.#look());
+  /** The stamp of the files as the caller has read them; every look comes after it. */
+  readonly #first: Promise<void>;
   #seen: string | undefined;
   #loaded: string | undefined;
   #told: string | undefined;
@@ -32,9 +34,9 @@ export class FollowedCertificate {
     this.files = files;
     this.#events = events;
     this.#poll.start(everyMs);
-    void this.#stamp().then((stamp) => {
-      this.#seen ??= stamp;
-      this.#loaded ??= stamp;
+    this.#first = this.#stamp().then((stamp) => {
+      this.#seen = stamp;
+      this.#loaded = stamp;
     });
   }
 
@@ -48,6 +50,7 @@ export class FollowedCertificate {
   }
 
   async #look(): Promise<void> {
+    await this.#first;
     const stamp = await this.#stamp();
     if (this.#poll.isStopped || stamp === this.#loaded) return;
     // Files are replaced one after the other: what has just changed may be half of the change.
